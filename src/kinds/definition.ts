@@ -1,0 +1,85 @@
+import type { AnyObject, ResourceInfo } from '#api';
+import type { FieldError } from '#machinery';
+
+/**
+ * All that is true of one kind without asking anyone. Plain data and pure functions: the API server makes routes, storage,
+ * watch cache, discovery, OpenAPI and tables from it. A custom resource is turned into one of these at run time.
+ *
+ * Functions that take a `draft` may change it in place; they are the only ones that may.
+ */
+export interface KindDefinition {
+  readonly resource: ResourceInfo;
+  /** Verbs served; default all eight of upstream. Reviews (TokenReview …) have only `create` and are never stored. */
+  readonly verbs?: readonly string[];
+  readonly stored?: boolean;
+  /** Key segment below `/registry/`: default `<plural>` for core, `<group>/<plural>` else. Kinds that share one store it once. */
+  readonly storageSegment?: string;
+  /** apiVersion in which it is stored, when several versions share storage (events, horizontalpodautoscalers). */
+  readonly storageVersion?: string;
+  /** Converts a stored object to this version and back; absent: identical but for apiVersion. */
+  readonly fromStorage?: (draft: AnyObject) => AnyObject;
+  readonly toStorage?: (draft: AnyObject) => AnyObject;
+  /** `/status`: then the main resource ignores changes of status and the subresource takes only those. */
+  readonly status?: boolean;
+  readonly scale?: ScaleDefinition;
+  /** Other sub-resources by name, with their verbs: `log`, `exec`, `binding`, `eviction`, `token`, `approval`, `finalize` … */
+  readonly subresources?: readonly SubresourceDefinition[];
+  /** What `kubectl get` prints, in upstream's order, without Namespace (the client adds it). First is Name. */
+  readonly columns: readonly Column[];
+  /** Field labels allowed in field selectors beside metadata.name and metadata.namespace, each with its value. */
+  readonly fieldSelectors?: Readonly<Record<string, (object: AnyObject) => string>>;
+  /** metadata.generation is 1 at creation and counts up when anything but metadata and status changes. */
+  readonly generation?: boolean;
+  /** Fills in defaults, also those that depend on other fields. The schema's static ones were applied before. */
+  readonly applyDefaults?: (draft: AnyObject) => void;
+  /** Clears or sets what the server owns, before validation (status emptied at creation, and so on). */
+  readonly prepareForCreate?: (draft: AnyObject) => void;
+  readonly prepareForUpdate?: (draft: AnyObject, old: AnyObject) => void;
+  readonly prepareForStatusUpdate?: (draft: AnyObject, old: AnyObject) => void;
+  /** Beyond the schema and ObjectMeta, which the machinery checks. Every error at once. */
+  readonly validate?: (object: AnyObject) => FieldError[];
+  readonly validateUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
+  readonly validateStatusUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
+  /** The rule for metadata.name and generateName; default DNS subdomain. Returns upstream's messages. */
+  readonly validateName?: (name: string, prefix: boolean) => string[];
+  /** Deletion's grace period in seconds when the object asks for one (pods); absent: deleted at once. */
+  readonly gracePeriodSeconds?: (object: AnyObject, asked: number | undefined) => number;
+  /** Finding an object of this kind may be created by PUT or apply; default false for PUT (true: leases, endpoints, events …). */
+  readonly allowCreateOnUpdate?: boolean;
+  /** PUT without a resourceVersion is allowed (upstream's AllowUnconditionalUpdate). Default true. */
+  readonly allowUnconditionalUpdate?: boolean;
+  /** Default propagation of DELETE when the request names none; `background` unless set. */
+  readonly defaultPropagation?: 'orphan' | 'background';
+  /** Warnings for clients (deprecated fields …), as upstream words them. */
+  readonly warnings?: (object: AnyObject, old: AnyObject | undefined) => string[];
+}
+
+export interface Column {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  readonly format?: 'name' | '';
+  readonly description: string;
+  /** 0 always shown, 1 only with -o wide. */
+  readonly priority?: 0 | 1;
+  readonly value: (object: AnyObject, context: { readonly nowMs: number }) => string | number | boolean | null;
+}
+
+export interface ScaleDefinition {
+  readonly replicas: (object: AnyObject) => number;
+  readonly setReplicas: (draft: AnyObject, replicas: number) => void;
+  readonly statusReplicas: (object: AnyObject) => number;
+  /** The selector as text, for Scale.status.selector. */
+  readonly selector: (object: AnyObject) => string;
+}
+
+export interface SubresourceDefinition {
+  readonly name: string;
+  readonly verbs: readonly string[];
+  /** Kind in discovery when it is not the parent's: `{ group: 'policy', version: 'v1', kind: 'Eviction' }`. */
+  readonly kind?: { readonly group: string; readonly version: string; readonly kind: string };
+}
+
+/** Freezes a definition; the catalogue's line for a kind. */
+export function defineKind(definition: KindDefinition): KindDefinition {
+  return Object.freeze(definition);
+}

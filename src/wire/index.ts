@@ -1,0 +1,1 @@
+export type { Identity, Transport, TransportRequest, TransportResponse } from './transport.ts';

@@ -1,3 +1,4 @@
+export { builtinSchema } from './builtin-schema.ts';
 export type * from './generated/types.ts';
 export type { AnyObject, KubeList, KubeObject, NewObject, WatchEvent } from './object.ts';
 export { apiVersionOf, builtinResources, type ResourceInfo, resource } from './resources.ts';

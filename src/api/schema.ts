@@ -28,8 +28,16 @@ export interface SchemaNode {
   readonly element?: SchemaNode;
   /** Closed string set of a scalar, where the facts name one. */
   readonly enum?: readonly string[];
-  /** form any: which wire form it has in protobuf. */
-  readonly opaque?: 'RawExtension' | 'FieldsV1' | 'JSON';
+  /** form any: which wire form it has in protobuf. The JSONSchemaPropsOr… have JSONSchemaProps as their `element`. */
+  readonly opaque?:
+    | 'RawExtension'
+    | 'FieldsV1'
+    | 'JSON'
+    | 'JSONSchemaPropsOrArray'
+    | 'JSONSchemaPropsOrBool'
+    | 'JSONSchemaPropsOrStringArray';
+  /** A list that is a protobuf message of its own, with the items in field 1 (upstream's ExtraValue, Verbs). */
+  readonly itemsMessage?: boolean;
   /** Custom resources: a struct that keeps fields it does not know. */
   readonly preserveUnknown?: boolean;
   /** Custom resources: an object with its own apiVersion, kind and metadata. */
@@ -39,7 +47,10 @@ export interface SchemaNode {
 export interface FieldSchema {
   readonly name: string;
   readonly node: SchemaNode;
-  /** Path of protobuf field numbers from the message that holds the field in JSON: [2, 4] for a field 4 of an embedded message 2. */
+  /**
+   * Path of protobuf field numbers from the message that holds the field in JSON: [2, 4] for a field 4 of an embedded
+   * message 2. Empty: not on the protobuf wire (apiVersion and kind travel in the envelope, Table has no such form).
+   */
   readonly numbers: readonly number[];
   /** JSON always carries it (no omitempty upstream). */
   readonly required: boolean;

@@ -1,1 +1,109 @@
-export type { FieldError } from './field-error.ts';
+export { validateCidr, validateIpAddress } from './addresses.ts';
+export {
+  ApiError,
+  continueTooOldButUsableMessage,
+  continueTooOldMessage,
+  errAlreadyExists,
+  errApplyConflict,
+  errBadRequest,
+  errConflict,
+  errExpired,
+  errForbidden,
+  errGenerateNameConflict,
+  errInternal,
+  errInvalid,
+  errMethodNotAllowed,
+  errMethodNotSupported,
+  errNotAcceptable,
+  errNotFound,
+  errServerTimeout,
+  errServiceUnavailable,
+  errStatus,
+  errTimeout,
+  errTooLarge,
+  errTooLargeResourceVersion,
+  errTooManyRequests,
+  errUnauthorized,
+  errUnknownPath,
+  errUnprocessable,
+  errUnsupportedMediaType,
+  type GroupKind,
+  type GroupResource,
+  objectModifiedMessage,
+  versionTooOldMessage,
+} from './errors.ts';
+export {
+  duplicateError,
+  type FieldError,
+  fieldErrorText,
+  forbiddenError,
+  internalFieldError,
+  invalidError,
+  notFoundError,
+  notSupportedError,
+  requiredError,
+  tooLongError,
+  tooManyError,
+  typeInvalidError,
+} from './field-error.ts';
+export { escapeFieldValue, type FieldRequirement, parseFieldSelector } from './fields.ts';
+export { goQuote } from './go-text.ts';
+export { parseLabelSelector } from './label-parser.ts';
+export {
+  type LabelOperator,
+  type LabelRequirement,
+  LabelSelector,
+  labelSelectorFromMap,
+  labelSelectorOf,
+} from './labels.ts';
+export {
+  maskTrailingDash,
+  validateCIdentifier,
+  validateConfigKey,
+  validateDns1035Label,
+  validateDns1123Label,
+  validateDns1123Subdomain,
+  validateEnvVarName,
+  validateLabelValue,
+  validatePathSegmentName,
+  validatePortName,
+  validatePortNumber,
+  validateQualifiedName,
+  validateWildcardDns1123Subdomain,
+} from './names.ts';
+export {
+  type ObjectMetaRules,
+  validateAnnotations,
+  validateFieldManager,
+  validateLabelSelector,
+  validateLabels,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+} from './object-meta.ts';
+export { cloneObject, deepEqual, deepFreeze, setOwn } from './objects.ts';
+export { controllerOf, controllerReference } from './owners.ts';
+export {
+  addQuantities,
+  canonicalQuantity,
+  compareQuantities,
+  isQuantity,
+  quantityError,
+  quantityMilli,
+  quantityValue,
+  subtractQuantities,
+} from './quantity.ts';
+export { fnv32a, resolveIntOrPercent, safeEncode } from './small-values.ts';
+export {
+  apiErrorFromStatus,
+  isAlreadyExists,
+  isConflict,
+  isExpired,
+  isForbidden,
+  isInvalid,
+  isNamespaceTerminating,
+  isNotFound,
+  isTooManyRequests,
+  isUnauthorized,
+  statusOf,
+} from './status-of.ts';
+export { formatGoDuration, parseGoDuration, parseTimeMs } from './times.ts';

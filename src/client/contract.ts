@@ -13,11 +13,22 @@ export interface Client {
   /** The namespace is the object's. apiVersion and kind are filled in. */
   create<T extends KubeObject>(resource: ResourceInfo, object: NewObject<T>, options?: WriteOptions): Promise<T>;
   update<T extends KubeObject>(resource: ResourceInfo, object: T, options?: WriteOptions): Promise<T>;
-  patch<T extends KubeObject>(resource: ResourceInfo, name: string, patch: Patch, options?: WriteOptions & ObjectOptions): Promise<T>;
+  patch<T extends KubeObject>(
+    resource: ResourceInfo,
+    name: string,
+    patch: Patch,
+    options?: WriteOptions & ObjectOptions,
+  ): Promise<T>;
   delete(resource: ResourceInfo, name: string, options?: DeleteOptions & ObjectOptions): Promise<void>;
   deleteCollection(resource: ResourceInfo, options?: DeleteOptions & ListOptions): Promise<void>;
   /** POST to a sub-resource with a body of its own: pods/binding, pods/eviction, serviceaccounts/token. */
-  createSubresource<R = AnyObject>(resource: ResourceInfo, name: string, subresource: string, body: object, options?: ObjectOptions): Promise<R>;
+  createSubresource<R = AnyObject>(
+    resource: ResourceInfo,
+    name: string,
+    subresource: string,
+    body: object,
+    options?: ObjectOptions,
+  ): Promise<R>;
   /** Any other request that answers JSON, e.g. GET /version. */
   raw(method: 'GET' | 'POST' | 'PUT' | 'DELETE', target: string, body?: object): Promise<unknown>;
 }
@@ -66,7 +77,7 @@ export type Patch =
 
 /**
  * A local, always current copy of one resource (list, then watch for ever, with back-off and relist on 410). Not read-your-writes:
- * a write shows here only when its event has come back.
+ * a write shows here only when its event has come back, unless the writer hands the answer to `observe`.
  */
 export interface Informer<T extends KubeObject> {
   readonly resource: ResourceInfo;
@@ -79,6 +90,11 @@ export interface Informer<T extends KubeObject> {
   byIndex(index: string, value: string): readonly T[];
   /** Called for each change in order, also once for each object already there. Returns a function that ends it. */
   onChange(handler: (change: Change<T>) => void): () => void;
+  /**
+   * Takes in the answer to one's own write, so that it shows at once instead of when its event comes back (which is then
+   * passed over). Older than what is here, or already seen: ignored. Only for informers without selectors.
+   */
+  observe(object: T): void;
   close(): void;
 }
 

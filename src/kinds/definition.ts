@@ -1,4 +1,4 @@
-import type { AnyObject, ResourceInfo } from '#api';
+import type { AnyObject, KubeObject, ResourceInfo } from '#api';
 import type { FieldError } from '#machinery';
 
 /**
@@ -79,7 +79,32 @@ export interface SubresourceDefinition {
   readonly kind?: { readonly group: string; readonly version: string; readonly kind: string };
 }
 
-/** Freezes a definition; the catalogue's line for a kind. */
-export function defineKind(definition: KindDefinition): KindDefinition {
-  return Object.freeze(definition);
+/** The same description with functions that see the kind's own type; `defineKind` widens it for the catalogue. */
+export type TypedKindDefinition<T extends KubeObject> = {
+  readonly [Key in keyof KindDefinition]: Retyped<KindDefinition[Key], T>;
+};
+
+type Retyped<Value, T> = Value extends AnyObject
+  ? T
+  : Value extends (...parameters: infer Parameters) => infer Result
+    ? (...parameters: { [Index in keyof Parameters]: Retyped<Parameters[Index], T> }) => Retyped<Result, T>
+    : Value extends readonly Column[]
+      ? readonly TypedColumn<T>[]
+      : Value extends Readonly<Record<string, (object: AnyObject) => string>>
+        ? Readonly<Record<string, (object: T) => string>>
+        : Value extends ScaleDefinition
+          ? TypedScale<T>
+          : Value;
+
+export type TypedColumn<T> = Omit<Column, 'value'> & {
+  readonly value: (object: T, context: { readonly nowMs: number }) => ReturnType<Column['value']>;
+};
+
+export type TypedScale<T> = {
+  readonly [Key in keyof ScaleDefinition]: Retyped<ScaleDefinition[Key], T>;
+};
+
+/** Freezes a definition; the catalogue's line for a kind. `T` is trusted: the schema was checked before any function runs. */
+export function defineKind<T extends KubeObject = AnyObject>(definition: TypedKindDefinition<T>): KindDefinition {
+  return Object.freeze(definition as unknown as KindDefinition);
 }

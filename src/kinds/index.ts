@@ -1,7 +1,24 @@
+export { builtinKinds, type KindCatalogue, type KindChange, openKindCatalogue } from './catalogue.ts';
+export { humanDuration, labelsText, selectorText, timeSince } from './columns.ts';
+export { isNodeReady, nodeAddress, nodeCondition, nodeRoles, nodeTaints } from './core/node-facts.ts';
+export {
+  type ContainerRole,
+  forEachContainer,
+  isPodActive,
+  isPodAvailable,
+  isPodReady,
+  isPodTerminal,
+  isRestartableInit,
+  podCondition,
+} from './core/pod-facts.ts';
+export { hasClusterIp, isHeadless, loadBalancerAddresses, needsNodePort } from './core/service-facts.ts';
 export {
   type Column,
   defineKind,
   type KindDefinition,
   type ScaleDefinition,
   type SubresourceDefinition,
+  type TypedColumn,
+  type TypedKindDefinition,
 } from './definition.ts';
+export { isDefaultStorageClass } from './storage/storage-class.kind.ts';

@@ -1,0 +1,35 @@
+import { type MutatingAdmissionPolicyBinding, resource, type ValidatingAdmissionPolicyBinding } from '#api';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind, type TypedColumn } from '../definition.ts';
+
+type AnyPolicyBinding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding;
+
+function paramText({ spec }: AnyPolicyBinding): string {
+  const param = spec?.paramRef;
+  if (param == null) return '<unset>';
+  if (!param.name) return '*';
+  return param.namespace ? `${param.namespace}/${param.name}` : param.name;
+}
+
+const columns: readonly TypedColumn<AnyPolicyBinding>[] = [
+  nameColumn,
+  textColumn('PolicyName', 'Policy that it puts to use.', ({ spec }) => spec?.policyName ?? ''),
+  textColumn('ParamRef', 'Parameters of the policy.', paramText),
+  ageColumn,
+];
+
+export const validatingAdmissionPolicyBindingKind = defineKind<ValidatingAdmissionPolicyBinding>({
+  resource: resource('admissionregistration.k8s.io/v1', 'validatingadmissionpolicybindings'),
+  storageSegment: 'validatingadmissionpolicybindings',
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns,
+});
+
+export const mutatingAdmissionPolicyBindingKind = defineKind<MutatingAdmissionPolicyBinding>({
+  resource: resource('admissionregistration.k8s.io/v1', 'mutatingadmissionpolicybindings'),
+  storageSegment: 'mutatingadmissionpolicybindings',
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns,
+});

@@ -1,0 +1,35 @@
+import { type MutatingAdmissionPolicy, resource, type ValidatingAdmissionPolicy } from '#api';
+import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+function paramKindText({ spec }: MutatingAdmissionPolicy | ValidatingAdmissionPolicy): string {
+  const kind = spec?.paramKind;
+  return kind == null ? '<unset>' : kind.apiVersion ? `${kind.apiVersion}/${kind.kind}` : (kind.kind ?? '');
+}
+
+export const validatingAdmissionPolicyKind = defineKind<ValidatingAdmissionPolicy>({
+  resource: resource('admissionregistration.k8s.io/v1', 'validatingadmissionpolicies'),
+  storageSegment: 'validatingadmissionpolicies',
+  status: true,
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns: [
+    nameColumn,
+    integerColumn('Validations', 'Number of expressions.', ({ spec }) => (spec?.validations ?? []).length),
+    textColumn('ParamKind', 'Kind of its parameters.', paramKindText),
+    ageColumn,
+  ],
+});
+
+export const mutatingAdmissionPolicyKind = defineKind<MutatingAdmissionPolicy>({
+  resource: resource('admissionregistration.k8s.io/v1', 'mutatingadmissionpolicies'),
+  storageSegment: 'mutatingadmissionpolicies',
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns: [
+    nameColumn,
+    integerColumn('Mutations', 'Number of mutations.', ({ spec }) => (spec?.mutations ?? []).length),
+    textColumn('ParamKind', 'Kind of its parameters.', paramKindText),
+    ageColumn,
+  ],
+});

@@ -1,0 +1,25 @@
+import { type MutatingWebhookConfiguration, resource, type ValidatingWebhookConfiguration } from '#api';
+import { ageColumn, integerColumn, nameColumn } from '../columns.ts';
+import { defineKind, type TypedColumn } from '../definition.ts';
+
+const columns: readonly TypedColumn<MutatingWebhookConfiguration | ValidatingWebhookConfiguration>[] = [
+  nameColumn,
+  integerColumn('Webhooks', 'Number of webhooks.', (object) => (object.webhooks ?? []).length),
+  ageColumn,
+];
+
+export const mutatingWebhookConfigurationKind = defineKind<MutatingWebhookConfiguration>({
+  resource: resource('admissionregistration.k8s.io/v1', 'mutatingwebhookconfigurations'),
+  storageSegment: 'mutatingwebhookconfigurations',
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns,
+});
+
+export const validatingWebhookConfigurationKind = defineKind<ValidatingWebhookConfiguration>({
+  resource: resource('admissionregistration.k8s.io/v1', 'validatingwebhookconfigurations'),
+  storageSegment: 'validatingwebhookconfigurations',
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns,
+});

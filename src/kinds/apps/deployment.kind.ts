@@ -1,0 +1,27 @@
+import { type Deployment, resource } from '#api';
+import { ageColumn, integerColumn, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+import { workloadScale } from '../workload-scale.ts';
+
+export const deploymentKind = defineKind<Deployment>({
+  resource: resource('apps/v1', 'deployments'),
+  storageSegment: 'deployments',
+  status: true,
+  generation: true,
+  scale: workloadScale,
+  columns: [
+    nameColumn,
+    textColumn(
+      'Ready',
+      'Ready pods of those wanted.',
+      ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
+    ),
+    integerColumn('Up-to-date', 'Pods of the present template.', (object) => object.status?.updatedReplicas ?? 0),
+    integerColumn('Available', 'Pods available to users.', (object) => object.status?.availableReplicas ?? 0),
+    ageColumn,
+    ...workloadColumns<Deployment>(
+      (object) => object.spec?.template?.spec?.containers,
+      (object) => selectorText(object.spec?.selector),
+    ),
+  ],
+});

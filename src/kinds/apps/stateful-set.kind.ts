@@ -1,0 +1,22 @@
+import { resource, type StatefulSet } from '#api';
+import { ageColumn, nameColumn, textColumn, workloadColumns } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+import { workloadScale } from '../workload-scale.ts';
+
+export const statefulSetKind = defineKind<StatefulSet>({
+  resource: resource('apps/v1', 'statefulsets'),
+  storageSegment: 'statefulsets',
+  status: true,
+  generation: true,
+  scale: workloadScale,
+  columns: [
+    nameColumn,
+    textColumn(
+      'Ready',
+      'Ready pods of those wanted.',
+      ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
+    ),
+    ageColumn,
+    ...workloadColumns<StatefulSet>((object) => object.spec?.template?.spec?.containers, undefined),
+  ],
+});

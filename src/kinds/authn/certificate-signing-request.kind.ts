@@ -1,0 +1,30 @@
+import { type CertificateSigningRequest, resource } from '#api';
+import { ageColumn, humanDuration, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+import { readWriteVerbs } from '../verbs.ts';
+
+function conditionText({ status }: CertificateSigningRequest): string {
+  const has = (type: string) => (status?.conditions ?? []).some((one) => one.type === type);
+  let text = has('Denied') ? 'Denied' : has('Approved') ? 'Approved' : 'Pending';
+  if (has('Failed')) text += ',Failed';
+  if (status?.certificate) text += ',Issued';
+  return text;
+}
+
+export const certificateSigningRequestKind = defineKind<CertificateSigningRequest>({
+  resource: resource('certificates.k8s.io/v1', 'certificatesigningrequests'),
+  storageSegment: 'certificatesigningrequests',
+  status: true,
+  subresources: [{ name: 'approval', verbs: readWriteVerbs }],
+  columns: [
+    nameColumn,
+    ageColumn,
+    textColumn('SignerName', 'Who is to sign it.', (object) => object.spec?.signerName || '<none>'),
+    textColumn('Requestor', 'Who asked for it.', (object) => object.spec?.username ?? ''),
+    textColumn('RequestedDuration', 'Life of the certificate asked for.', (object) =>
+      object.spec?.expirationSeconds == null ? '<none>' : humanDuration(object.spec.expirationSeconds * 1000),
+    ),
+    textColumn('Condition', 'Approved or denied, and issued.', conditionText),
+  ],
+  fieldSelectors: { 'spec.signerName': (object) => object.spec?.signerName ?? '' },
+});

@@ -1,0 +1,21 @@
+import { type AutoscalingV1HorizontalPodAutoscaler, type HorizontalPodAutoscaler, resource } from '#api';
+import { defineKind, type TypedColumn } from '../definition.ts';
+import { autoscalerColumns } from './horizontal-pod-autoscaler-columns.ts';
+import { autoscalerFromV1, autoscalerToV1 } from './version-conversion.ts';
+
+type V1 = AutoscalingV1HorizontalPodAutoscaler;
+
+export const horizontalPodAutoscalerV1Kind = defineKind<V1>({
+  resource: resource('autoscaling/v1', 'horizontalpodautoscalers'),
+  storageSegment: 'horizontalpodautoscalers',
+  storageVersion: 'autoscaling/v2',
+  fromStorage: (draft) => autoscalerToV1(draft as unknown as HorizontalPodAutoscaler),
+  toStorage: (draft) => autoscalerFromV1(draft) as unknown as V1,
+  status: true,
+  columns: autoscalerColumns.map(
+    (column): TypedColumn<V1> => ({
+      ...column,
+      value: (object, context) => column.value(autoscalerFromV1(object), context),
+    }),
+  ),
+});

@@ -1,0 +1,11 @@
+import { type HorizontalPodAutoscaler, resource } from '#api';
+import { defineKind } from '../definition.ts';
+import { autoscalerColumns } from './horizontal-pod-autoscaler-columns.ts';
+
+export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
+  resource: resource('autoscaling/v2', 'horizontalpodautoscalers'),
+  storageSegment: 'horizontalpodautoscalers',
+  storageVersion: 'autoscaling/v2',
+  status: true,
+  columns: autoscalerColumns,
+});

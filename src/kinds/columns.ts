@@ -1,0 +1,120 @@
+import type { Container, KubeObject, LabelSelector } from '#api';
+import { labelSelectorOf, parseTimeMs } from '#machinery';
+import type { TypedColumn } from './definition.ts';
+
+type Cell<T> = TypedColumn<T>['value'];
+
+/** A column of text, as most of upstream's are. */
+export function textColumn<T>(name: string, description: string, value: Cell<T>): TypedColumn<T> {
+  return { name, type: 'string', description, value };
+}
+
+/** A column of whole numbers. */
+export function integerColumn<T>(name: string, description: string, value: Cell<T>): TypedColumn<T> {
+  return { name, type: 'integer', description, value };
+}
+
+/** A column of true and false. */
+export function booleanColumn<T>(name: string, description: string, value: Cell<T>): TypedColumn<T> {
+  return { name, type: 'boolean', description, value };
+}
+
+/** The same column, shown only with `-o wide`. */
+export function wide<T>(column: TypedColumn<T>): TypedColumn<T> {
+  return { ...column, priority: 1 };
+}
+
+/** The first column of every table. */
+export const nameColumn: TypedColumn<KubeObject> = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  description: 'Name of the object, unique for its kind within its namespace.',
+  value: (object) => object.metadata.name,
+};
+
+/** Time since creation, in the short form of `humanDuration`. */
+export const ageColumn: TypedColumn<KubeObject> = textColumn(
+  'Age',
+  'Time since the object was created.',
+  (object, { nowMs }) => timeSince(object.metadata.creationTimestamp, nowMs),
+);
+
+/** Creation as a time: the second column of kinds that have no table of their own. */
+export const createdAtColumn: TypedColumn<KubeObject> = {
+  name: 'Created At',
+  type: 'date',
+  description: 'Time at which the object was created.',
+  value: (object) => object.metadata.creationTimestamp ?? null,
+};
+
+/** What kinds without a table of their own print. */
+export const plainColumns: readonly TypedColumn<KubeObject>[] = [nameColumn, createdAtColumn];
+
+/** Names, images and selector of a workload, shown wide. */
+export function workloadColumns<T>(
+  containersOf: (object: T) => readonly Container[] | undefined,
+  selectorOf: ((object: T) => string) | undefined,
+): readonly TypedColumn<T>[] {
+  const columns: TypedColumn<T>[] = [
+    wide(
+      textColumn('Containers', 'Names of each container in the template.', (object) =>
+        (containersOf(object) ?? []).map((one) => one.name).join(','),
+      ),
+    ),
+    wide(
+      textColumn('Images', 'Images referenced by each container in the template.', (object) =>
+        (containersOf(object) ?? []).map((one) => one.image ?? '').join(','),
+      ),
+    ),
+  ];
+  if (selectorOf !== undefined)
+    columns.push(wide(textColumn('Selector', 'Label query over the pods that belong to it.', selectorOf)));
+  return columns;
+}
+
+/** A label selector as text; `<none>` for an empty or missing one. */
+export function selectorText(selector: LabelSelector | undefined): string {
+  if (selector == null) return '<none>';
+  return labelSelectorOf(selector).toString() || '<none>';
+}
+
+/** Labels as `a=1,b=2`, sorted; `<none>` when there are none. */
+export function labelsText(labels: Record<string, string> | undefined): string {
+  const keys = Object.keys(labels ?? {}).sort();
+  return keys.length === 0 ? '<none>' : keys.map((key) => `${key}=${labels?.[key]}`).join(',');
+}
+
+/** Age of an RFC 3339 time at `nowMs`, or `<unknown>`. */
+export function timeSince(time: string | undefined | null, nowMs: number): string {
+  return time ? humanDuration(nowMs - parseTimeMs(time)) : '<unknown>';
+}
+
+/** `list` shortened to `max` items and upstream's ` + N more...`. */
+export function listWithMore(list: readonly string[], max: number, separator = ','): string {
+  const shown = list.slice(0, max).join(separator);
+  return list.length > max ? `${shown} + ${list.length - max} more...` : shown;
+}
+
+/** `90s`, `5m30s`, `3h`, `2d4h`, `400d`, `3y20d`: two or three significant figures, as kubectl shows ages. */
+export function humanDuration(durationMs: number): string {
+  const seconds = Math.trunc(durationMs / 1000);
+  if (seconds < -1) return '<invalid>';
+  if (seconds < 0) return '0s';
+  if (seconds < 120) return `${seconds}s`;
+  const minutes = Math.trunc(seconds / 60);
+  if (minutes < 10) return twoUnits(minutes, 'm', seconds % 60, 's');
+  if (minutes < 180) return `${minutes}m`;
+  const hours = Math.trunc(minutes / 60);
+  if (hours < 8) return twoUnits(hours, 'h', minutes % 60, 'm');
+  if (hours < 48) return `${hours}h`;
+  const days = Math.trunc(hours / 24);
+  if (days < 8) return twoUnits(days, 'd', hours % 24, 'h');
+  if (days < 730) return `${days}d`;
+  const years = Math.trunc(days / 365);
+  return years < 8 ? twoUnits(years, 'y', days % 365, 'd') : `${years}y`;
+}
+
+function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large}${largeUnit}` : `${large}${largeUnit}${small}${smallUnit}`;
+}

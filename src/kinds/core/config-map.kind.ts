@@ -1,0 +1,16 @@
+import { type ConfigMap, resource } from '#api';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const configMapKind = defineKind<ConfigMap>({
+  resource: resource('v1', 'configmaps'),
+  columns: [
+    nameColumn,
+    textColumn(
+      'Data',
+      'Number of entries, text and binary.',
+      (object) => Object.keys(object.data ?? {}).length + Object.keys(object.binaryData ?? {}).length,
+    ),
+    ageColumn,
+  ],
+});

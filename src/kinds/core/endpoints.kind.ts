@@ -1,0 +1,22 @@
+import { type Endpoints, resource } from '#api';
+import { ageColumn, listWithMore, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+function addressList(endpoints: Endpoints): string {
+  if (!endpoints.subsets?.length) return '<none>';
+  const list = endpoints.subsets.flatMap((subset) => {
+    const addresses = subset.addresses ?? [];
+    if (!subset.ports?.length) return addresses.map((one) => one.ip);
+    return subset.ports.flatMap((port) => addresses.map((one) => hostPort(one.ip, port.port)));
+  });
+  return listWithMore(list, 3);
+}
+
+const hostPort = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+
+export const endpointsKind = defineKind<Endpoints>({
+  resource: resource('v1', 'endpoints'),
+  storageSegment: 'services/endpoints',
+  allowCreateOnUpdate: true,
+  columns: [nameColumn, textColumn('Endpoints', 'Addresses and ports that receive traffic.', addressList), ageColumn],
+});

@@ -1,0 +1,37 @@
+import { type PersistentVolume, resource } from '#api';
+import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+import { accessModesText, storageClassName } from './volume-columns.ts';
+
+export const persistentVolumeKind = defineKind<PersistentVolume>({
+  resource: resource('v1', 'persistentvolumes'),
+  status: true,
+  columns: [
+    nameColumn,
+    textColumn('Capacity', 'Size of the volume.', (volume) => String(volume.spec?.capacity?.['storage'] ?? '0')),
+    textColumn('Access Modes', 'Ways in which it can be mounted.', (volume) =>
+      accessModesText(volume.spec?.accessModes),
+    ),
+    textColumn(
+      'Reclaim Policy',
+      'What happens to it when its claim is gone.',
+      (volume) => volume.spec?.persistentVolumeReclaimPolicy ?? '',
+    ),
+    textColumn('Status', 'Phase of the volume.', (volume) =>
+      volume.metadata.deletionTimestamp ? 'Terminating' : (volume.status?.phase ?? ''),
+    ),
+    textColumn('Claim', 'Claim that it is bound to.', (volume) => {
+      const claim = volume.spec?.claimRef;
+      return claim == null ? '' : `${claim.namespace ?? ''}/${claim.name ?? ''}`;
+    }),
+    textColumn('StorageClass', 'Storage class it belongs to.', (volume) => storageClassName(volume) ?? ''),
+    textColumn(
+      'VolumeAttributesClass',
+      'Volume attributes class it belongs to.',
+      (volume) => volume.spec?.volumeAttributesClassName ?? '<unset>',
+    ),
+    textColumn('Reason', 'Why it is in this phase.', (volume) => volume.status?.reason ?? ''),
+    ageColumn,
+    wide(textColumn('VolumeMode', 'Filesystem or Block.', (volume) => volume.spec?.volumeMode ?? '<unset>')),
+  ],
+});

@@ -1,0 +1,35 @@
+import { type Pod, resource } from '#api';
+import { defineKind } from '../definition.ts';
+import { connectVerbs, proxySubresource, readWriteVerbs } from '../verbs.ts';
+import { podColumns } from './pod-columns.ts';
+
+const core = (kind: string) => ({ group: '', version: 'v1', kind });
+
+export const podKind = defineKind<Pod>({
+  resource: resource('v1', 'pods'),
+  status: true,
+  generation: true,
+  subresources: [
+    { name: 'attach', verbs: connectVerbs, kind: core('PodAttachOptions') },
+    { name: 'binding', verbs: ['create'], kind: core('Binding') },
+    { name: 'ephemeralcontainers', verbs: readWriteVerbs },
+    { name: 'eviction', verbs: ['create'], kind: { group: 'policy', version: 'v1', kind: 'Eviction' } },
+    { name: 'exec', verbs: connectVerbs, kind: core('PodExecOptions') },
+    { name: 'log', verbs: ['get'] },
+    { name: 'portforward', verbs: connectVerbs, kind: core('PodPortForwardOptions') },
+    proxySubresource('PodProxyOptions'),
+    { name: 'resize', verbs: readWriteVerbs },
+  ],
+  columns: podColumns,
+  fieldSelectors: {
+    'spec.nodeName': (pod) => pod.spec?.nodeName ?? '',
+    'spec.restartPolicy': (pod) => pod.spec?.restartPolicy ?? '',
+    'spec.schedulerName': (pod) => pod.spec?.schedulerName ?? '',
+    'spec.serviceAccountName': (pod) => pod.spec?.serviceAccountName ?? '',
+    'spec.hostNetwork': (pod) => String(pod.spec?.hostNetwork ?? false),
+    'status.phase': (pod) => pod.status?.phase ?? '',
+    'status.podIP': (pod) => pod.status?.podIP ?? '',
+    'status.podIPs': (pod) => pod.status?.podIPs?.[0]?.ip ?? pod.status?.podIP ?? '',
+    'status.nominatedNodeName': (pod) => pod.status?.nominatedNodeName ?? '',
+  },
+});

@@ -1,0 +1,34 @@
+import { type ReplicationController, resource } from '#api';
+import { ageColumn, integerColumn, labelsText, nameColumn, workloadColumns } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const replicationControllerKind = defineKind<ReplicationController>({
+  resource: resource('v1', 'replicationcontrollers'),
+  storageSegment: 'controllers',
+  status: true,
+  generation: true,
+  defaultPropagation: 'orphan',
+  scale: {
+    replicas: (object) => object.spec?.replicas ?? 0,
+    setReplicas: (draft, replicas) => {
+      draft.spec = { ...draft.spec, replicas };
+    },
+    statusReplicas: (object) => object.status?.replicas ?? 0,
+    selector: (object) => {
+      const text = labelsText(object.spec?.selector);
+      return text === '<none>' ? '' : text;
+    },
+  },
+  columns: [
+    nameColumn,
+    integerColumn('Desired', 'Pods wanted.', (object) => object.spec?.replicas ?? 0),
+    integerColumn('Current', 'Pods that exist.', (object) => object.status?.replicas ?? 0),
+    integerColumn('Ready', 'Pods that are ready.', (object) => object.status?.readyReplicas ?? 0),
+    ageColumn,
+    ...workloadColumns<ReplicationController>(
+      (object) => object.spec?.template?.spec?.containers,
+      (object) => labelsText(object.spec?.selector),
+    ),
+  ],
+  fieldSelectors: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
+});

@@ -1,0 +1,23 @@
+import { type ResourceQuota, resource } from '#api';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+function usage(quota: ResourceQuota, limits: boolean): string {
+  const hard = quota.status?.hard ?? {};
+  return Object.keys(hard)
+    .sort()
+    .filter((name) => name.startsWith('limits.') === limits)
+    .map((name) => `${name}: ${quota.status?.used?.[name] ?? '0'}/${hard[name]}`)
+    .join(', ');
+}
+
+export const resourceQuotaKind = defineKind<ResourceQuota>({
+  resource: resource('v1', 'resourcequotas'),
+  status: true,
+  columns: [
+    nameColumn,
+    textColumn('Request', 'Requests and counts used, of what is allowed.', (quota) => usage(quota, false)),
+    textColumn('Limit', 'Limits used, of what is allowed.', (quota) => usage(quota, true)),
+    ageColumn,
+  ],
+});

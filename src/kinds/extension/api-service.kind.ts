@@ -1,0 +1,23 @@
+import { type APIService, resource } from '#api';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+function availability(service: APIService): string {
+  const condition = service.status?.conditions?.find((one) => one.type === 'Available');
+  if (condition === undefined) return 'Unknown';
+  return condition.status === 'True' ? 'True' : `${condition.status} (${condition.reason ?? ''})`;
+}
+
+export const apiServiceKind = defineKind<APIService>({
+  resource: resource('apiregistration.k8s.io/v1', 'apiservices'),
+  storageSegment: 'apiregistration.k8s.io/apiservices',
+  status: true,
+  columns: [
+    nameColumn,
+    textColumn('Service', 'Service that answers for it.', ({ spec }) =>
+      spec?.service == null ? 'Local' : `${spec.service.namespace ?? ''}/${spec.service.name ?? ''}`,
+    ),
+    textColumn('Available', 'Whether it answers.', availability),
+    ageColumn,
+  ],
+});

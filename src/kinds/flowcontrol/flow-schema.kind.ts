@@ -1,0 +1,30 @@
+import { type FlowSchema, resource } from '#api';
+import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const flowSchemaKind = defineKind<FlowSchema>({
+  resource: resource('flowcontrol.apiserver.k8s.io/v1', 'flowschemas'),
+  storageSegment: 'flowschemas',
+  status: true,
+  generation: true,
+  columns: [
+    nameColumn,
+    textColumn(
+      'PriorityLevel',
+      'Priority level of its requests.',
+      ({ spec }) => spec?.priorityLevelConfiguration?.name ?? '',
+    ),
+    integerColumn('MatchingPrecedence', 'Lower is tried first.', ({ spec }) => spec?.matchingPrecedence ?? 0),
+    textColumn(
+      'DistinguisherMethod',
+      'How flows are told apart.',
+      ({ spec }) => spec?.distinguisherMethod?.type ?? '<none>',
+    ),
+    ageColumn,
+    textColumn(
+      'MissingPL',
+      'Whether its priority level is missing.',
+      ({ status }) => status?.conditions?.find((one) => one.type === 'Dangling')?.status ?? '?',
+    ),
+  ],
+});

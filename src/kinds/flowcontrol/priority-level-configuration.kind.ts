@@ -1,0 +1,29 @@
+import { type PriorityLevelConfiguration, resource } from '#api';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+const queuing = (level: PriorityLevelConfiguration) => level.spec?.limited?.limitResponse?.queuing;
+
+function shares({ spec }: PriorityLevelConfiguration): number | string {
+  return spec?.limited?.nominalConcurrencyShares ?? spec?.exempt?.nominalConcurrencyShares ?? '<none>';
+}
+
+export const priorityLevelConfigurationKind = defineKind<PriorityLevelConfiguration>({
+  resource: resource('flowcontrol.apiserver.k8s.io/v1', 'prioritylevelconfigurations'),
+  storageSegment: 'prioritylevelconfigurations',
+  status: true,
+  generation: true,
+  columns: [
+    nameColumn,
+    textColumn('Type', 'Limited or Exempt.', ({ spec }) => spec?.type ?? ''),
+    textColumn('NominalConcurrencyShares', 'Its part of all seats.', shares),
+    textColumn('Queues', 'Number of queues.', (level) => queuing(level)?.queues ?? '<none>'),
+    textColumn('HandSize', 'Queues that one flow may use.', (level) => queuing(level)?.handSize ?? '<none>'),
+    textColumn(
+      'QueueLengthLimit',
+      'Requests that one queue holds.',
+      (level) => queuing(level)?.queueLengthLimit ?? '<none>',
+    ),
+    ageColumn,
+  ],
+});

@@ -1,0 +1,14 @@
+import { type NetworkPolicy, resource } from '#api';
+import { ageColumn, nameColumn, selectorText, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const networkPolicyKind = defineKind<NetworkPolicy>({
+  resource: resource('networking.k8s.io/v1', 'networkpolicies'),
+  storageSegment: 'networkpolicies',
+  generation: true,
+  columns: [
+    nameColumn,
+    textColumn('Pod-Selector', 'Pods that it applies to.', (object) => selectorText(object.spec?.podSelector)),
+    ageColumn,
+  ],
+});

@@ -1,0 +1,25 @@
+import { type PodDisruptionBudget, resource } from '#api';
+import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
+  resource: resource('policy/v1', 'poddisruptionbudgets'),
+  storageSegment: 'poddisruptionbudgets',
+  status: true,
+  generation: true,
+  columns: [
+    nameColumn,
+    textColumn('Min Available', 'Fewest pods that must be available.', ({ spec }) =>
+      String(spec?.minAvailable ?? 'N/A'),
+    ),
+    textColumn('Max Unavailable', 'Most pods that may be missing.', ({ spec }) =>
+      String(spec?.maxUnavailable ?? 'N/A'),
+    ),
+    integerColumn(
+      'Allowed Disruptions',
+      'Pods that may be disrupted now.',
+      ({ status }) => status?.disruptionsAllowed ?? 0,
+    ),
+    ageColumn,
+  ],
+});

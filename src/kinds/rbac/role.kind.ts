@@ -1,0 +1,17 @@
+import { type ClusterRole, type Role, resource } from '#api';
+import { plainColumns } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const roleKind = defineKind<Role>({
+  resource: resource('rbac.authorization.k8s.io/v1', 'roles'),
+  storageSegment: 'roles',
+  allowCreateOnUpdate: true,
+  columns: plainColumns,
+});
+
+export const clusterRoleKind = defineKind<ClusterRole>({
+  resource: resource('rbac.authorization.k8s.io/v1', 'clusterroles'),
+  storageSegment: 'clusterroles',
+  allowCreateOnUpdate: true,
+  columns: plainColumns,
+});

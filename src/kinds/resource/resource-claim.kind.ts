@@ -1,0 +1,28 @@
+import { type ResourceV1ResourceClaim as ResourceClaim, type ResourceClaimTemplate, resource } from '#api';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+function stateText({ metadata, status }: ResourceClaim): string {
+  const states: string[] = [];
+  if (metadata.deletionTimestamp) states.push('deleted');
+  if (status?.allocation == null) {
+    if (!metadata.deletionTimestamp) states.push('pending');
+  } else {
+    states.push('allocated');
+    if (status.reservedFor?.length) states.push('reserved');
+  }
+  return states.join(',');
+}
+
+export const resourceClaimKind = defineKind<ResourceClaim>({
+  resource: resource('resource.k8s.io/v1', 'resourceclaims'),
+  storageSegment: 'resourceclaims',
+  status: true,
+  columns: [nameColumn, textColumn('State', 'Life of the claim in one word.', stateText), ageColumn],
+});
+
+export const resourceClaimTemplateKind = defineKind<ResourceClaimTemplate>({
+  resource: resource('resource.k8s.io/v1', 'resourceclaimtemplates'),
+  storageSegment: 'resourceclaimtemplates',
+  columns: [nameColumn, ageColumn],
+});

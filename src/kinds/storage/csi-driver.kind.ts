@@ -1,0 +1,26 @@
+import { type CSIDriver, resource } from '#api';
+import { ageColumn, booleanColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const csiDriverKind = defineKind<CSIDriver>({
+  resource: resource('storage.k8s.io/v1', 'csidrivers'),
+  storageSegment: 'csidrivers',
+  generation: true,
+  allowUnconditionalUpdate: false,
+  columns: [
+    nameColumn,
+    booleanColumn('AttachRequired', 'Whether volumes must be attached.', ({ spec }) => spec?.attachRequired ?? true),
+    booleanColumn('PodInfoOnMount', 'Whether it is told about the pod.', ({ spec }) => spec?.podInfoOnMount ?? false),
+    booleanColumn('StorageCapacity', 'Whether it reports capacity.', ({ spec }) => spec?.storageCapacity ?? false),
+    textColumn('TokenRequests', 'Audiences of the tokens that it gets.', ({ spec }) =>
+      spec?.tokenRequests == null ? '<unset>' : spec.tokenRequests.map((one) => one.audience ?? '').join(','),
+    ),
+    booleanColumn('RequiresRepublish', 'Whether mounts are repeated.', ({ spec }) => spec?.requiresRepublish ?? false),
+    textColumn(
+      'Modes',
+      'Kinds of volume life.',
+      ({ spec }) => (spec?.volumeLifecycleModes ?? []).join(',') || '<none>',
+    ),
+    ageColumn,
+  ],
+});

@@ -1,0 +1,18 @@
+import { resource, type VolumeAttachment } from '#api';
+import { ageColumn, booleanColumn, nameColumn, textColumn } from '../columns.ts';
+import { defineKind } from '../definition.ts';
+
+export const volumeAttachmentKind = defineKind<VolumeAttachment>({
+  resource: resource('storage.k8s.io/v1', 'volumeattachments'),
+  storageSegment: 'volumeattachments',
+  status: true,
+  allowUnconditionalUpdate: false,
+  columns: [
+    nameColumn,
+    textColumn('Attacher', 'Driver that attaches it.', ({ spec }) => spec?.attacher ?? ''),
+    textColumn('PV', 'Volume that is attached.', ({ spec }) => spec?.source?.persistentVolumeName ?? ''),
+    textColumn('Node', 'Node that it is attached to.', ({ spec }) => spec?.nodeName ?? ''),
+    booleanColumn('Attached', 'Whether it is attached now.', ({ status }) => status?.attached ?? false),
+    ageColumn,
+  ],
+});

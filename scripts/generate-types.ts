@@ -96,7 +96,8 @@ for (const one of packages) {
       const parent = names.get(inline.split(' ')[0] as string);
       if (parent && parent !== 'TypeMeta') parents.push(parent);
     }
-    const isResource = 'metadata' in message.fields && isObject && message.fields.metadata?.type === 'meta/v1.ObjectMeta';
+    const isResource =
+      'metadata' in message.fields && isObject && message.fields.metadata?.type === 'meta/v1.ObjectMeta';
     lines.push('', `/** ${own} */`);
     lines.push(`export interface ${names.get(own)}${parents.length > 0 ? ` extends ${parents.join(', ')}` : ''} {`);
     if (isObject) {

@@ -23,8 +23,7 @@ export const systemClock: Clock = {
     let handle: NodeJS.Timeout;
     const arm = (): void => {
       const leftMs = Math.max(0, dueMs - performance.now());
-      handle =
-        leftMs > longestTimeoutMs ? setTimeout(arm, longestTimeoutMs) : setTimeout(callback, leftMs);
+      handle = leftMs > longestTimeoutMs ? setTimeout(arm, longestTimeoutMs) : setTimeout(callback, leftMs);
     };
     arm();
     return { cancel: () => clearTimeout(handle) };

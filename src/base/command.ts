@@ -21,7 +21,11 @@ export interface CommandOptions {
  * Runs a program with arguments, never through a shell, with a time limit (default 30 s, then SIGKILL) and at most 16 MiB of
  * output. Throws CodedError `CommandFailed` with the program's last words, or `CommandMissing`.
  */
-export function runCommand(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+export function runCommand(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
   const { input, timeoutMs = 30_000, env, cwd, signal, okCodes = [0] } = options;
   return new Promise((resolve, reject) => {
     const child = execFile(
@@ -32,9 +36,13 @@ export function runCommand(program: string, args: readonly string[], options: Co
         const status: unknown = error === null ? 0 : error.code;
         if (typeof status === 'number' && okCodes.includes(status)) return resolve({ code: status, stdout, stderr });
         if (status === 'ENOENT') {
-          return reject(new CodedError('CommandMissing', `${program} is not installed or not in PATH`, { cause: error }));
+          return reject(
+            new CodedError('CommandMissing', `${program} is not installed or not in PATH`, { cause: error }),
+          );
         }
-        const why = stderr.trim().split('\n').slice(-3).join(' ') || (error?.killed ? `no answer within ${timeoutMs} ms` : error?.message);
+        const why =
+          stderr.trim().split('\n').slice(-3).join(' ') ||
+          (error?.killed ? `no answer within ${timeoutMs} ms` : error?.message);
         reject(new CodedError('CommandFailed', `${program} ${args.join(' ')}: ${why}`, { cause: error }));
       },
     );

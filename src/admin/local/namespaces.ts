@@ -1,0 +1,57 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { runCommand } from '#base';
+import type { NodeLayout } from './layout.ts';
+
+/**
+ * A node's mount and host-name namespaces are kept by files, not by a process: whatever dies, the node can be entered again,
+ * and a power cut is to kill its processes and drop the files, after which the kernel forgets every mount of the node.
+ */
+export async function makeNamespaces(layout: NodeLayout): Promise<void> {
+  const folder = dirname(layout.mountnsFile);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  await keepPrivate(folder);
+  for (const file of [layout.mountnsFile, layout.utsnsFile]) writeFileSync(file, '');
+  await runCommand('unshare', [
+    `--mount=${layout.mountnsFile}`,
+    `--uts=${layout.utsnsFile}`,
+    '--propagation',
+    'slave',
+    'hostname',
+    layout.name,
+  ]);
+  const enter = (program: string, ...args: string[]) =>
+    runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
+  await enter('mount', '--make-rshared', '/');
+  mkdirSync('/var/lib/cni', { recursive: true });
+  await enter('mount', '-t', 'tmpfs', '-o', 'mode=700,size=64m', 'k8ts-cni', '/var/lib/cni');
+}
+
+/** Files that keep a mount namespace must lie on a private mount, or the kernel refuses the loop. */
+async function keepPrivate(folder: string): Promise<void> {
+  const mounted = await runCommand('mountpoint', ['-q', folder], { okCodes: [0, 1, 32] });
+  if (mounted.code === 0) return;
+  await runCommand('mount', ['--bind', folder, folder]);
+  await runCommand('mount', ['--make-private', folder]);
+}
+
+export function hasNamespaces(layout: NodeLayout): boolean {
+  return existsSync(layout.mountnsFile) && existsSync(layout.netnsFile);
+}
+
+export async function removeNamespaces(layout: NodeLayout): Promise<void> {
+  for (const file of [layout.mountnsFile, layout.utsnsFile]) {
+    await runCommand('umount', ['-l', file], { okCodes: [0, 1, 32] });
+    rmSync(file, { force: true });
+  }
+}
+
+/** Lets go of the folder that held the files, once the last node is gone. */
+export async function removeNamespaceFolder(layout: NodeLayout): Promise<void> {
+  await runCommand('umount', ['-l', dirname(layout.mountnsFile)], { okCodes: [0, 1, 32] });
+}
+
+/** Arguments of nsenter that put a program on a node. */
+export function enterArguments(layout: NodeLayout): string[] {
+  return [`--net=${layout.netnsFile}`, `--mount=${layout.mountnsFile}`, `--uts=${layout.utsnsFile}`, '--'];
+}

@@ -1,0 +1,62 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { CodedError } from '#base';
+import type { ClusterLayout } from './layout.ts';
+
+/** What `up` decided for a cluster and every later command reads: the file cluster.json in its data folder. */
+export interface ClusterState {
+  readonly format: 1;
+  readonly name: string;
+  readonly createdAt: string;
+  /** Third number of the nodes' link 172.29.N.0/24; absent when the cluster has no real nodes. */
+  readonly link?: number;
+  readonly apiHost: string;
+  readonly apiPort: number;
+  readonly isolated: boolean;
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  readonly clusterDomain: string;
+  readonly simulate: number;
+  readonly nodes: readonly NodeState[];
+}
+
+export interface NodeState {
+  readonly name: string;
+  /** Its place on the link: address 172.29.N.(10+index). */
+  readonly index: number;
+  readonly controlPlane: boolean;
+  /** Power cut by `node stop`: stays so until `node start` (or `up`). */
+  readonly stopped: boolean;
+}
+
+export function nodeAddress(state: Pick<ClusterState, 'link'>, node: Pick<NodeState, 'index'>): string {
+  return `172.29.${state.link}.${10 + node.index}`;
+}
+
+export function readState(layout: ClusterLayout): ClusterState | undefined {
+  let text: string;
+  try {
+    text = readFileSync(layout.stateFile, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const state = JSON.parse(text) as ClusterState;
+    if (state.format !== 1) throw new Error(`format ${state.format}`);
+    return state;
+  } catch (error) {
+    throw new CodedError(
+      'StateUnreadable',
+      `${layout.stateFile} is not a cluster description of this version: restore it, or remove the cluster with k8ts down --delete --name ${layout.name}`,
+      { cause: error },
+    );
+  }
+}
+
+export function writeState(layout: ClusterLayout, state: ClusterState): void {
+  mkdirSync(dirname(layout.stateFile), { recursive: true, mode: 0o700 });
+  const part = `${layout.stateFile}.part`;
+  writeFileSync(part, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600, flush: true });
+  renameSync(part, layout.stateFile);
+}

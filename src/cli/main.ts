@@ -1,0 +1,20 @@
+import { mkdirSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
+
+/** Compiled code is kept in a folder that only this user can write, so that a second start need not compile again. */
+function keepCompiledCode(): void {
+  const base =
+    process.getuid?.() === 0
+      ? '/var/cache'
+      : (process.env.XDG_CACHE_HOME ?? join(process.env.HOME ?? '/tmp', '.cache'));
+  try {
+    const folder = join(base, 'k8ts', 'compiled');
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    enableCompileCache(folder);
+  } catch {}
+}
+
+keepCompiledCode();
+const { runCli } = await import('./run.ts');
+process.exitCode = await runCli(process.argv.slice(2));

@@ -1,0 +1,127 @@
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createServer, type Server, type Socket } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { type EndpointSlice, resource, type Service } from '#api';
+import { type Clock, CodedError, type Closable, type Log, messageOf, type Random } from '#base';
+import type { Informers } from '#client';
+import { Forwarder } from './forward.ts';
+import { ClusterRecords } from './records.ts';
+import { Resolver } from './resolver.ts';
+
+export interface DnsServerOptions {
+  readonly addresses: readonly string[];
+  readonly port?: number;
+  readonly domain: string;
+  /** Resolvers outside the cluster; none: names outside the cluster are not found. */
+  readonly upstreams: readonly string[];
+  /** Address ranges of pods and Services: their reverse names are never asked outside. */
+  readonly ranges: readonly string[];
+  readonly informers: Informers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const mostConnections = 256;
+const idleMs = 10_000;
+const mostQuestionsWaiting = 64;
+
+/** Serves the cluster's names over UDP and TCP. Its table stays as it is while the API server is away. */
+export async function startDnsServer(options: DnsServerOptions): Promise<Closable> {
+  const { informers, log, clock, random } = options;
+  const records = new ClusterRecords(options.domain);
+  const ranges = options.ranges.map((one) => ipaddr.IPv4.parseCIDR(one));
+  const ends = [
+    informers
+      .of<Service>(resource('v1', 'services'))
+      .onChange(({ type, object }) => records.setService(object, type === 'deleted')),
+    informers
+      .of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'))
+      .onChange(({ type, object }) => records.setSlice(object, type === 'deleted')),
+  ];
+  const resolver = new Resolver({
+    names: records.names,
+    forwarder: new Forwarder({ upstreams: options.upstreams, clock, random }),
+    ownReverseZone: (address) => ranges.some((one) => ipaddr.IPv4.parse(address).match(one)),
+  });
+  const sockets: (UdpSocket | Server)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of ends.splice(0)) end();
+    await Promise.all(sockets.splice(0).map((one) => new Promise<void>((resolve) => one.close(() => resolve()))));
+  };
+  try {
+    for (const address of options.addresses) {
+      sockets.push(await listenUdp(resolver, address, options.port ?? 53, log));
+      sockets.push(await listenTcp(resolver, address, options.port ?? 53));
+    }
+  } catch (error) {
+    await close();
+    throw new CodedError(
+      'DnsNotListening',
+      `DNS cannot listen: ${messageOf(error)}; is another DNS server using this address and port 53?`,
+      { cause: error },
+    );
+  }
+  return { close };
+}
+
+function listenUdp(resolver: Resolver, address: string, port: number, log: Log): Promise<UdpSocket> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
+  socket.on('message', (message, from) => {
+    const send = (answer: Buffer | undefined): void => {
+      if (answer !== undefined) socket.send(answer, from.port, from.address, () => {});
+    };
+    const answer = resolver.answer(message, 1232);
+    if (answer instanceof Promise)
+      answer.then(send, (error) => log.warn({ error: messageOf(error) }, 'a DNS question could not be answered'));
+    else send(answer);
+  });
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(port, address, () => {
+      socket.off('error', reject);
+      socket.on('error', (error) => log.warn({ error: error.message }, 'DNS socket'));
+      resolve(socket);
+    });
+  });
+}
+
+function listenTcp(resolver: Resolver, address: string, port: number): Promise<Server> {
+  const server = createServer((socket) => serveConnection(resolver, socket));
+  server.maxConnections = mostConnections;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, address, () => {
+      server.off('error', reject);
+      server.on('error', () => {});
+      resolve(server);
+    });
+  });
+}
+
+/** One connection: messages with a two-byte length before each. It is cut when it is idle or sends more than it reads. */
+function serveConnection(resolver: Resolver, socket: Socket): void {
+  let received = Buffer.alloc(0);
+  let waiting = 0;
+  socket.setTimeout(idleMs, () => socket.destroy());
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (piece: Buffer) => {
+    received = Buffer.concat([received, piece]);
+    while (received.length >= 2 && received.length >= 2 + received.readUInt16BE()) {
+      const end = 2 + received.readUInt16BE();
+      const message = received.subarray(2, end);
+      received = received.subarray(end);
+      if (++waiting > mostQuestionsWaiting) return void socket.destroy();
+      Promise.resolve(resolver.answer(message, 0)).then(
+        (answer) => {
+          waiting--;
+          if (answer === undefined || socket.destroyed) return;
+          const length = Buffer.alloc(2);
+          length.writeUInt16BE(answer.length);
+          socket.write(Buffer.concat([length, answer]));
+        },
+        () => socket.destroy(),
+      );
+    }
+  });
+}

@@ -43,3 +43,17 @@ export class StoreClosed extends CodedError {
     super('StoreClosed', `the store is closed: ${why}`, options);
   }
 }
+
+/** The key or value is not one that a store can hold; nothing was written. */
+export class InvalidWrite extends CodedError {
+  constructor(detail: string) {
+    super('InvalidWrite', `the store cannot hold this write: ${detail}`);
+  }
+}
+
+/** The lease expired, was revoked or never existed. */
+export class LeaseNotFound extends CodedError {
+  constructor(id: string) {
+    super('LeaseNotFound', `lease ${id} has expired or was revoked: grant a new one`);
+  }
+}

@@ -1,3 +1,4 @@
+export { type CompactorOptions, startCompactor } from './compactor.ts';
 export type {
   Entry,
   Lease,
@@ -11,4 +12,18 @@ export type {
   Write,
   WriteResult,
 } from './contract.ts';
-export { Compacted, Corrupt, FutureRevision, SlowWatcher, StoreClosed, StoreFull } from './errors.ts';
+export { MemoryJournal, type MemoryStoreOptions, openMemoryStore } from './drivers/memory.driver.ts';
+export type { WatchLimits } from './engine/watcher.ts';
+export {
+  Compacted,
+  Corrupt,
+  FutureRevision,
+  InvalidWrite,
+  LeaseNotFound,
+  SlowWatcher,
+  StoreClosed,
+  StoreFull,
+} from './errors.ts';
+export { compareKeys, keyInRange, prefixEnd } from './keys.ts';
+export { type LmdbStoreOptions, openLmdbStore } from './drivers/lmdb.driver.ts';
+export { type OpenStoreOptions, openStore } from './open-store.ts';

@@ -1,0 +1,194 @@
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import type { RootDatabase } from 'lmdb';
+import { type Clock, CodedError, type Log, silentLog, sleep } from '#base';
+import type { Store } from '../contract.ts';
+import { Engine } from '../engine/engine.ts';
+import type { Journal, JournalBatch, JournalState, RecordHead } from '../engine/journal.ts';
+import type { WatchLimits } from '../engine/watcher.ts';
+import { Corrupt, StoreFull } from '../errors.ts';
+import { lockDirectory } from './directory-lock.ts';
+import { decodeHead, decodeValue, encodeRecord } from './record.ts';
+
+export interface LmdbStoreOptions {
+  /** Made when it is not there, for its owner alone. One process at a time. */
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly log?: Log;
+  /** Bytes that puts may fill before they get StoreFull; deletes go on. Absent: as much as the disk has. */
+  readonly mapSizeBytes?: number;
+  readonly watchLimits?: WatchLimits;
+}
+
+/** Opens the embedded store in a directory. Rejects with StoreInUse when another process has it, Corrupt when it is damaged. */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
+  const { clock, log = silentLog, mapSizeBytes, watchLimits } = options;
+  const dir = resolve(options.dir);
+  const fresh = makeDirectory(dir);
+  const lock = await lockDirectory(dir);
+  try {
+    const journal = new LmdbJournal({ dir, clock, onClose: () => lock.close() });
+    if (fresh) syncDirectories(dir);
+    return new Engine({ journal, clock, log, quotaBytes: mapSizeBytes, watchLimits });
+  } catch (error) {
+    await lock.close();
+    throw error;
+  }
+}
+
+/** A key is one byte for the space and then, big-endian, the revision or the lease. */
+const facts = 0;
+const records = 1;
+const leases = 2;
+const keyBytes = 9;
+const formatKey = Buffer.from([facts, 1]);
+const compactedKey = Buffer.from([facts, 2]);
+const format = 'k8ts store 1';
+/** Address space, not memory: large enough that the map seldom has to be moved. */
+const mapBytes = 4 * 2 ** 30;
+const pageBytes = 4096;
+const overflowFromBytes = 2000;
+const atEnd = { append: true } as const;
+const fullCodes = new Set([28 /* ENOSPC */, 122 /* EDQUOT */, 27 /* EFBIG */, -30792 /* MDB_MAP_FULL */]);
+
+/**
+ * The log of writes in LMDB: one record a revision, appended, and a few facts. Overlapping sync is off: a commit's promise
+ * resolves after its flush, which runs on a thread of its own.
+ */
+class LmdbJournal implements Journal {
+  readonly #db: RootDatabase<Buffer, Buffer>;
+  readonly #clock: Clock;
+  readonly #onClose: () => Promise<void>;
+  readonly #key = Buffer.alloc(keyBytes);
+  #formatWritten = false;
+
+  constructor(options: { dir: string; clock: Clock; onClose: () => Promise<void> }) {
+    this.#clock = options.clock;
+    this.#onClose = options.onClose;
+    const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
+    this.#db = open<Buffer, Buffer>({
+      path: join(options.dir, 'store.lmdb'),
+      noSubdir: true,
+      overlappingSync: false,
+      eventTurnBatching: false,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      mapSize: mapBytes,
+      maxDbs: 1,
+      permissionsMode: 0o600,
+    } as Parameters<typeof open>[0]);
+  }
+
+  load(): JournalState {
+    const written = this.#db.getBinary(formatKey)?.toString();
+    if (written !== undefined && written !== format) {
+      throw new CodedError('StoreFormat', `the store has the format "${written}", this program reads "${format}"`);
+    }
+    this.#formatWritten = written !== undefined;
+    const compacted = this.#db.getBinary(compactedKey);
+    const alive = new Map<number, number>();
+    for (const { key, value } of this.#db.getRange({ start: Buffer.from([leases]), end: Buffer.from([leases + 1]) })) {
+      alive.set(key.readUIntBE(3, 6), value.readDoubleBE(0));
+    }
+    return { compacted: compacted?.readUIntBE(0, 6) ?? 1, leases: alive, records: this.#heads() };
+  }
+
+  async commit(batch: JournalBatch): Promise<void> {
+    let misplaced = false;
+    const check = (stored: boolean): void => void (misplaced ||= !stored);
+    const done = this.#db.batch(() => {
+      if (!this.#formatWritten) this.#db.put(formatKey, Buffer.from(format));
+      for (const record of batch.records) {
+        const put = this.#db.put(this.#keyOf(records, record.revision), encodeRecord(record), atEnd as never);
+        put.then(check, ignore);
+      }
+      for (const revision of batch.drop) this.#db.remove(this.#keyOf(records, revision));
+      if (batch.compacted !== undefined) this.#db.put(compactedKey, uint48(batch.compacted));
+      for (const [id, ttlSeconds] of batch.leases) {
+        if (ttlSeconds === undefined) this.#db.remove(this.#keyOf(leases, id));
+        else this.#db.put(this.#keyOf(leases, id), double(ttlSeconds));
+      }
+    });
+    try {
+      await done;
+    } catch (error) {
+      throw await this.#reasonOf(error);
+    }
+    if (misplaced) throw new CodedError('Corrupt', 'a revision of the store was written twice');
+    this.#formatWritten = true;
+  }
+
+  read(revision: number, key: string): Uint8Array {
+    const bytes = this.#db.getBinary(this.#keyOf(records, revision));
+    if (bytes === undefined) throw new Corrupt(key);
+    return decodeValue(bytes, revision, key);
+  }
+
+  cost(key: string, valueLength: number): number {
+    const bytes = key.length + valueLength + 28 + keyBytes + 16;
+    return bytes < overflowFromBytes ? bytes : Math.ceil((bytes + 16) / pageBytes) * pageBytes;
+  }
+
+  gather(run: () => void): void {
+    setImmediate(run);
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+    await this.#onClose();
+  }
+
+  *#heads(): Iterable<RecordHead> {
+    const range = this.#db.getRange({ start: Buffer.from([records]), end: Buffer.from([records + 1]) });
+    for (const { key, value } of range) yield decodeHead(value, key.readUIntBE(3, 6));
+  }
+
+  #keyOf(space: number, id: number): Buffer {
+    this.#key[0] = space;
+    this.#key.writeUIntBE(id, 3, 6);
+    return this.#key;
+  }
+
+  /** What LMDB said, which comes separately: StoreFull when there was no room, else the error as it is. */
+  async #reasonOf(error: unknown): Promise<unknown> {
+    const said = (error as { commitError?: Promise<never> }).commitError;
+    if (said === undefined) return error;
+    const reason: unknown = await Promise.race([said.catch((one: unknown) => one), sleep(this.#clock, 5000)]);
+    if (!(reason instanceof Error)) return error;
+    const full = fullCodes.has((reason as Error & { code?: number }).code ?? 0);
+    return full ? new StoreFull(reason.message, { cause: reason }) : reason;
+  }
+}
+
+const ignore = (): void => {};
+
+function uint48(value: number): Buffer {
+  const bytes = Buffer.alloc(6);
+  bytes.writeUIntBE(value, 0, 6);
+  return bytes;
+}
+
+function double(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleBE(value, 0);
+  return bytes;
+}
+
+/** Whether the store is a new one. */
+function makeDirectory(dir: string): boolean {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return !existsSync(join(dir, 'store.lmdb'));
+}
+
+/** Makes the new file's name durable, and its directory's. */
+function syncDirectories(dir: string): void {
+  for (const one of [dir, dirname(dir)]) {
+    const fd = openSync(one, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}

@@ -107,3 +107,10 @@ export {
   statusOf,
 } from './status-of.ts';
 export { formatGoDuration, parseGoDuration, parseTimeMs } from './times.ts';
+export { humanDuration } from './human-duration.ts';
+export { applyJsonPatch } from './json-patch.ts';
+export { applyMergePatch } from './merge-patch.ts';
+export { applySchemaDefaults, normalizeScalars } from './schema-defaults.ts';
+export { pruneUnknown, unknownFieldText } from './schema-prune.ts';
+export { validateAgainstSchema } from './schema-types.ts';
+export { applyStrategicMergePatch } from './strategic-merge-patch.ts';

@@ -6,3 +6,4 @@ export type { PolicyRule } from './policy-rules.ts';
 export { type PodReference, podReferences } from './pod-references.ts';
 export { openRbacAuthorizer, type RbacAuthorizer, type RbacSources } from './rbac.ts';
 export { accessReviewHandlers } from './reviews.ts';
+export { reviewHandlers } from './review-handlers.ts';

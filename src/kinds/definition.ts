@@ -1,5 +1,6 @@
-import type { AnyObject, KubeObject, ResourceInfo } from '#api';
+import type { AnyObject, KubeObject, ResourceInfo, SchemaNode } from '#api';
 import type { FieldError } from '#machinery';
+import { withStatusRules } from './status-rules.ts';
 
 /**
  * All that is true of one kind without asking anyone. Plain data and pure functions: the API server makes routes, storage,
@@ -9,6 +10,8 @@ import type { FieldError } from '#machinery';
  */
 export interface KindDefinition {
   readonly resource: ResourceInfo;
+  /** The structure of its objects when it is not the built-in schema's `resource.typeName`: custom resources. */
+  readonly schema?: SchemaNode;
   /** Verbs served; default all eight of upstream. Reviews (TokenReview …) have only `create` and are never stored. */
   readonly verbs?: readonly string[];
   readonly stored?: boolean;
@@ -21,6 +24,8 @@ export interface KindDefinition {
   readonly toStorage?: (draft: AnyObject) => AnyObject;
   /** `/status`: then the main resource ignores changes of status and the subresource takes only those. */
   readonly status?: boolean;
+  /** A status sent at creation is kept (nodes register with one); else it is dropped. */
+  readonly statusAtCreation?: boolean;
   readonly scale?: ScaleDefinition;
   /** Other sub-resources by name, with their verbs: `log`, `exec`, `binding`, `eviction`, `token`, `approval`, `finalize` … */
   readonly subresources?: readonly SubresourceDefinition[];
@@ -32,7 +37,10 @@ export interface KindDefinition {
   readonly generation?: boolean;
   /** Fills in defaults, also those that depend on other fields. The schema's static ones were applied before. */
   readonly applyDefaults?: (draft: AnyObject) => void;
-  /** Clears or sets what the server owns, before validation (status emptied at creation, and so on). */
+  /**
+   * Clears or sets what the server owns, before validation (status emptied at creation, and so on). metadata.name, uid and
+   * creationTimestamp are set already. `defineKind` adds the common rules of kinds with `/status`.
+   */
   readonly prepareForCreate?: (draft: AnyObject) => void;
   readonly prepareForUpdate?: (draft: AnyObject, old: AnyObject) => void;
   readonly prepareForStatusUpdate?: (draft: AnyObject, old: AnyObject) => void;
@@ -106,5 +114,5 @@ export type TypedScale<T> = {
 
 /** Freezes a definition; the catalogue's line for a kind. `T` is trusted: the schema was checked before any function runs. */
 export function defineKind<T extends KubeObject = AnyObject>(definition: TypedKindDefinition<T>): KindDefinition {
-  return Object.freeze(definition as unknown as KindDefinition);
+  return Object.freeze(withStatusRules(definition as unknown as KindDefinition));
 }

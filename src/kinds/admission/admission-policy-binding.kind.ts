@@ -1,6 +1,7 @@
 import { type MutatingAdmissionPolicyBinding, resource, type ValidatingAdmissionPolicyBinding } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind, type TypedColumn } from '../definition.ts';
+import { applyMatchDefaults } from './webhook-defaults.ts';
 
 type AnyPolicyBinding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding;
 
@@ -23,6 +24,7 @@ export const validatingAdmissionPolicyBindingKind = defineKind<ValidatingAdmissi
   storageSegment: 'validatingadmissionpolicybindings',
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => applyMatchDefaults(draft.spec?.matchResources),
   columns,
 });
 
@@ -31,5 +33,6 @@ export const mutatingAdmissionPolicyBindingKind = defineKind<MutatingAdmissionPo
   storageSegment: 'mutatingadmissionpolicybindings',
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => applyMatchDefaults(draft.spec?.matchResources),
   columns,
 });

@@ -1,6 +1,7 @@
 import { type MutatingAdmissionPolicy, resource, type ValidatingAdmissionPolicy } from '#api';
 import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { applyMatchDefaults } from './webhook-defaults.ts';
 
 function paramKindText({ spec }: MutatingAdmissionPolicy | ValidatingAdmissionPolicy): string {
   const kind = spec?.paramKind;
@@ -13,6 +14,11 @@ export const validatingAdmissionPolicyKind = defineKind<ValidatingAdmissionPolic
   status: true,
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => {
+    if (draft.spec == null) return;
+    draft.spec.failurePolicy ??= 'Fail';
+    applyMatchDefaults(draft.spec.matchConstraints);
+  },
   columns: [
     nameColumn,
     integerColumn('Validations', 'Number of expressions.', ({ spec }) => (spec?.validations ?? []).length),
@@ -26,6 +32,12 @@ export const mutatingAdmissionPolicyKind = defineKind<MutatingAdmissionPolicy>({
   storageSegment: 'mutatingadmissionpolicies',
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => {
+    if (draft.spec == null) return;
+    draft.spec.failurePolicy ??= 'Fail';
+    draft.spec.reinvocationPolicy ??= 'Never';
+    applyMatchDefaults(draft.spec.matchConstraints);
+  },
   columns: [
     nameColumn,
     integerColumn('Mutations', 'Number of mutations.', ({ spec }) => (spec?.mutations ?? []).length),

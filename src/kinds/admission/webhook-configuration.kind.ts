@@ -1,6 +1,7 @@
 import { type MutatingWebhookConfiguration, resource, type ValidatingWebhookConfiguration } from '#api';
 import { ageColumn, integerColumn, nameColumn } from '../columns.ts';
 import { defineKind, type TypedColumn } from '../definition.ts';
+import { applyWebhookDefaults } from './webhook-defaults.ts';
 
 const columns: readonly TypedColumn<MutatingWebhookConfiguration | ValidatingWebhookConfiguration>[] = [
   nameColumn,
@@ -13,6 +14,7 @@ export const mutatingWebhookConfigurationKind = defineKind<MutatingWebhookConfig
   storageSegment: 'mutatingwebhookconfigurations',
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => applyWebhookDefaults(draft, true),
   columns,
 });
 
@@ -21,5 +23,6 @@ export const validatingWebhookConfigurationKind = defineKind<ValidatingWebhookCo
   storageSegment: 'validatingwebhookconfigurations',
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => applyWebhookDefaults(draft, false),
   columns,
 });

@@ -9,12 +9,14 @@ import {
   workloadColumns,
 } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { applyDaemonSetDefaults } from './workload-defaults.ts';
 
 export const daemonSetKind = defineKind<DaemonSet>({
   resource: resource('apps/v1', 'daemonsets'),
   storageSegment: 'daemonsets',
   status: true,
   generation: true,
+  applyDefaults: applyDaemonSetDefaults,
   columns: [
     nameColumn,
     integerColumn('Desired', 'Nodes that should run it.', (object) => object.status?.desiredNumberScheduled ?? 0),

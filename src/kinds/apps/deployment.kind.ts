@@ -2,6 +2,7 @@ import { type Deployment, resource } from '#api';
 import { ageColumn, integerColumn, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
+import { applyDeploymentDefaults } from './workload-defaults.ts';
 
 export const deploymentKind = defineKind<Deployment>({
   resource: resource('apps/v1', 'deployments'),
@@ -9,6 +10,7 @@ export const deploymentKind = defineKind<Deployment>({
   status: true,
   generation: true,
   scale: workloadScale,
+  applyDefaults: applyDeploymentDefaults,
   columns: [
     nameColumn,
     textColumn(

@@ -2,6 +2,7 @@ import { type ReplicaSet, resource } from '#api';
 import { ageColumn, integerColumn, nameColumn, selectorText, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
+import { applyReplicaSetDefaults } from './workload-defaults.ts';
 
 export const replicaSetKind = defineKind<ReplicaSet>({
   resource: resource('apps/v1', 'replicasets'),
@@ -9,6 +10,7 @@ export const replicaSetKind = defineKind<ReplicaSet>({
   status: true,
   generation: true,
   scale: workloadScale,
+  applyDefaults: applyReplicaSetDefaults,
   columns: [
     nameColumn,
     integerColumn('Desired', 'Pods wanted.', (object) => object.spec?.replicas ?? 0),

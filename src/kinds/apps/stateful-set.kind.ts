@@ -2,6 +2,7 @@ import { resource, type StatefulSet } from '#api';
 import { ageColumn, nameColumn, textColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
+import { applyStatefulSetDefaults } from './workload-defaults.ts';
 
 export const statefulSetKind = defineKind<StatefulSet>({
   resource: resource('apps/v1', 'statefulsets'),
@@ -9,6 +10,7 @@ export const statefulSetKind = defineKind<StatefulSet>({
   status: true,
   generation: true,
   scale: workloadScale,
+  applyDefaults: applyStatefulSetDefaults,
   columns: [
     nameColumn,
     textColumn(

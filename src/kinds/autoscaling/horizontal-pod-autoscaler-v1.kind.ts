@@ -12,6 +12,10 @@ export const horizontalPodAutoscalerV1Kind = defineKind<V1>({
   fromStorage: (draft) => autoscalerToV1(draft as unknown as HorizontalPodAutoscaler),
   toStorage: (draft) => autoscalerFromV1(draft) as unknown as V1,
   status: true,
+  applyDefaults: (draft) => {
+    draft.spec ??= {} as V1['spec'];
+    draft.spec.minReplicas ??= 1;
+  },
   columns: autoscalerColumns.map(
     (column): TypedColumn<V1> => ({
       ...column,

@@ -1,11 +1,13 @@
 import { type HorizontalPodAutoscaler, resource } from '#api';
 import { defineKind } from '../definition.ts';
 import { autoscalerColumns } from './horizontal-pod-autoscaler-columns.ts';
+import { applyAutoscalerDefaults } from './autoscaler-defaults.ts';
 
 export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
   resource: resource('autoscaling/v2', 'horizontalpodautoscalers'),
   storageSegment: 'horizontalpodautoscalers',
   storageVersion: 'autoscaling/v2',
   status: true,
+  applyDefaults: applyAutoscalerDefaults,
   columns: autoscalerColumns,
 });

@@ -10,12 +10,14 @@ import {
   workloadColumns,
 } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { applyCronJobDefaults } from './job-defaults.ts';
 
 export const cronJobKind = defineKind<CronJob>({
   resource: resource('batch/v1', 'cronjobs'),
   storageSegment: 'cronjobs',
   status: true,
   generation: true,
+  applyDefaults: applyCronJobDefaults,
   columns: [
     nameColumn,
     textColumn('Schedule', 'When it runs, in cron format.', (object) => object.spec?.schedule ?? ''),

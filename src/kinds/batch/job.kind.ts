@@ -2,6 +2,8 @@ import { type Job, type JobCondition, resource } from '#api';
 import { parseTimeMs } from '#machinery';
 import { ageColumn, humanDuration, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { applyJobDefaults } from './job-defaults.ts';
+import { generateJobSelector } from './job-selector.ts';
 
 const conditionOf = (job: Job, type: string): JobCondition | undefined =>
   job.status?.conditions?.find((one) => one.type === type && one.status === 'True');
@@ -35,6 +37,8 @@ export const jobKind = defineKind<Job>({
   status: true,
   generation: true,
   defaultPropagation: 'orphan',
+  applyDefaults: applyJobDefaults,
+  prepareForCreate: generateJobSelector,
   columns: [
     nameColumn,
     textColumn('Status', 'State of the job in one word.', statusText),

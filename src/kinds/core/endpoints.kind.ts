@@ -18,5 +18,9 @@ export const endpointsKind = defineKind<Endpoints>({
   resource: resource('v1', 'endpoints'),
   storageSegment: 'services/endpoints',
   allowCreateOnUpdate: true,
+  applyDefaults: (draft) => {
+    for (const subset of draft.subsets ?? [])
+      for (const port of subset.ports ?? []) if (!port.protocol) port.protocol = 'TCP';
+  },
   columns: [nameColumn, textColumn('Endpoints', 'Addresses and ports that receive traffic.', addressList), ageColumn],
 });

@@ -16,6 +16,11 @@ export const nodeKind = defineKind<Node>({
   storageSegment: 'minions',
   status: true,
   subresources: [proxySubresource('NodeProxyOptions')],
+  statusAtCreation: true,
+  applyDefaults: (draft) => {
+    draft.spec ??= {};
+    if (draft.status?.capacity != null) draft.status.allocatable ??= { ...draft.status.capacity };
+  },
   columns: [
     nameColumn,
     textColumn('Status', 'The status of the node', statusText),

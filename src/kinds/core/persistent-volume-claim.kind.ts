@@ -2,12 +2,22 @@ import { type PersistentVolumeClaim, resource } from '#api';
 import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { accessModesText, storageClassName } from './volume-columns.ts';
+import { applyClaimSpecDefaults } from './volume-defaults.ts';
 
 const whenBound = (claim: PersistentVolumeClaim, text: string): string => (claim.spec?.volumeName ? text : '');
 
 export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
   resource: resource('v1', 'persistentvolumeclaims'),
   status: true,
+  applyDefaults: (draft) => {
+    draft.spec ??= {};
+    applyClaimSpecDefaults(draft.spec);
+    draft.status ??= {};
+    if (!draft.status.phase) draft.status.phase = 'Pending';
+  },
+  prepareForCreate: (draft) => {
+    draft.status = { phase: 'Pending' };
+  },
   columns: [
     nameColumn,
     textColumn('Status', 'Phase of the claim.', (claim) =>

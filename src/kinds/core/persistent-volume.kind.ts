@@ -2,10 +2,23 @@ import { type PersistentVolume, resource } from '#api';
 import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { accessModesText, storageClassName } from './volume-columns.ts';
+import { applyLegacyDefaults } from './volume-defaults.ts';
 
 export const persistentVolumeKind = defineKind<PersistentVolume>({
   resource: resource('v1', 'persistentvolumes'),
   status: true,
+  applyDefaults: (draft) => {
+    const spec = (draft.spec ??= {});
+    if (!spec.persistentVolumeReclaimPolicy) spec.persistentVolumeReclaimPolicy = 'Retain';
+    spec.volumeMode ??= 'Filesystem';
+    if (spec.hostPath != null) spec.hostPath.type ??= '';
+    applyLegacyDefaults(spec);
+    draft.status ??= {};
+    if (!draft.status.phase) draft.status.phase = 'Pending';
+  },
+  prepareForCreate: (draft) => {
+    draft.status = { phase: 'Pending' };
+  },
   columns: [
     nameColumn,
     textColumn('Capacity', 'Size of the volume.', (volume) => String(volume.spec?.capacity?.['storage'] ?? '0')),

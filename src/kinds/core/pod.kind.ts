@@ -2,8 +2,18 @@ import { type Pod, resource } from '#api';
 import { defineKind } from '../definition.ts';
 import { connectVerbs, proxySubresource, readWriteVerbs } from '../verbs.ts';
 import { podColumns } from './pod-columns.ts';
+import { applyPodDefaults } from './pod-defaults.ts';
+import { isPodTerminal } from './pod-facts.ts';
+import { podQosClass } from './pod-resources.ts';
 
 const core = (kind: string) => ({ group: '', version: 'v1', kind });
+
+/** Asked for, else as the spec says; nothing to wait for when the pod never reached a node or has ended. Negative means one second. */
+function podGracePeriodSeconds(pod: Pod, asked: number | undefined): number {
+  const seconds = asked ?? pod.spec?.terminationGracePeriodSeconds ?? 30;
+  if (!pod.spec?.nodeName || isPodTerminal(pod)) return 0;
+  return seconds < 0 ? 1 : seconds;
+}
 
 export const podKind = defineKind<Pod>({
   resource: resource('v1', 'pods'),
@@ -20,6 +30,17 @@ export const podKind = defineKind<Pod>({
     proxySubresource('PodProxyOptions'),
     { name: 'resize', verbs: readWriteVerbs },
   ],
+  applyDefaults: applyPodDefaults,
+  prepareForCreate: (draft) => {
+    draft.status = { phase: 'Pending', qosClass: podQosClass(draft) };
+  },
+  prepareForStatusUpdate: (draft, old) => {
+    delete draft.metadata.deletionTimestamp;
+    if (old.metadata.deletionTimestamp) draft.metadata.deletionTimestamp = old.metadata.deletionTimestamp;
+    delete draft.metadata.ownerReferences;
+    if (old.metadata.ownerReferences) draft.metadata.ownerReferences = old.metadata.ownerReferences;
+  },
+  gracePeriodSeconds: podGracePeriodSeconds,
   columns: podColumns,
   fieldSelectors: {
     'spec.nodeName': (pod) => pod.spec?.nodeName ?? '',

@@ -1,6 +1,18 @@
 import { type ReplicationController, resource } from '#api';
 import { ageColumn, integerColumn, labelsText, nameColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { applyPodTemplateDefaults } from './pod-defaults.ts';
+
+function applyReplicationControllerDefaults(draft: ReplicationController): void {
+  const spec = (draft.spec ??= {});
+  spec.replicas ??= 1;
+  if (spec.template == null) return;
+  applyPodTemplateDefaults(spec.template);
+  const labels = spec.template.metadata?.labels ?? {};
+  if (Object.keys(labels).length === 0) return;
+  if (Object.keys(spec.selector ?? {}).length === 0) spec.selector = { ...labels };
+  if (Object.keys(draft.metadata.labels ?? {}).length === 0) draft.metadata.labels = { ...labels };
+}
 
 export const replicationControllerKind = defineKind<ReplicationController>({
   resource: resource('v1', 'replicationcontrollers'),
@@ -19,6 +31,7 @@ export const replicationControllerKind = defineKind<ReplicationController>({
       return text === '<none>' ? '' : text;
     },
   },
+  applyDefaults: applyReplicationControllerDefaults,
   columns: [
     nameColumn,
     integerColumn('Desired', 'Pods wanted.', (object) => object.spec?.replicas ?? 0),

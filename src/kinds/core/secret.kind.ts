@@ -4,6 +4,9 @@ import { defineKind } from '../definition.ts';
 
 export const secretKind = defineKind<Secret>({
   resource: resource('v1', 'secrets'),
+  applyDefaults: (draft) => {
+    if (!draft.type) draft.type = 'Opaque';
+  },
   columns: [
     nameColumn,
     textColumn('Type', 'What the data mean.', (object) => object.type ?? ''),

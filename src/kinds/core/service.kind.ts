@@ -3,6 +3,7 @@ import { ageColumn, labelsText, nameColumn, textColumn, wide } from '../columns.
 import { defineKind } from '../definition.ts';
 import { proxySubresource } from '../verbs.ts';
 import { loadBalancerAddresses } from './service-facts.ts';
+import { applyServiceDefaults } from './service-defaults.ts';
 
 function externalAddress(service: Service): string {
   const external = service.spec?.externalIPs ?? [];
@@ -31,6 +32,11 @@ export const serviceKind = defineKind<Service>({
   storageSegment: 'services/specs',
   status: true,
   subresources: [proxySubresource('ServiceProxyOptions')],
+  allowCreateOnUpdate: true,
+  applyDefaults: applyServiceDefaults,
+  prepareForCreate: (draft) => {
+    draft.status = { loadBalancer: {} };
+  },
   columns: [
     nameColumn,
     textColumn('Type', 'How the service is exposed.', (service) => service.spec?.type ?? ''),

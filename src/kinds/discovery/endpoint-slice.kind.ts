@@ -16,6 +16,12 @@ export const endpointSliceKind = defineKind<EndpointSlice>({
   resource: resource('discovery.k8s.io/v1', 'endpointslices'),
   storageSegment: 'endpointslices',
   generation: true,
+  applyDefaults: (draft) => {
+    for (const port of draft.ports ?? []) {
+      port.name ??= '';
+      port.protocol ??= 'TCP';
+    }
+  },
   columns: [
     nameColumn,
     textColumn('AddressType', 'Type of all its addresses.', (slice) => slice.addressType ?? ''),

@@ -12,6 +12,9 @@ export const apiServiceKind = defineKind<APIService>({
   resource: resource('apiregistration.k8s.io/v1', 'apiservices'),
   storageSegment: 'apiregistration.k8s.io/apiservices',
   status: true,
+  applyDefaults: (draft) => {
+    if (draft.spec?.service != null) draft.spec.service.port ??= 443;
+  },
   columns: [
     nameColumn,
     textColumn('Service', 'Service that answers for it.', ({ spec }) =>

@@ -7,5 +7,27 @@ export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>
   storageSegment: 'apiextensions.k8s.io/customresourcedefinitions',
   status: true,
   generation: true,
+  applyDefaults: (draft) => {
+    const spec = draft.spec;
+    if (spec == null) return;
+    if (spec.names != null) {
+      if (!spec.names.singular) spec.names.singular = (spec.names.kind ?? '').toLowerCase();
+      if (!spec.names.listKind && spec.names.kind) spec.names.listKind = `${spec.names.kind}List`;
+    }
+    spec.conversion ??= { strategy: 'None' };
+    const service = spec.conversion.webhook?.clientConfig?.service;
+    if (service != null) service.port ??= 443;
+  },
+  prepareForCreate: (draft) => {
+    draft.status = {
+      storedVersions: (draft.spec?.versions ?? []).filter((one) => one.storage).map((one) => one.name),
+    };
+  },
+  prepareForUpdate: (draft, old) => {
+    const stored = old.status?.storedVersions ?? [];
+    const added = (draft.spec?.versions ?? []).filter((one) => one.storage && !stored.includes(one.name));
+    if (added.length > 0)
+      draft.status = { ...draft.status, storedVersions: [...stored, ...added.map((one) => one.name)] };
+  },
   columns: plainColumns,
 });

@@ -7,6 +7,9 @@ export const flowSchemaKind = defineKind<FlowSchema>({
   storageSegment: 'flowschemas',
   status: true,
   generation: true,
+  applyDefaults: (draft) => {
+    if (draft.spec != null && !draft.spec.matchingPrecedence) draft.spec.matchingPrecedence = 1000;
+  },
   columns: [
     nameColumn,
     textColumn(

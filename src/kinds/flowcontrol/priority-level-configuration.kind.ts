@@ -13,6 +13,21 @@ export const priorityLevelConfigurationKind = defineKind<PriorityLevelConfigurat
   storageSegment: 'prioritylevelconfigurations',
   status: true,
   generation: true,
+  applyDefaults: (draft) => {
+    const { exempt, limited } = draft.spec ?? {};
+    if (exempt != null) {
+      exempt.nominalConcurrencyShares ??= 0;
+      exempt.lendablePercent ??= 0;
+    }
+    if (limited == null) return;
+    limited.nominalConcurrencyShares ??= 30;
+    limited.lendablePercent ??= 0;
+    const queuing = limited.limitResponse?.queuing;
+    if (queuing == null) return;
+    if (!queuing.queues) queuing.queues = 64;
+    if (!queuing.handSize) queuing.handSize = 8;
+    if (!queuing.queueLengthLimit) queuing.queueLengthLimit = 50;
+  },
   columns: [
     nameColumn,
     textColumn('Type', 'Limited or Exempt.', ({ spec }) => spec?.type ?? ''),

@@ -6,6 +6,9 @@ export const ingressClassKind = defineKind<IngressClass>({
   resource: resource('networking.k8s.io/v1', 'ingressclasses'),
   storageSegment: 'ingressclasses',
   generation: true,
+  applyDefaults: (draft) => {
+    if (draft.spec?.parameters != null) draft.spec.parameters.scope ??= 'Cluster';
+  },
   columns: [
     nameColumn,
     textColumn('Controller', 'Controller that serves the class.', (object) => object.spec?.controller ?? ''),

@@ -6,6 +6,9 @@ export const priorityClassKind = defineKind<PriorityClass>({
   resource: resource('scheduling.k8s.io/v1', 'priorityclasses'),
   storageSegment: 'priorityclasses',
   generation: true,
+  applyDefaults: (draft) => {
+    draft.preemptionPolicy ??= 'PreemptLowerPriority';
+  },
   columns: [
     nameColumn,
     integerColumn('Value', 'The priority.', (object) => object.value ?? 0),

@@ -25,10 +25,19 @@ const columns: readonly TypedColumn<AnyBinding>[] = [
   ),
 ];
 
+const group = 'rbac.authorization.k8s.io';
+
+function applyBindingDefaults(draft: AnyBinding): void {
+  if (draft.roleRef != null && !draft.roleRef.apiGroup) draft.roleRef.apiGroup = group;
+  for (const subject of draft.subjects ?? [])
+    if (!subject.apiGroup && (subject.kind === 'User' || subject.kind === 'Group')) subject.apiGroup = group;
+}
+
 export const roleBindingKind = defineKind<RoleBinding>({
   resource: resource('rbac.authorization.k8s.io/v1', 'rolebindings'),
   storageSegment: 'rolebindings',
   allowCreateOnUpdate: true,
+  applyDefaults: applyBindingDefaults,
   columns,
 });
 
@@ -36,5 +45,6 @@ export const clusterRoleBindingKind = defineKind<ClusterRoleBinding>({
   resource: resource('rbac.authorization.k8s.io/v1', 'clusterrolebindings'),
   storageSegment: 'clusterrolebindings',
   allowCreateOnUpdate: true,
+  applyDefaults: applyBindingDefaults,
   columns,
 });

@@ -1,6 +1,7 @@
 import { type ResourceV1ResourceClaim as ResourceClaim, type ResourceClaimTemplate, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { applyClaimDefaults } from './claim-defaults.ts';
 
 function stateText({ metadata, status }: ResourceClaim): string {
   const states: string[] = [];
@@ -18,11 +19,13 @@ export const resourceClaimKind = defineKind<ResourceClaim>({
   resource: resource('resource.k8s.io/v1', 'resourceclaims'),
   storageSegment: 'resourceclaims',
   status: true,
+  applyDefaults: (draft) => applyClaimDefaults(draft.spec),
   columns: [nameColumn, textColumn('State', 'Life of the claim in one word.', stateText), ageColumn],
 });
 
 export const resourceClaimTemplateKind = defineKind<ResourceClaimTemplate>({
   resource: resource('resource.k8s.io/v1', 'resourceclaimtemplates'),
   storageSegment: 'resourceclaimtemplates',
+  applyDefaults: (draft) => applyClaimDefaults(draft.spec?.spec),
   columns: [nameColumn, ageColumn],
 });

@@ -7,6 +7,16 @@ export const csiDriverKind = defineKind<CSIDriver>({
   storageSegment: 'csidrivers',
   generation: true,
   allowUnconditionalUpdate: false,
+  applyDefaults: (draft) => {
+    const spec = (draft.spec ??= {});
+    spec.attachRequired ??= true;
+    spec.podInfoOnMount ??= false;
+    spec.storageCapacity ??= false;
+    spec.fsGroupPolicy ??= 'ReadWriteOnceWithFSType';
+    if (!spec.volumeLifecycleModes?.length) spec.volumeLifecycleModes = ['Persistent'];
+    spec.requiresRepublish ??= false;
+    spec.seLinuxMount ??= false;
+  },
   columns: [
     nameColumn,
     booleanColumn('AttachRequired', 'Whether volumes must be attached.', ({ spec }) => spec?.attachRequired ?? true),

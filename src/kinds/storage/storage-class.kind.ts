@@ -15,6 +15,10 @@ export function isDefaultStorageClass(object: StorageClass): boolean {
 export const storageClassKind = defineKind<StorageClass>({
   resource: resource('storage.k8s.io/v1', 'storageclasses'),
   storageSegment: 'storageclasses',
+  applyDefaults: (draft) => {
+    draft.reclaimPolicy ??= 'Delete';
+    draft.volumeBindingMode ??= 'Immediate';
+  },
   columns: [
     {
       ...nameColumn,

@@ -129,7 +129,7 @@ function fieldStep(field: FieldSchema): Step {
   if (node.form === 'list' && node.itemsMessage !== true) return listStep(name, node.element as SchemaNode);
   if (node.form === 'map') return mapStep(name, node.element as SchemaNode);
   const keepZero = field.pointer || alwaysPresent(field);
-  if (node.form === 'struct') return structStep(name, node, keepZero);
+  if (node.form === 'struct') return structStep(name, node, { pointer: field.pointer, keepZero });
   const wanted = wireTypeOf(node);
   const read = readOf(node);
   const isZero = zeroTest(node);
@@ -143,7 +143,11 @@ function fieldStep(field: FieldSchema): Step {
   };
 }
 
-function structStep(name: string, node: SchemaNode, keepZero: boolean): Step {
+function structStep(
+  name: string,
+  node: SchemaNode,
+  { pointer, keepZero }: { readonly pointer: boolean; readonly keepZero: boolean },
+): Step {
   const decoder = decoderOf(node);
   return (reader, holder, wireType) => {
     expect(wireType, 2);
@@ -151,7 +155,7 @@ function structStep(name: string, node: SchemaNode, keepZero: boolean): Step {
     const value = (before ?? {}) as Holder;
     const live = decoder.read(reader, reader.length(), value);
     if (live || keepZero) holder[name] = value;
-    return live || keepZero;
+    return live || pointer;
   };
 }
 
@@ -321,7 +325,7 @@ function readOpaque(node: SchemaNode): Read {
     case 'JSONSchemaPropsOrStringArray':
       return eitherSchema(node, { form: 'scalar', scalar: 'string' });
     case 'JSONSchemaPropsOrBool': {
-      const schema = structStep('schema', node.element as SchemaNode, true);
+      const schema = structStep('schema', node.element as SchemaNode, { pointer: true, keepZero: true });
       return (reader) => {
         const holder: Holder = {};
         let allows = false;
@@ -346,7 +350,7 @@ function readOpaque(node: SchemaNode): Read {
 }
 
 function eitherSchema(node: SchemaNode, other: SchemaNode): Read {
-  const schema = structStep('schema', node.element as SchemaNode, true);
+  const schema = structStep('schema', node.element as SchemaNode, { pointer: true, keepZero: true });
   const list = listStep('list', other);
   return (reader) => {
     const holder: Holder = {};

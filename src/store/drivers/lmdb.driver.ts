@@ -37,10 +37,10 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   }
 }
 
-/** A key is one byte for the space and then, big-endian, the revision or the lease. */
+/** A key is one byte for the space and then, big-endian, the lease or the revision. Records are last: they are appended. */
 const facts = 0;
-const records = 1;
-const leases = 2;
+const leases = 1;
+const records = 2;
 const keyBytes = 9;
 const formatKey = Buffer.from([facts, 1]);
 const compactedKey = Buffer.from([facts, 2]);
@@ -96,12 +96,13 @@ class LmdbJournal implements Journal {
 
   async commit(batch: JournalBatch): Promise<void> {
     let misplaced = false;
+    let last: Promise<unknown> | undefined;
     const check = (stored: boolean): void => void (misplaced ||= !stored);
     const done = this.#db.batch(() => {
       if (!this.#formatWritten) this.#db.put(formatKey, Buffer.from(format));
       for (const record of batch.records) {
         const put = this.#db.put(this.#keyOf(records, record.revision), encodeRecord(record), atEnd as never);
-        put.then(check, ignore);
+        last = put.then(check, ignore);
       }
       for (const revision of batch.drop) this.#db.remove(this.#keyOf(records, revision));
       if (batch.compacted !== undefined) this.#db.put(compactedKey, uint48(batch.compacted));
@@ -112,6 +113,7 @@ class LmdbJournal implements Journal {
     });
     try {
       await done;
+      await last;
     } catch (error) {
       throw await this.#reasonOf(error);
     }

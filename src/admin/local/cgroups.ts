@@ -101,3 +101,12 @@ function removeTree(top: string): boolean {
   }
   return true;
 }
+
+/** Removes the folder when nothing is in it; other clusters' folders below it keep it. */
+export function dropEmptyCgroup(path: string): void {
+  for (const root of hierarchies()) {
+    try {
+      rmdirSync(join(root, path));
+    } catch {}
+  }
+}

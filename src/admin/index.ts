@@ -1,0 +1,20 @@
+export {
+  type ClusterWishes,
+  changeNode,
+  describeCluster,
+  listClusters,
+  makeMachines,
+  nodeName,
+  requireNode,
+  requireState,
+  serverPidFile,
+  stopCluster,
+} from './local/cluster.ts';
+export { defaultKubeconfigFile } from './local/kubeconfig-file.ts';
+export { type ClusterLayout, clusterLayout, type NodeLayout, nodeLayout } from './local/layout.ts';
+export { withClusterLock } from './local/lock.ts';
+export { enterArguments } from './local/namespaces.ts';
+export { cutPower, makeNode, startOnNode } from './local/nodes.ts';
+export { cniPluginFolder, installPrerequisites, missingPrerequisites } from './local/prerequisites.ts';
+export { isAlive, readProcess, residentBytes, spawnBackground, stopProcess } from './local/processes.ts';
+export { type ClusterState, type NodeState, nodeAddress, readState, writeState } from './local/state.ts';

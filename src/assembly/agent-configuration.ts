@@ -1,0 +1,37 @@
+/** All that one node must know; `k8ts agent --config FILE` reads it as JSON. */
+export interface AgentConfiguration {
+  readonly nodeName: string;
+  readonly nodeIp: string;
+  readonly kubeconfig: string;
+  /** Certificate, key and client authority of the kubelet's own HTTPS port. */
+  readonly servingCert: string;
+  readonly servingKey: string;
+  readonly clientCa: string;
+  readonly kubeletDir: string;
+  readonly podLogsDir: string;
+  readonly cgroupRoot: string;
+  readonly containerd: {
+    readonly rootDir: string;
+    readonly stateDir: string;
+    readonly socket: string;
+    readonly cniBinDir: string;
+    readonly cniConfDir: string;
+    readonly certsDir: string;
+    readonly logFile: string;
+  };
+  /** Image archives to import at start; a file already imported (same size and time) is not imported again. */
+  readonly images: readonly string[];
+  readonly cniStateDir: string;
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  readonly clusterDns: string;
+  readonly clusterDomain: string;
+  /** The link towards other nodes. */
+  readonly uplink: string;
+  /** DNS answers here too, beside `clusterDns`. */
+  readonly dnsAddresses: readonly string[];
+  readonly dnsUpstreams: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
+  readonly readyFile: string;
+}

@@ -1,0 +1,160 @@
+import { join } from 'node:path';
+import { InvalidArgumentError } from 'commander';
+import {
+  type ClusterLayout,
+  type ClusterState,
+  defaultKubeconfigFile,
+  describeCluster,
+  installPrerequisites,
+  makeMachines,
+  nodeAddress,
+  nodeLayout,
+  readState,
+  serverPidFile,
+  withClusterLock,
+  writeState,
+} from '#admin';
+import { CodedError, systemClock, systemRandom } from '#base';
+import { mergeKubeconfig, parseKubeconfig, readKubeconfig, writeKubeconfig } from '#client';
+import { defineCommand } from '../command.ts';
+import {
+  areNodesReady,
+  hasDefaultServiceAccount,
+  isApiReady,
+  reach,
+  startAgentProcess,
+  startServerProcess,
+  until,
+} from '../local/bring-up.ts';
+import { openPki, writeAdminKubeconfig, writeServerConfiguration } from '../local/configure.ts';
+import { dnsAnswers } from '../local/dns-probe.ts';
+import { loadImages } from '../local/images.ts';
+import { layoutOf, withCluster } from '../local/options.ts';
+import { isRoot } from '../local/programs.ts';
+import { parseCount, parseDurationMs, parsePort } from '../options.ts';
+import { openProgress, type Progress } from '../progress.ts';
+
+interface UpOptions {
+  name: string;
+  nodes?: number;
+  simulate?: number;
+  isolated?: boolean;
+  dataDir?: string;
+  kubeconfig?: string;
+  apiPort?: number;
+  image: string[];
+  wait: number;
+  install: boolean;
+}
+
+const collect = (value: string, list: string[]): string[] => [...list, value];
+
+export const upCommand = defineCommand('up', (program) => {
+  withCluster(program.command('up'))
+    .description('start a cluster on this machine (or start it again) and wait until it is useful')
+    .option('--nodes <n>', 'real nodes with containers (default 1); 0 needs no root', parseCount)
+    .option('--simulate <n>', 'simulated nodes sim-0, sim-1, …', parseCount)
+    .option('--isolated', 'give the nodes no route beyond this machine')
+    .option('--kubeconfig <file>', 'write this kubeconfig alone instead of merging into the default one')
+    .option('--api-port <port>', 'port of the API (default 6443)', parsePort)
+    .option('--image <file>', 'image archive to load into every node (repeatable)', collect, [])
+    .option('--wait <duration>', 'how long to wait for the cluster', parseDurationMs, 120_000)
+    .option('--no-install', 'fail instead of installing missing system packages')
+    .action(async (options: UpOptions) => {
+      const root = isRoot();
+      if (!root && options.nodes !== 0) {
+        throw new CodedError(
+          'NeedsRoot',
+          'nodes with real containers need root: run it with sudo, or start simulated nodes as any user with k8ts up --nodes 0 --simulate 3',
+        );
+      }
+      if ((options.nodes ?? 1) > 200) throw new InvalidArgumentError('at most 200 nodes fit on one link');
+      const layout = layoutOf(options);
+      await withClusterLock(`${layout.runDir}.lock`, () => up(layout, options, openProgress()));
+    });
+});
+
+async function up(layout: ClusterLayout, options: UpOptions, progress: Progress): Promise<void> {
+  const startMs = systemClock.monotonicMs();
+  const existing = readState(layout);
+  const wantsNodes = (existing?.nodes.length ?? options.nodes ?? 1) > 0;
+  if (wantsNodes) await installPrerequisites({ install: options.install, say: progress.say });
+  const state =
+    existing === undefined
+      ? await describeCluster(layout, options, { clock: systemClock, isRoot: isRoot() })
+      : resume(existing, options);
+  writeState(layout, state);
+  const pki = openPki(layout, state);
+  const kubeconfigText = writeAdminKubeconfig(layout, state, pki);
+  const deadlineMs = startMs + options.wait;
+  const { client, close } = reach(state, pki);
+  try {
+    if (state.nodes.length > 0) {
+      await progress.phase(`machines ${state.nodes.map((one) => one.name).join(', ')}`, () =>
+        makeMachines(layout, state),
+      );
+    } else await makeMachines(layout, state);
+    startServerProcess(layout, state, writeServerConfiguration(layout, state));
+    for (const node of state.nodes) startAgentProcess(layout, state, node, pki);
+    const master = state.nodes.find((one) => one.controlPlane);
+    const server = {
+      pidFile: serverPidFile(layout, state),
+      logFile: join(layout.logDir, 'server.log'),
+    };
+    const agents = state.nodes.map((one) => {
+      const own = nodeLayout(layout, one.name);
+      return { pidFile: join(own.runDir, 'agent.pid'), logFile: own.logFile };
+    });
+    const wait = (
+      what: string,
+      processes: readonly { pidFile: string; logFile: string }[],
+      ask: () => Promise<boolean>,
+    ): Promise<void> => progress.phase(what, () => until({ what, deadlineMs, everyMs: 15, processes, ask }));
+    await wait('API server ready', [server], () => isApiReady(client));
+    await wait('default ServiceAccount', [server], () => hasDefaultServiceAccount(client));
+    const names = [
+      ...state.nodes.map((one) => one.name),
+      ...Array.from({ length: state.simulate }, (_, index) => `sim-${index}`),
+    ];
+    if (names.length > 0) {
+      const title = names.length <= 4 ? `nodes ready: ${names.join(', ')}` : `${names.length} nodes ready`;
+      await wait(title, [server, ...agents], () => areNodesReady(client, names));
+    }
+    if (master !== undefined) {
+      const name = `kubernetes.default.svc.${state.clusterDomain}`;
+      await wait('DNS answers', agents, () => dnsAnswers(nodeAddress(state, master), name, 500));
+    }
+    for (const file of options.image) await progress.phase(`image ${file}`, () => loadImages(layout, state, file));
+  } finally {
+    await close();
+  }
+  const file = options.kubeconfig ?? defaultKubeconfigFile();
+  const base = options.kubeconfig === undefined ? await readKubeconfig(file, { missingIsEmpty: true }) : undefined;
+  const own = parseKubeconfig(kubeconfigText);
+  await writeKubeconfig(file, base === undefined ? own : mergeKubeconfig(base, own), systemRandom);
+  process.stderr.write(
+    `\nCluster ${state.name} is up (${((systemClock.monotonicMs() - startMs) / 1000).toFixed(2)} s).\n`,
+  );
+  process.stderr.write(`kubeconfig ${file}, context k8ts-${state.name}. Try: kubectl get nodes\n`);
+}
+
+/** What an existing cluster becomes when `up` is said again: every node has power again; its shape stays. */
+function resume(existing: ClusterState, options: UpOptions): ClusterState {
+  const differs = (name: string, asked: unknown, has: unknown, hint: string): void => {
+    if (asked !== undefined && asked !== has) {
+      throw new CodedError(
+        'ClusterExists',
+        `cluster ${existing.name} exists with ${name} ${String(has)}, not ${String(asked)}: ${hint}`,
+      );
+    }
+  };
+  const again = `make a second one with --name, or remove this one with k8ts down --delete --name ${existing.name}`;
+  differs('--nodes', options.nodes, existing.nodes.length, `add nodes with k8ts node add, or ${again}`);
+  differs('--isolated', options.isolated, existing.isolated, again);
+  differs('--api-port', options.apiPort, existing.apiPort, again);
+  return {
+    ...existing,
+    simulate: options.simulate ?? existing.simulate,
+    nodes: existing.nodes.map((one) => ({ ...one, stopped: false })),
+  };
+}

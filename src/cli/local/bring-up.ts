@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type ClusterLayout,
+  type ClusterState,
+  type NodeState,
+  nodeLayout,
+  readProcess,
+  serverPidFile,
+  spawnBackground,
+  startOnNode,
+} from '#admin';
+import type { Node } from '#api';
+import { resource } from '#api';
+import { CodedError, sleep, systemClock } from '#base';
+import { type Client, openClient } from '#client';
+import type { ClusterPki } from '#pki';
+import { openHttpsTransport } from '#wire';
+import { apiUrl, writeAgentConfiguration } from './configure.ts';
+import { ownCommand } from './programs.ts';
+
+export interface Reach {
+  readonly client: Client;
+  close(): Promise<void>;
+}
+
+/** Opens a client of the cluster with a fresh administrator's certificate. */
+export function reach(state: ClusterState, pki: ClusterPki): Reach {
+  const admin = pki.issue({ commonName: 'kubernetes-admin', organizations: ['system:masters'], usages: ['client'] });
+  const transport = openHttpsTransport({
+    server: apiUrl(state),
+    ca: pki.ca.certificatePem,
+    clientCert: admin.certificatePem,
+    clientKey: admin.keyPem,
+  });
+  return { client: openClient({ transport, userAgent: 'k8ts' }), close: () => transport.close() };
+}
+
+/** Starts the control plane's process, on its node or, without real nodes, here. */
+export function startServerProcess(layout: ClusterLayout, state: ClusterState, configFile: string): void {
+  const { program, args } = ownCommand('server', '--config', configFile);
+  const master = state.nodes.find((one) => one.controlPlane);
+  if (master !== undefined) {
+    startOnNode(nodeLayout(layout, master.name), 'server', [program, ...args]);
+    return;
+  }
+  const pidFile = serverPidFile(layout, state);
+  if (readProcess(pidFile) === undefined)
+    spawnBackground({ program, args, pidFile, logFile: join(layout.logDir, 'server.log') });
+}
+
+export function startAgentProcess(layout: ClusterLayout, state: ClusterState, node: NodeState, pki: ClusterPki): void {
+  const own = nodeLayout(layout, node.name);
+  if (readProcess(join(own.runDir, 'agent.pid')) !== undefined) return;
+  const configFile = writeAgentConfiguration({ layout, state, node, nodeLayout: own, pki });
+  const { program, args } = ownCommand('agent', '--config', configFile);
+  startOnNode(own, 'agent', [program, ...args]);
+}
+
+/** Asks until the answer is yes. A process that has ended meanwhile, or the deadline, is an error that shows its log's last line. */
+export async function until(options: {
+  readonly what: string;
+  readonly deadlineMs: number;
+  readonly everyMs: number;
+  readonly processes: readonly { readonly pidFile: string; readonly logFile: string }[];
+  readonly ask: () => Promise<boolean>;
+}): Promise<void> {
+  const { what, deadlineMs, everyMs, processes, ask } = options;
+  let last: unknown;
+  for (;;) {
+    try {
+      if (await ask()) return;
+    } catch (error) {
+      last = error;
+    }
+    for (const one of processes) {
+      if (readProcess(one.pidFile) === undefined) {
+        throw new CodedError('ProcessEnded', `${what}: its process has ended. ${lastWords(one.logFile)}`);
+      }
+    }
+    if (systemClock.monotonicMs() > deadlineMs) {
+      const why = last instanceof Error ? `: ${last.message}` : '';
+      throw new CodedError(
+        'NotReadyInTime',
+        `${what} not in time${why}. ${processes.map((one) => lastWords(one.logFile)).join(' ')}`,
+      );
+    }
+    await sleep(systemClock, everyMs);
+  }
+}
+
+function lastWords(logFile: string): string {
+  try {
+    const line = readFileSync(logFile, 'utf8').trim().split('\n').at(-1) ?? '';
+    return `Its log ${logFile} ends with: ${line.slice(0, 500)}`;
+  } catch {
+    return `It left no log in ${logFile}.`;
+  }
+}
+
+export async function isApiReady(client: Client): Promise<boolean> {
+  await client.raw('GET', '/readyz');
+  return true;
+}
+
+export async function areNodesReady(client: Client, names: readonly string[]): Promise<boolean> {
+  const { items } = await client.list<Node>(resource('v1', 'nodes'));
+  return names.every((name) => {
+    const node = items.find((one) => one.metadata.name === name);
+    return node?.status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+  });
+}
+
+export async function hasDefaultServiceAccount(client: Client): Promise<boolean> {
+  await client.get(resource('v1', 'serviceaccounts'), 'default', { namespace: 'default' });
+  return true;
+}

@@ -1,0 +1,152 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type ClusterLayout,
+  type ClusterState,
+  cniPluginFolder,
+  type NodeLayout,
+  type NodeState,
+  nodeAddress,
+} from '#admin';
+import { systemClock } from '#base';
+import { type ClusterPki, kubeconfigOf, openClusterPki } from '#pki';
+import { version } from '../version.ts';
+
+const dnsAddress = '10.96.0.10';
+
+export function apiUrl(state: ClusterState): string {
+  return `https://${state.apiHost}:${state.apiPort}`;
+}
+
+/** Opens the cluster's PKI with a serving certificate for every address at which the API is reached. */
+export function openPki(layout: ClusterLayout, state: ClusterState): ClusterPki {
+  return openClusterPki({
+    dir: layout.pkiDir,
+    clock: systemClock,
+    clusterDomain: state.clusterDomain,
+    apiServerNames: ['kubernetes.default.svc', ...state.nodes.filter((one) => one.controlPlane).map((one) => one.name)],
+    apiServerAddresses: [state.apiHost, '10.96.0.1'],
+  });
+}
+
+/** Writes what `k8ts server` reads, and returns the file's name. */
+export function writeServerConfiguration(layout: ClusterLayout, state: ClusterState): string {
+  const configuration = {
+    clusterName: state.name,
+    pkiDir: layout.pkiDir,
+    store: `lmdb:${layout.storeDir}`,
+    listen: state.nodes.length === 0 ? ['127.0.0.1'] : ['0.0.0.0'],
+    port: state.apiPort,
+    advertiseAddress: state.apiHost,
+    podCidr: state.podCidr,
+    serviceCidr: state.serviceCidr,
+    clusterDomain: state.clusterDomain,
+    clusterDns: dnsAddress,
+    simulate: state.simulate,
+    adminKubeconfig: layout.adminKubeconfig,
+    version,
+  };
+  return writeConfiguration(join(layout.dataDir, 'server.json'), configuration);
+}
+
+export function writeAdminKubeconfig(layout: ClusterLayout, state: ClusterState, pki: ClusterPki): string {
+  const admin = pki.issue({ commonName: 'kubernetes-admin', organizations: ['system:masters'], usages: ['client'] });
+  const text = kubeconfigOf({
+    server: apiUrl(state),
+    ca: pki.ca.certificatePem,
+    clientCert: admin.certificatePem,
+    clientKey: admin.keyPem,
+    clusterName: `k8ts-${state.name}`,
+    user: `k8ts-${state.name}`,
+    context: `k8ts-${state.name}`,
+  });
+  writeFileSync(layout.adminKubeconfig, text, { mode: 0o600 });
+  return text;
+}
+
+/** Writes the credentials of a node and what `k8ts agent` reads, and returns the file's name. */
+export function writeAgentConfiguration(options: {
+  layout: ClusterLayout;
+  state: ClusterState;
+  node: NodeState;
+  nodeLayout: NodeLayout;
+  pki: ClusterPki;
+}): string {
+  const { layout, state, node, nodeLayout, pki } = options;
+  const folder = join(nodeLayout.dataDir, 'pki');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const address = nodeAddress(state, node);
+  const user = `system:node:${node.name}`;
+  const client = pki.issue({ commonName: user, organizations: ['system:nodes'], usages: ['client'] });
+  const serving = pki.issue({
+    commonName: user,
+    organizations: ['system:nodes'],
+    usages: ['server'],
+    dnsNames: [node.name],
+    ipAddresses: [address, '127.0.0.1'],
+  });
+  const file = (name: string): string => join(folder, name);
+  const kubeconfig = {
+    server: apiUrl(state),
+    ca: pki.ca.certificatePem,
+    clientCert: client.certificatePem,
+    clientKey: client.keyPem,
+    user,
+  };
+  writeFileSync(file('kubelet.conf'), kubeconfigOf(kubeconfig), { mode: 0o600 });
+  writeFileSync(file('kubelet.crt'), serving.certificatePem, { mode: 0o644 });
+  writeFileSync(file('kubelet.key'), serving.keyPem, { mode: 0o600 });
+  writeFileSync(file('ca.crt'), pki.ca.certificatePem, { mode: 0o644 });
+  const alone = state.nodes.length === 1;
+  return writeConfiguration(join(nodeLayout.dataDir, 'agent.json'), {
+    nodeName: node.name,
+    nodeIp: address,
+    kubeconfig: file('kubelet.conf'),
+    servingCert: file('kubelet.crt'),
+    servingKey: file('kubelet.key'),
+    clientCa: file('ca.crt'),
+    kubeletDir: join(nodeLayout.dataDir, 'kubelet'),
+    podLogsDir: join(nodeLayout.dataDir, 'pods'),
+    cgroupRoot: nodeLayout.cgroup,
+    containerd: {
+      rootDir: join(nodeLayout.dataDir, 'containerd'),
+      stateDir: join(nodeLayout.runDir, 'containerd'),
+      socket: join(nodeLayout.runDir, 'containerd.sock'),
+      cniBinDir: cniPluginFolder(),
+      cniConfDir: join(nodeLayout.runDir, 'cni', 'net.d'),
+      certsDir: join(nodeLayout.dataDir, 'certs.d'),
+      logFile: join(layout.logDir, `${node.name}-containerd.log`),
+    },
+    images: [],
+    cniStateDir: join(nodeLayout.runDir, 'cni', 'networks'),
+    podCidr: state.podCidr,
+    serviceCidr: state.serviceCidr,
+    clusterDns: dnsAddress,
+    clusterDomain: state.clusterDomain,
+    uplink: 'eth0',
+    dnsAddresses: [address],
+    dnsUpstreams: state.isolated ? [] : hostResolvers(),
+    labels: node.controlPlane ? { 'node-role.kubernetes.io/control-plane': '' } : {},
+    taints: node.controlPlane && !alone ? [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] : [],
+    readyFile: join(nodeLayout.runDir, 'agent.ready'),
+  });
+}
+
+/** The resolvers of this machine that a node can reach: those on loopback are not, so systemd's real list is read instead. */
+function hostResolvers(): string[] {
+  for (const file of ['/run/systemd/resolve/resolv.conf', '/etc/resolv.conf']) {
+    try {
+      const found = [...readFileSync(file, 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm)].map(
+        (match) => match[1] as string,
+      );
+      const reachable = found.filter((one) => !one.startsWith('127.') && !one.includes(':'));
+      if (reachable.length > 0) return reachable;
+    } catch {}
+  }
+  return [];
+}
+
+function writeConfiguration(file: string, configuration: object): string {
+  writeFileSync(file, `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600 });
+  return file;
+}

@@ -1,0 +1,31 @@
+import type { ControllerDefinition } from './definition.ts';
+import { deploymentController } from './deployment/deployment.controller.ts';
+import { endpointSliceController } from './endpoint-slice/endpoint-slice.controller.ts';
+import { endpointsController } from './endpoints/endpoints.controller.ts';
+import { garbageCollectorController } from './garbage-collector/garbage-collector.controller.ts';
+import { namespaceController } from './namespace/namespace.controller.ts';
+import { nodeIpamController } from './node-ipam/node-ipam.controller.ts';
+import { nodeLifecycleController } from './node-lifecycle/node-lifecycle.controller.ts';
+import { podGarbageCollectorController } from './pod-garbage-collector/pod-garbage-collector.controller.ts';
+import { replicaSetController } from './replica-set/replica-set.controller.ts';
+import { replicationControllerController } from './replication-controller/replication-controller.controller.ts';
+import { rootCaController } from './root-ca/root-ca.controller.ts';
+import { serviceAccountController } from './service-account/service-account.controller.ts';
+import { taintEvictionController } from './taint-eviction/taint-eviction.controller.ts';
+
+/** Every controller, started in this order. A new one is one folder and one line here. */
+export const controllerCatalogue: readonly ControllerDefinition[] = [
+  serviceAccountController,
+  rootCaController,
+  namespaceController,
+  deploymentController,
+  replicaSetController,
+  replicationControllerController,
+  endpointSliceController,
+  endpointsController,
+  nodeLifecycleController,
+  taintEvictionController,
+  nodeIpamController,
+  podGarbageCollectorController,
+  garbageCollectorController,
+];

@@ -1,0 +1,76 @@
+import { messageOf } from '#base';
+import { type EndpointSlice, type Node, type Pod, resource, type Service } from '#api';
+import { changesOf, type Outcome, splitKey, startController } from '#client';
+import { isNamespaceTerminating, isNotFound } from '#machinery';
+import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
+import { managedBy, managedByLabel, planSlices, serviceNameLabel } from './plan.ts';
+import { podChanges, podIndexes, podsOf, serviceIndexes } from './service-index.ts';
+
+const services = resource('v1', 'services');
+const slices = resource('discovery.k8s.io/v1', 'endpointslices');
+const byService = 'service';
+
+/** Keeps the EndpointSlices of every Service that has a selector. */
+function start(context: ControllerContext): RunningPart {
+  const { client, informers, clock, log } = context;
+  const serviceInformer = informers.of<Service>(services, { indexes: serviceIndexes });
+  const pods = informers.of<Pod>(resource('v1', 'pods'), { indexes: podIndexes });
+  const nodes = informers.of<Node>(resource('v1', 'nodes'));
+  const sliceInformer = informers.of<EndpointSlice>(slices, { indexes: { [byService]: serviceKeys } });
+  const events = context.events('endpoint-slice-controller');
+
+  async function reconcile(key: string): Promise<Outcome> {
+    const { namespace, name } = splitKey(key);
+    const service = serviceInformer.get(namespace, name);
+    if (service === undefined || service.metadata.deletionTimestamp !== undefined) return;
+    if (service.spec.type === 'ExternalName' || service.spec.selector === undefined) return;
+    const plan = planSlices({
+      service,
+      pods: podsOf(service, pods),
+      nodeOf: (node) => nodes.get(undefined, node),
+      slices: sliceInformer
+        .byIndex(byService, key)
+        .filter((one) => one.metadata.labels?.[managedByLabel] === managedBy),
+    });
+    try {
+      for (const slice of plan.create) sliceInformer.observe(await client.create<EndpointSlice>(slices, slice));
+      for (const slice of plan.update) sliceInformer.observe(await client.update<EndpointSlice>(slices, slice));
+      for (const { metadata } of plan.remove) {
+        await client.delete(slices, metadata.name, { namespace: metadata.namespace }).catch((error) => {
+          if (!isNotFound(error)) throw error;
+        });
+      }
+    } catch (error) {
+      if (isNamespaceTerminating(error)) return;
+      events.event(
+        service,
+        'Warning',
+        'FailedToUpdateEndpointSlices',
+        `Error updating Endpoint Slices for Service ${key}: ${messageOf(error)}`,
+      );
+      throw error;
+    }
+  }
+
+  return startController({
+    name: 'endpointslice',
+    clock,
+    log,
+    sources: [
+      changesOf(serviceInformer),
+      podChanges(pods, serviceInformer),
+      changesOf(sliceInformer, (slice) =>
+        slice.metadata.labels?.[managedByLabel] === managedBy ? serviceKeys(slice) : undefined,
+      ),
+    ],
+    needs: [nodes.synced],
+    reconcile,
+  });
+}
+
+function serviceKeys({ metadata }: EndpointSlice): string[] {
+  const name = metadata.labels?.[serviceNameLabel];
+  return name ? [`${metadata.namespace}/${name}`] : [];
+}
+
+export const endpointSliceController = defineController({ name: 'endpointslice-controller', start });

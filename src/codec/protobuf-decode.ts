@@ -99,9 +99,9 @@ class MessageDecoder {
   }
 }
 
-/** An empty selector selects everything: left out it would read as "nothing". */
-function alwaysPresent(field: FieldSchema): boolean {
-  return !field.pointer && (field.required || field.node.typeName === 'meta/v1.LabelSelector');
+/** An empty selector selects everything: left out it would read as "nothing". Upstream prints quantities even when zero. */
+function alwaysPresent({ node, pointer, required }: FieldSchema): boolean {
+  return !pointer && (required || node.typeName === 'meta/v1.LabelSelector' || node.scalar === 'Quantity');
 }
 
 function zeroOf(node: SchemaNode): () => unknown {

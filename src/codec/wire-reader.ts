@@ -107,7 +107,7 @@ export class WireReader {
 
   skip(wireType: number): void {
     if (wireType === 0) this.int64();
-    else if (wireType === 2) this.at += this.length();
+    else if (wireType === 2) this.bytes();
     else if (wireType === 1 || wireType === 5) {
       this.at += wireType === 1 ? 8 : 4;
       if (this.at > this.end) throw invalidProtobuf('unexpected EOF');

@@ -71,7 +71,7 @@ class ObjectMaker {
 
   #field(field: FieldSchema, depth: number): unknown {
     const { node, required, pointer } = field;
-    const always = required || (!pointer && node.typeName === 'meta/v1.LabelSelector');
+    const always = required || (!pointer && (node.typeName === 'meta/v1.LabelSelector' || node.scalar === 'Quantity'));
     if (!always) {
       if (depth >= this.#maxDepth && node.form !== 'scalar') return undefined;
       if (this.#random.int(1000) >= 1000 * this.#presence * 0.5 ** (depth / 2)) return undefined;

@@ -1,4 +1,14 @@
 export {
+  areNodesReady,
+  hasDefaultServiceAccount,
+  isApiReady,
+  type OwnCommand,
+  reach,
+  startAgentProcess,
+  startServerProcess,
+  until,
+} from './local/bring-up.ts';
+export {
   type ClusterWishes,
   changeNode,
   describeCluster,
@@ -10,6 +20,7 @@ export {
   serverPidFile,
   stopCluster,
 } from './local/cluster.ts';
+export { apiUrl, openPki, writeAdminKubeconfig, writeServerConfiguration } from './local/configure.ts';
 export { defaultKubeconfigFile } from './local/kubeconfig-file.ts';
 export { type ClusterLayout, clusterLayout, type NodeLayout, nodeLayout } from './local/layout.ts';
 export { withClusterLock } from './local/lock.ts';

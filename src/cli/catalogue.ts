@@ -1,27 +1,60 @@
-import type { CommandDefinition } from './command.ts';
-import { agentCommand } from './commands/agent.command.ts';
-import { doctorCommand } from './commands/doctor.command.ts';
-import { downCommand } from './commands/down.command.ts';
-import { imageCommand } from './commands/image.command.ts';
-import { kubeconfigCommand } from './commands/kubeconfig.command.ts';
-import { listCommand } from './commands/list.command.ts';
-import { nodeCommand } from './commands/node.command.ts';
-import { serverCommand } from './commands/server.command.ts';
-import { statusCommand } from './commands/status.command.ts';
-import { testCommand } from './commands/test.command.ts';
-import { upCommand } from './commands/up.command.ts';
+import type { CommandEntry } from './command.ts';
 
-/** Every verb, in the order of --help. */
-export const commands: readonly CommandDefinition[] = [
-  upCommand,
-  downCommand,
-  listCommand,
-  statusCommand,
-  kubeconfigCommand,
-  imageCommand,
-  nodeCommand,
-  doctorCommand,
-  serverCommand,
-  agentCommand,
-  testCommand,
+/** Every verb, in the order of --help. Only the verb that runs is loaded. */
+export const commands: readonly CommandEntry[] = [
+  {
+    name: 'up',
+    description: 'start a cluster on this machine (or start it again) and wait until it is useful',
+    load: async () => (await import('./commands/up.command.ts')).upCommand,
+  },
+  {
+    name: 'down',
+    description: 'stop a cluster; its data stay unless --delete',
+    load: async () => (await import('./commands/down.command.ts')).downCommand,
+  },
+  {
+    name: 'list',
+    description: 'list the clusters on this machine',
+    load: async () => (await import('./commands/list.command.ts')).listCommand,
+  },
+  {
+    name: 'status',
+    description: 'say what of a cluster runs, where, and how much memory it takes',
+    load: async () => (await import('./commands/status.command.ts')).statusCommand,
+  },
+  {
+    name: 'kubeconfig',
+    description: "print the administrator's kubeconfig",
+    load: async () => (await import('./commands/kubeconfig.command.ts')).kubeconfigCommand,
+  },
+  {
+    name: 'image',
+    description: 'load images into the nodes of a cluster',
+    load: async () => (await import('./commands/image.command.ts')).imageCommand,
+  },
+  {
+    name: 'node',
+    description: 'add, stop, start and delete nodes of a cluster on this machine',
+    load: async () => (await import('./commands/node.command.ts')).nodeCommand,
+  },
+  {
+    name: 'doctor',
+    description: 'say what this machine lacks',
+    load: async () => (await import('./commands/doctor.command.ts')).doctorCommand,
+  },
+  {
+    name: 'server',
+    description: 'run a control plane in the foreground',
+    load: async () => (await import('./commands/server.command.ts')).serverCommand,
+  },
+  {
+    name: 'agent',
+    description: 'run a node (kubelet, network, DNS) in the foreground',
+    load: async () => (await import('./commands/agent.command.ts')).agentCommand,
+  },
+  {
+    name: 'test',
+    description: 'run the tests of this clone: check unit flow e2e (default: all)',
+    load: async () => (await import('./commands/test.command.ts')).testCommand,
+  },
 ];

@@ -11,8 +11,11 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(k8ts --help lists all commands)')
     .configureHelp({ helpWidth: 80 })
     .exitOverride();
-  for (const one of commands) one.describe(program);
   try {
+    for (const one of commands) {
+      const command = program.command(one.name).description(one.description);
+      if (argv[0] === one.name || (argv[0] === 'help' && argv[1] === one.name)) (await one.load()).describe(command);
+    }
     await program.parseAsync([...argv], { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {

@@ -64,17 +64,13 @@ async function examine(): Promise<Finding[]> {
   return findings;
 }
 
-export const doctorCommand = defineCommand('doctor', (program) => {
-  program
-    .command('doctor')
-    .description('say what this machine lacks')
-    .option('-o, --output <format>', 'json', parseOutput)
-    .action(async (options: { output?: 'json' }) => {
-      const findings = await examine();
-      if (options.output === 'json') printJson(findings);
-      else
-        for (const one of findings)
-          process.stdout.write(`${one.ok ? 'ok     ' : 'MISSING'}  ${one.check.padEnd(10)}  ${one.detail}\n`);
-      if (findings.some((one) => !one.ok)) process.exitCode = 1;
-    });
+export const doctorCommand = defineCommand('doctor', (command) => {
+  command.option('-o, --output <format>', 'json', parseOutput).action(async (options: { output?: 'json' }) => {
+    const findings = await examine();
+    if (options.output === 'json') printJson(findings);
+    else
+      for (const one of findings)
+        process.stdout.write(`${one.ok ? 'ok     ' : 'MISSING'}  ${one.check.padEnd(10)}  ${one.detail}\n`);
+    if (findings.some((one) => !one.ok)) process.exitCode = 1;
+  });
 });

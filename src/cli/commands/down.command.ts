@@ -6,9 +6,8 @@ import { defineCommand } from '../command.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { openProgress } from '../progress.ts';
 
-export const downCommand = defineCommand('down', (program) => {
-  withCluster(program.command('down'))
-    .description('stop a cluster; its data stay unless --delete')
+export const downCommand = defineCommand('down', (command) => {
+  withCluster(command)
     .option('--delete', 'remove everything of it: data, links, namespaces, kubeconfig context')
     .action(async (options: ClusterOptions & { delete?: boolean }) => {
       const layout = layoutOf(options);

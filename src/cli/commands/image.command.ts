@@ -9,9 +9,8 @@ import { loadImages } from '../local/images.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { openProgress } from '../progress.ts';
 
-export const imageCommand = defineCommand('image', (program) => {
-  const image = program.command('image').description('images of a cluster');
-  withCluster(image.command('load <file>'))
+export const imageCommand = defineCommand('image', (command) => {
+  withCluster(command.command('load <file>'))
     .description('load an image archive (OCI or docker save; - for standard input) into every node')
     .action(async (file: string, options: ClusterOptions) => {
       const layout = layoutOf(options);

@@ -13,25 +13,30 @@ import {
   requireState,
   withClusterLock,
   writeState,
+  areNodesReady,
+  reach,
+  startAgentProcess,
+  startServerProcess,
+  until,
+  openPki,
+  writeServerConfiguration,
 } from '#admin';
 import { resource } from '#api';
 import { CodedError, systemClock } from '#base';
 import { defineCommand } from '../command.ts';
-import { areNodesReady, reach, startAgentProcess, startServerProcess, until } from '../local/bring-up.ts';
-import { openPki, writeServerConfiguration } from '../local/configure.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
-import { isRoot } from '../local/programs.ts';
+import { isRoot, ownCommand } from '../local/programs.ts';
 import { parseDurationMs, parseName } from '../options.ts';
+import { version } from '../version.ts';
 import { openProgress } from '../progress.ts';
 
 type Work = (layout: ClusterLayout, state: ClusterState, name: string, waitMs: number) => Promise<void>;
 
-export const nodeCommand = defineCommand('node', (program) => {
-  const node = program.command('node').description('nodes of a cluster on this machine');
-  verb(node, 'add', 'add a node', add);
-  verb(node, 'stop', 'cut the power of a node', stop);
-  verb(node, 'start', 'give a stopped node power again', start);
-  verb(node, 'delete', 'remove a node with its data', remove);
+export const nodeCommand = defineCommand('node', (command) => {
+  verb(command, 'add', 'add a node', add);
+  verb(command, 'stop', 'cut the power of a node', stop);
+  verb(command, 'start', 'give a stopped node power again', start);
+  verb(command, 'delete', 'remove a node with its data', remove);
 });
 
 function verb(parent: Command, name: string, description: string, work: Work): void {
@@ -51,8 +56,9 @@ async function power(layout: ClusterLayout, state: ClusterState, node: NodeState
   const own = nodeLayout(layout, node.name);
   const pki = openPki(layout, state);
   await makeNode(state, node, own);
-  if (node.controlPlane) startServerProcess(layout, state, writeServerConfiguration(layout, state));
-  startAgentProcess(layout, state, node, pki);
+  if (node.controlPlane)
+    startServerProcess({ layout, state, configFile: writeServerConfiguration(layout, state, version), ownCommand });
+  startAgentProcess({ layout, state, node, pki, ownCommand });
   const { client, close } = reach(state, pki);
   try {
     await until({

@@ -5,9 +5,8 @@ import { reportOf } from '../local/report.ts';
 import { parseOutput } from '../options.ts';
 import { mebibytes, printJson, printTable } from '../print.ts';
 
-export const statusCommand = defineCommand('status', (program) => {
-  withCluster(program.command('status'))
-    .description('say what of a cluster runs, where, and how much memory it takes')
+export const statusCommand = defineCommand('status', (command) => {
+  withCluster(command)
     .option('-o, --output <format>', 'json', parseOutput)
     .action((options: ClusterOptions & { output?: 'json' }) => {
       const layout = layoutOf(options);

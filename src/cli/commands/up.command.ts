@@ -13,11 +13,6 @@ import {
   serverPidFile,
   withClusterLock,
   writeState,
-} from '#admin';
-import { CodedError, systemClock, systemRandom } from '#base';
-import { mergeKubeconfig, parseKubeconfig, readKubeconfig, writeKubeconfig } from '#client';
-import { defineCommand } from '../command.ts';
-import {
   areNodesReady,
   hasDefaultServiceAccount,
   isApiReady,
@@ -25,13 +20,19 @@ import {
   startAgentProcess,
   startServerProcess,
   until,
-} from '../local/bring-up.ts';
-import { openPki, writeAdminKubeconfig, writeServerConfiguration } from '../local/configure.ts';
+  openPki,
+  writeAdminKubeconfig,
+  writeServerConfiguration,
+} from '#admin';
+import { CodedError, systemClock, systemRandom } from '#base';
+import { mergeKubeconfig, parseKubeconfig, readKubeconfig, writeKubeconfig } from '#client';
+import { defineCommand } from '../command.ts';
 import { dnsAnswers } from '../local/dns-probe.ts';
 import { loadImages } from '../local/images.ts';
 import { layoutOf, withCluster } from '../local/options.ts';
-import { isRoot } from '../local/programs.ts';
+import { isRoot, ownCommand } from '../local/programs.ts';
 import { parseCount, parseDurationMs, parsePort } from '../options.ts';
+import { version } from '../version.ts';
 import { openProgress, type Progress } from '../progress.ts';
 
 interface UpOptions {
@@ -49,9 +50,8 @@ interface UpOptions {
 
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
-export const upCommand = defineCommand('up', (program) => {
-  withCluster(program.command('up'))
-    .description('start a cluster on this machine (or start it again) and wait until it is useful')
+export const upCommand = defineCommand('up', (command) => {
+  withCluster(command)
     .option('--nodes <n>', 'real nodes with containers (default 1); 0 needs no root', parseCount)
     .option('--simulate <n>', 'simulated nodes sim-0, sim-1, …', parseCount)
     .option('--isolated', 'give the nodes no route beyond this machine')
@@ -94,8 +94,8 @@ async function up(layout: ClusterLayout, options: UpOptions, progress: Progress)
         makeMachines(layout, state),
       );
     } else await makeMachines(layout, state);
-    startServerProcess(layout, state, writeServerConfiguration(layout, state));
-    for (const node of state.nodes) startAgentProcess(layout, state, node, pki);
+    startServerProcess({ layout, state, configFile: writeServerConfiguration(layout, state, version), ownCommand });
+    for (const node of state.nodes) startAgentProcess({ layout, state, node, pki, ownCommand });
     const master = state.nodes.find((one) => one.controlPlane);
     const server = {
       pidFile: serverPidFile(layout, state),

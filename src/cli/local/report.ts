@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { apiUrl, join } from 'node:path';
 import {
   type ClusterLayout,
   type ClusterState,
@@ -8,7 +8,6 @@ import {
   residentBytes,
   serverPidFile,
 } from '#admin';
-import { apiUrl } from './configure.ts';
 
 export interface ProcessReport {
   readonly name: string;

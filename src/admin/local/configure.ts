@@ -1,16 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type ClusterLayout,
-  type ClusterState,
-  cniPluginFolder,
-  type NodeLayout,
-  type NodeState,
-  nodeAddress,
-} from '#admin';
+import { type ClusterLayout, type NodeLayout } from './layout.ts';
+import { cniPluginFolder } from './prerequisites.ts';
+import { type ClusterState, type NodeState, nodeAddress } from './state.ts';
 import { systemClock } from '#base';
 import { type ClusterPki, kubeconfigOf, openClusterPki } from '#pki';
-import { version } from '../version.ts';
 
 const dnsAddress = '10.96.0.10';
 
@@ -30,7 +24,7 @@ export function openPki(layout: ClusterLayout, state: ClusterState): ClusterPki 
 }
 
 /** Writes what `k8ts server` reads, and returns the file's name. */
-export function writeServerConfiguration(layout: ClusterLayout, state: ClusterState): string {
+export function writeServerConfiguration(layout: ClusterLayout, state: ClusterState, version: string): string {
   const configuration = {
     clusterName: state.name,
     pkiDir: layout.pkiDir,

@@ -1,15 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type ClusterLayout,
-  type ClusterState,
-  type NodeState,
-  nodeLayout,
-  readProcess,
-  serverPidFile,
-  spawnBackground,
-  startOnNode,
-} from '#admin';
+import { serverPidFile } from './cluster.ts';
+import { type ClusterLayout, nodeLayout } from './layout.ts';
+import { startOnNode } from './nodes.ts';
+import { readProcess, spawnBackground } from './processes.ts';
+import type { ClusterState, NodeState } from './state.ts';
 import type { Node } from '#api';
 import { resource } from '#api';
 import { CodedError, sleep, systemClock } from '#base';
@@ -17,7 +12,9 @@ import { type Client, openClient } from '#client';
 import type { ClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
 import { apiUrl, writeAgentConfiguration } from './configure.ts';
-import { ownCommand } from './programs.ts';
+
+/** The command line of this very program with other arguments. */
+export type OwnCommand = (...args: string[]) => { program: string; args: string[] };
 
 export interface Reach {
   readonly client: Client;
@@ -37,7 +34,13 @@ export function reach(state: ClusterState, pki: ClusterPki): Reach {
 }
 
 /** Starts the control plane's process, on its node or, without real nodes, here. */
-export function startServerProcess(layout: ClusterLayout, state: ClusterState, configFile: string): void {
+export function startServerProcess(options: {
+  readonly layout: ClusterLayout;
+  readonly state: ClusterState;
+  readonly configFile: string;
+  readonly ownCommand: OwnCommand;
+}): void {
+  const { layout, state, configFile, ownCommand } = options;
   const { program, args } = ownCommand('server', '--config', configFile);
   const master = state.nodes.find((one) => one.controlPlane);
   if (master !== undefined) {
@@ -49,7 +52,14 @@ export function startServerProcess(layout: ClusterLayout, state: ClusterState, c
     spawnBackground({ program, args, pidFile, logFile: join(layout.logDir, 'server.log') });
 }
 
-export function startAgentProcess(layout: ClusterLayout, state: ClusterState, node: NodeState, pki: ClusterPki): void {
+export function startAgentProcess(options: {
+  readonly layout: ClusterLayout;
+  readonly state: ClusterState;
+  readonly node: NodeState;
+  readonly pki: ClusterPki;
+  readonly ownCommand: OwnCommand;
+}): void {
+  const { layout, state, node, pki, ownCommand } = options;
   const own = nodeLayout(layout, node.name);
   if (readProcess(join(own.runDir, 'agent.pid')) !== undefined) return;
   const configFile = writeAgentConfiguration({ layout, state, node, nodeLayout: own, pki });

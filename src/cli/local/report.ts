@@ -1,13 +1,11 @@
-import { apiUrl, join } from 'node:path';
-import {
-  type ClusterLayout,
+import { join } from 'node:path';
+import { apiUrl, type ClusterLayout,
   type ClusterState,
   nodeAddress,
   nodeLayout,
   readProcess,
   residentBytes,
-  serverPidFile,
-} from '#admin';
+  serverPidFile, } from '#admin';
 
 export interface ProcessReport {
   readonly name: string;

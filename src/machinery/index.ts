@@ -114,3 +114,5 @@ export { applySchemaDefaults, normalizeScalars } from './schema-defaults.ts';
 export { pruneUnknown, unknownFieldText } from './schema-prune.ts';
 export { validateAgainstSchema } from './schema-types.ts';
 export { applyStrategicMergePatch } from './strategic-merge-patch.ts';
+export { type TrackedWrite, trackUpdate } from './managed-fields.ts';
+export { type Application, applyServerSide } from './server-side-apply.ts';

@@ -248,3 +248,23 @@ function emptyOf(node: SchemaNode): unknown {
       return null;
   }
 }
+
+/** Only the canonical spelling of scalars, in place: nothing is filled in or left out (what an applier sent stays its own). */
+export function canonicalizeScalars(value: unknown, node: SchemaNode): unknown {
+  if (typeof value !== 'object' || value === null) return node.form === 'scalar' ? canonicalScalar(value, node) : value;
+  const each = (key: string | number, child: SchemaNode | undefined): void => {
+    if (child === undefined || child.form === 'any' || (child.form === 'scalar' && plain.has(child.scalar as string)))
+      return;
+    const one = (value as Json)[key];
+    const made = canonicalizeScalars(one, child);
+    if (made !== one) (value as Json)[key] = made;
+  };
+  if (Array.isArray(value)) value.forEach((_, index) => void each(index, node.element));
+  else if (node.form === 'struct') {
+    for (const key in value) {
+      const child = node.fields?.get(key)?.node;
+      if (child?.form !== 'scalar' || node.typeName !== undefined) each(key, child);
+    }
+  } else if (node.form === 'map') for (const key in value) each(key, node.element);
+  return value;
+}

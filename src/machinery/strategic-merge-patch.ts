@@ -1,7 +1,7 @@
 import type { FieldSchema, SchemaNode } from '#api';
 import { type ApiError, errBadRequest, errStatus, errUnsupportedMediaType } from './errors.ts';
 import { patchObject } from './merge-patch.ts';
-import { cloneObject, deepEqual, setOwn } from './objects.ts';
+import { cloneObject, setOwn } from './objects.ts';
 
 type Json = Record<string, unknown>;
 
@@ -108,7 +108,13 @@ function orderedLists(patch: Json): Map<string, unknown[]> {
 function removeFromList(target: Json, key: string, values: unknown): void {
   if (!Array.isArray(values)) throw errBadRequest('invalid patch format of primitive list');
   const list = own(target, key);
-  if (Array.isArray(list)) target[key] = list.filter((one) => !values.some((value) => deepEqual(one, value)));
+  const removed = new Set<unknown>(values);
+  if (Array.isArray(list))
+    setOwn(
+      target,
+      key,
+      list.filter((one) => !removed.has(one)),
+    );
 }
 
 function mergeList(current: unknown[], patch: unknown[], field: FieldSchema, order: unknown[] | undefined): unknown[] {
@@ -140,21 +146,28 @@ function mergeByKey(current: unknown[], patch: unknown[], key: string, field: Fi
   if (patch.some((one) => isObject(one) && own(one, directive) === 'replace')) {
     return patch.filter((one) => !(isObject(one) && Object.hasOwn(one, directive))).map(added);
   }
-  let result = current;
+  const gone = Symbol('gone');
+  const result: unknown[] = [...current];
+  const places = new Map<unknown, number>();
+  for (let at = result.length - 1; at >= 0; at--) {
+    const one = result[at];
+    if (isObject(one)) places.set(own(one, key), at);
+  }
   for (const item of patch) {
     if (!isObject(item)) throw refused(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
     const mode = own(item, directive);
     const value = keyValue(item, key);
+    const at = places.get(value);
     if (mode === 'delete') {
-      result = result.filter((one) => !(isObject(one) && own(one, key) === value));
+      if (at !== undefined) result[at] = gone;
+      places.delete(value);
       continue;
     }
     if (mode !== undefined && mode !== 'merge') throw errBadRequest(`unknown patch type found: ${String(mode)}`);
-    const at = result.findIndex((one) => isObject(one) && own(one, key) === value);
-    if (at < 0) result = [...result, added(item)];
-    else result = result.with(at, mergeMap(result[at] as Json, item, field.node.element));
+    if (at === undefined) places.set(value, result.push(added(item)) - 1);
+    else result[at] = mergeMap(result[at] as Json, item, field.node.element);
   }
-  return result;
+  return result.filter((one) => one !== gone);
 }
 
 /** Items named by `order` in that order, the others keeping their place relative to those they stood next to. */

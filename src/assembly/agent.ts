@@ -1,0 +1,179 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { type Node, resource } from '#api';
+import { type Clock, type Closable, type Log, messageOf, type Random, runCommand, startInOrder } from '#base';
+import { openClient, openInformers } from '#client';
+import { buildPauseImage, pauseImageName, startKubelet } from '#kubelet';
+import { cniConfiguration, cniFileName, startDnsServer, startPodRoutes, startServiceProxy } from '#network';
+import type { AgentConfiguration } from './agent-configuration.ts';
+import { openKubeconfigTransport } from './kubeconfig-transport.ts';
+import { type Runtime, startContainerd } from './runtime/containerd.ts';
+
+export interface AgentOptions {
+  readonly configuration: AgentConfiguration;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** Runs one node: container runtime, kubelet, pod network, Services and DNS. Pods outlive it, and the next start finds them. */
+export async function startAgent(options: AgentOptions): Promise<Closable> {
+  const { configuration, clock, random, log } = options;
+  const stopping = new AbortController();
+  prepareKernel(log);
+  const transport = await openKubeconfigTransport(configuration.kubeconfig);
+  const client = openClient({ transport, userAgent: 'kubelet' });
+  const informers = openInformers({ client, clock, random, log });
+  const network = startNetwork({ configuration, clock, random, log, informers });
+  let runtime: Runtime | undefined;
+  const components = await startInOrder(
+    [
+      {
+        name: 'containerd',
+        async start() {
+          runtime = await startContainerd({
+            ...configuration.containerd,
+            sandboxImage: pauseImageName,
+            clock,
+            log: log.child({ component: 'runtime' }),
+          });
+          await importPauseImage(runtime, configuration);
+          return runtime;
+        },
+      },
+      {
+        name: 'kubelet',
+        start: async () =>
+          startKubelet({
+            nodeName: configuration.nodeName,
+            nodeIp: configuration.nodeIp,
+            client,
+            informers,
+            clock,
+            random,
+            log: log.child({ component: 'kubelet' }),
+            criSocket: configuration.containerd.socket,
+            rootDir: configuration.kubeletDir,
+            podLogsDir: configuration.podLogsDir,
+            clusterDns: [configuration.clusterDns],
+            clusterDomain: configuration.clusterDomain,
+            cgroupRoot: configuration.cgroupRoot,
+            tls: {
+              cert: readFileSync(configuration.servingCert, 'utf8'),
+              key: readFileSync(configuration.servingKey, 'utf8'),
+              clientCa: readFileSync(configuration.clientCa, 'utf8'),
+            },
+            labels: configuration.labels,
+            taints: configuration.taints,
+          }),
+      },
+      { name: 'network', start: () => network },
+    ],
+    stopping.signal,
+  );
+  for (const archive of configuration.images) await importOnce(runtime as unknown as Runtime, archive, configuration);
+  mkdirSync(dirname(configuration.readyFile), { recursive: true });
+  writeFileSync(configuration.readyFile, '');
+  log.info({ node: configuration.nodeName }, 'the node runs');
+  return {
+    async close() {
+      stopping.abort();
+      await components.close();
+      informers.close();
+      await transport.close();
+      rmSync(configuration.readyFile, { force: true });
+    },
+  };
+}
+
+/** Routing between pods, and limits that many pods of one node need. A refusal is told, not fatal: the machine may forbid it. */
+function prepareKernel(log: Log): void {
+  const settings: [file: string, value: string][] = [
+    ['/proc/sys/net/ipv4/ip_forward', '1'],
+    ['/proc/sys/net/ipv4/conf/all/rp_filter', '0'],
+    ['/proc/sys/net/ipv4/conf/default/rp_filter', '0'],
+    ['/proc/sys/net/ipv4/neigh/default/gc_thresh3', '16384'],
+    ['/proc/sys/net/ipv6/conf/default/accept_ra', '0'],
+  ];
+  for (const [file, value] of settings) {
+    try {
+      if (existsSync(file) && readFileSync(file, 'utf8').trim() !== value) writeFileSync(file, value);
+    } catch (error) {
+      log.warn({ file, error: messageOf(error) }, 'a kernel setting could not be made');
+    }
+  }
+  const watches = '/proc/sys/fs/inotify/max_user_instances';
+  try {
+    if (Number(readFileSync(watches, 'utf8')) < 4096) writeFileSync(watches, '4096');
+  } catch {}
+}
+
+interface NetworkOptions extends AgentOptions {
+  readonly informers: ReturnType<typeof openInformers>;
+}
+
+/** Starts at once what needs only the API: rules, routes and names are there before the first pod asks for them. */
+async function startNetwork(options: NetworkOptions): Promise<Closable> {
+  const { configuration, informers, clock, random } = options;
+  const log = options.log.child({ component: 'network' });
+  const { nodeName, nodeIp, podCidr, serviceCidr, uplink } = configuration;
+  await runCommand('ip', ['address', 'replace', `${configuration.clusterDns}/32`, 'dev', 'lo']);
+  await runCommand('ip', ['route', 'replace', serviceCidr, 'dev', uplink, 'src', nodeIp, 'proto', '118']);
+  const dns = await startDnsServer({
+    addresses: [configuration.clusterDns, ...configuration.dnsAddresses],
+    domain: configuration.clusterDomain,
+    upstreams: configuration.dnsUpstreams,
+    ranges: [podCidr, serviceCidr],
+    informers,
+    clock,
+    random,
+    log,
+  });
+  const ownNode = informers.of<Node>(resource('v1', 'nodes'));
+  const stopCni = ownNode.onChange(({ type, object }) => {
+    if (type === 'deleted' || object.metadata.name !== nodeName || object.spec.podCIDR === undefined) return;
+    writeCni(configuration, object.spec.podCIDR);
+  });
+  const routes = await startPodRoutes({ nodeName, informers, log });
+  const proxy = await startServiceProxy({
+    nodeName,
+    network: { nodeAddresses: [nodeIp], clusterCidr: podCidr, uplink },
+    informers,
+    clock,
+    log,
+  });
+  return {
+    async close() {
+      stopCni();
+      await Promise.all([proxy.close(), routes.close(), dns.close()]);
+    },
+  };
+}
+
+/** The runtime watches the folder: the node's network is there as soon as this file is. */
+function writeCni(configuration: AgentConfiguration, podCidr: string): void {
+  const file = join(configuration.containerd.cniConfDir, cniFileName);
+  const text = cniConfiguration({ podCidr, stateDir: configuration.cniStateDir });
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text, { mode: 0o644 });
+}
+
+async function importPauseImage(runtime: Runtime, configuration: AgentConfiguration): Promise<void> {
+  const archive = join(configuration.kubeletDir, 'pause-image.tar');
+  const mark = join(configuration.containerd.rootDir, 'pause-image.imported');
+  if (existsSync(mark)) return;
+  mkdirSync(dirname(archive), { recursive: true });
+  writeFileSync(archive, buildPauseImage());
+  await runtime.importImage(archive);
+  rmSync(archive, { force: true });
+  writeFileSync(mark, '');
+}
+
+async function importOnce(runtime: Runtime, archive: string, configuration: AgentConfiguration): Promise<void> {
+  const { size, mtimeMs } = statSync(archive);
+  const mark = join(configuration.containerd.rootDir, `imported-${basename(archive)}-${size}-${Math.floor(mtimeMs)}`);
+  if (existsSync(mark)) return;
+  await runtime.importImage(archive);
+  writeFileSync(mark, '');
+}

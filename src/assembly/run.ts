@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { type Closable, CodedError, type Log, messageOf, openLog, systemClock, systemRandom } from '#base';
+import type { AgentConfiguration } from './agent-configuration.ts';
+import type { ServerConfiguration } from './server-configuration.ts';
+
+/** Runs a control plane until SIGTERM or SIGINT; resolves when it has stopped. */
+export async function runServer(configFile: string): Promise<void> {
+  const log = openLog();
+  const configuration = readConfiguration<ServerConfiguration>(configFile);
+  const { startServer } = await import('./server.ts');
+  await runUntilSignal(log, () => startServer({ configuration, clock: systemClock, random: systemRandom, log }));
+}
+
+/** Runs a node until SIGTERM or SIGINT; its pods go on. */
+export async function runAgent(configFile: string): Promise<void> {
+  const log = openLog();
+  const configuration = readConfiguration<AgentConfiguration>(configFile);
+  const { startAgent } = await import('./agent.ts');
+  await runUntilSignal(log, () => startAgent({ configuration, clock: systemClock, random: systemRandom, log }));
+}
+
+function readConfiguration<T>(file: string): T {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as T;
+  } catch (error) {
+    throw new CodedError('ConfigurationUnreadable', `${file} cannot be read as JSON: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+async function runUntilSignal(log: Log, start: () => Promise<Closable>): Promise<void> {
+  const stop = Promise.withResolvers<string>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve(signal));
+  process.on('unhandledRejection', (error) => {
+    log.error(
+      { error: error instanceof Error ? error.stack : String(error) },
+      'a bug: a failure that nobody handled; the process stops',
+    );
+    process.exit(1);
+  });
+  const running = await start();
+  const signal = await stop.promise;
+  log.info({ signal }, 'stopping');
+  await running.close();
+  process.exit(0);
+}

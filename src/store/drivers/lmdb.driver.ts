@@ -9,6 +9,7 @@ import type { Journal, JournalBatch, JournalState, RecordHead } from '../engine/
 import type { WatchLimits } from '../engine/watcher.ts';
 import { Corrupt, StoreFull } from '../errors.ts';
 import { lockDirectory } from './directory-lock.ts';
+import { DiskReserve } from './disk-reserve.ts';
 import { decodeHead, decodeValue, encodeRecord } from './record.ts';
 
 export interface LmdbStoreOptions {
@@ -50,14 +51,17 @@ const mapBytes = 4 * 2 ** 30;
 const pageBytes = 4096;
 const overflowFromBytes = 2000;
 const atEnd = { append: true } as const;
+const eio = 5;
+const fullMarginBytes = 1 << 20;
 const fullCodes = new Set([28 /* ENOSPC */, 122 /* EDQUOT */, 27 /* EFBIG */, -30792 /* MDB_MAP_FULL */]);
 
 /**
  * The log of writes in LMDB: one record a revision, appended, and a few facts. Overlapping sync is off: a commit's promise
  * resolves after its flush, which runs on a thread of its own.
  */
-class LmdbJournal implements Journal {
+export class LmdbJournal implements Journal {
   readonly #db: RootDatabase<Buffer, Buffer>;
+  readonly #reserve: DiskReserve;
   readonly #clock: Clock;
   readonly #onClose: () => Promise<void>;
   readonly #key = Buffer.alloc(keyBytes);
@@ -78,6 +82,7 @@ class LmdbJournal implements Journal {
       maxDbs: 1,
       permissionsMode: 0o600,
     } as Parameters<typeof open>[0]);
+    this.#reserve = new DiskReserve(options.dir);
   }
 
   load(): JournalState {
@@ -95,6 +100,39 @@ class LmdbJournal implements Journal {
   }
 
   async commit(batch: JournalBatch): Promise<void> {
+    const puts = batch.records.some((record) => !record.deleted);
+    if (puts && !this.#reserve.ready()) throw new StoreFull('its disk has no room');
+    try {
+      await this.#tryCommit(batch);
+    } catch (error) {
+      if (!(error instanceof StoreFull) || puts || !this.#reserve.release()) throw error;
+      await this.#tryCommit(batch);
+    }
+  }
+
+  read(revision: number, key: string): Uint8Array {
+    const bytes = this.#db.getBinaryFast(this.#keyOf(records, revision));
+    const value = bytes === undefined ? undefined : decodeValue(bytes, revision, lengthRead(this.#db));
+    if (value === undefined) throw new Corrupt(key);
+    return value;
+  }
+
+  cost(key: string, valueLength: number): number {
+    const bytes = key.length + valueLength + 28 + keyBytes + 16;
+    return bytes < overflowFromBytes ? bytes : Math.ceil((bytes + 16) / pageBytes) * pageBytes;
+  }
+
+  gather(run: () => void): void {
+    setImmediate(run);
+  }
+
+  async close(): Promise<void> {
+    await this.#reserve.close();
+    await this.#db.close();
+    await this.#onClose();
+  }
+
+  async #tryCommit(batch: JournalBatch): Promise<void> {
     let misplaced = false;
     let last: Promise<unknown> | undefined;
     const check = (stored: boolean): void => void (misplaced ||= !stored);
@@ -115,35 +153,17 @@ class LmdbJournal implements Journal {
       await done;
       await last;
     } catch (error) {
-      throw await this.#reasonOf(error);
+      throw await this.#reasonOf(error, batch);
     }
     if (misplaced) throw new CodedError('Corrupt', 'a revision of the store was written twice');
     this.#formatWritten = true;
   }
 
-  read(revision: number, key: string): Uint8Array {
-    const bytes = this.#db.getBinary(this.#keyOf(records, revision));
-    if (bytes === undefined) throw new Corrupt(key);
-    return decodeValue(bytes, revision, key);
-  }
-
-  cost(key: string, valueLength: number): number {
-    const bytes = key.length + valueLength + 28 + keyBytes + 16;
-    return bytes < overflowFromBytes ? bytes : Math.ceil((bytes + 16) / pageBytes) * pageBytes;
-  }
-
-  gather(run: () => void): void {
-    setImmediate(run);
-  }
-
-  async close(): Promise<void> {
-    await this.#db.close();
-    await this.#onClose();
-  }
-
   *#heads(): Iterable<RecordHead> {
-    const range = this.#db.getRange({ start: Buffer.from([records]), end: Buffer.from([records + 1]) });
-    for (const { key, value } of range) yield decodeHead(value, key.readUIntBE(3, 6));
+    for (const key of this.#db.getKeys({ start: Buffer.from([records]), end: Buffer.from([records + 1]) })) {
+      const bytes = this.#db.getBinaryFast(key) as Buffer;
+      yield decodeHead(bytes, key.readUIntBE(3, 6), lengthRead(this.#db));
+    }
   }
 
   #keyOf(space: number, id: number): Buffer {
@@ -153,14 +173,30 @@ class LmdbJournal implements Journal {
   }
 
   /** What LMDB said, which comes separately: StoreFull when there was no room, else the error as it is. */
-  async #reasonOf(error: unknown): Promise<unknown> {
+  async #reasonOf(error: unknown, batch: JournalBatch): Promise<unknown> {
     const said = (error as { commitError?: Promise<never> }).commitError;
     if (said === undefined) return error;
     const reason: unknown = await Promise.race([said.catch((one: unknown) => one), sleep(this.#clock, 5000)]);
     if (!(reason instanceof Error)) return error;
-    const full = fullCodes.has((reason as Error & { code?: number }).code ?? 0);
+    const code = (reason as Error & { code?: number }).code ?? 0;
+    const full = fullCodes.has(code) || (code === eio && this.#diskIsFull(batch));
     return full ? new StoreFull(reason.message, { cause: reason }) : reason;
   }
+
+  /**
+   * LMDB calls a write that was cut short by a full disk an I/O error. Taking one for the other does no harm: a commit that
+   * fails has not touched what is committed, and LMDB itself refuses to go on after a failed write of its root.
+   */
+  #diskIsFull(batch: JournalBatch): boolean {
+    let neededBytes = fullMarginBytes;
+    for (const { key, value } of batch.records) neededBytes += 2 * this.cost(key, value.length);
+    return this.#reserve.freeBytes() < neededBytes;
+  }
+}
+
+/** How many bytes of the shared buffer the last `getBinaryFast` filled. */
+function lengthRead(db: object): number {
+  return (db as { lastSize: number }).lastSize;
 }
 
 const ignore = (): void => {};

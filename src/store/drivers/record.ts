@@ -3,9 +3,10 @@ import type { JournalRecord, RecordHead } from '../engine/journal.ts';
 import { Corrupt } from '../errors.ts';
 
 /*
- * A record on disk; numbers are big-endian:
+ * A record on disk; numbers are big-endian. Both checksums are seeded with the revision: a record found at another's place
+ * does not pass.
  *
- *    0  crc32 of everything from 4 to the value, seeded with the revision
+ *    0  crc32 of everything from 4 to the value
  *    4  crc32 of the value
  *    8  flags: 1 delete          9  zero             10  bytes of the key (2)
  *   12  create revision (6)     18  lease (6)        24  version (4)
@@ -18,7 +19,7 @@ export function encodeRecord(record: JournalRecord): Buffer {
   const { key, value } = record;
   const keyBytes = Buffer.byteLength(key);
   const bytes = Buffer.allocUnsafe(headBytes + keyBytes + value.length);
-  bytes.writeUInt32BE(crc32(value), 4);
+  bytes.writeUInt32BE(crc32(value, seedOf(record.revision)), 4);
   bytes[8] = record.deleted ? deletedFlag : 0;
   bytes[9] = 0;
   bytes.writeUInt16BE(keyBytes, 10);
@@ -31,8 +32,8 @@ export function encodeRecord(record: JournalRecord): Buffer {
   return bytes;
 }
 
-/** Reads all but the value, whose checksum is left for when it is read. `length`: of the record, when the buffer is longer. */
-export function decodeHead(bytes: Buffer, revision: number, length = bytes.length): RecordHead {
+/** Reads all but the value, whose checksum is left for when it is read, of a record that is the first `length` of `bytes`. */
+export function decodeHead(bytes: Buffer, revision: number, length: number): RecordHead {
   const keyBytes = length >= headBytes ? bytes.readUInt16BE(10) : 0;
   const valueLength = length - headBytes - keyBytes;
   if (length < headBytes || valueLength < 0 || headCrc(bytes, revision, keyBytes) !== bytes.readUInt32BE(0)) {
@@ -49,15 +50,21 @@ export function decodeHead(bytes: Buffer, revision: number, length = bytes.lengt
   };
 }
 
-/** The value of `key` written at `revision`; throws Corrupt unless this is exactly that. */
-export function decodeValue(bytes: Buffer, revision: number, key: string): Buffer {
-  const head = decodeHead(bytes, revision);
-  const value = bytes.subarray(bytes.length - head.valueLength);
-  if (head.key !== key || crc32(value) !== bytes.readUInt32BE(4)) throw new Corrupt(key);
+/** A copy of the value of a record, the first `length` of `bytes`; undefined unless it is what was written at `revision`. */
+export function decodeValue(bytes: Buffer, revision: number, length: number): Buffer | undefined {
+  if (length < headBytes) return undefined;
+  const from = headBytes + bytes.readUInt16BE(10);
+  if (from > length || crc32(bytes.subarray(from, length), seedOf(revision)) !== bytes.readUInt32BE(4))
+    return undefined;
+  const value = Buffer.allocUnsafe(length - from);
+  bytes.copy(value, 0, from, length);
   return value;
 }
 
-/** The seed ties a record to its revision: one found at another's place does not pass. */
 function headCrc(bytes: Buffer, revision: number, keyBytes: number): number {
-  return crc32(bytes.subarray(4, headBytes + keyBytes), revision % 2 ** 32);
+  return crc32(bytes.subarray(4, headBytes + keyBytes), seedOf(revision));
+}
+
+function seedOf(revision: number): number {
+  return revision % 2 ** 32;
 }

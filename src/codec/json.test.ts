@@ -103,3 +103,34 @@ test('duplicate keys are found with their paths', () => {
   assert.deepEqual(duplicateKeys(bytes(text)), ['b[0].c', 'b[1][1].d.e', 'a']);
   assert.deepEqual(duplicateKeys(bytes('{"a": ":", "b": {"a" : "\\"a\\":"}}')), []);
 });
+
+test('duplicate keys are found among many and by a naive model', () => {
+  const many = Array.from({ length: 500 }, (_, i) => `"k${i}":{"x":${i}}`).join(',');
+  assert.deepEqual(duplicateKeys(bytes(`{${many}}`)), []);
+  assert.deepEqual(duplicateKeys(bytes(`{${many},"k77":1}`)), ['k77']);
+  const tree = fc.letrec<{ value: string }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom('1', '"a,b{"', '"\\""', 'null', '{}', '[]'),
+      fc.array(tie('value'), { maxLength: 4 }).map((items) => `[${items.join(', ')}]`),
+      fc
+        .array(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'), tie('value')), { maxLength: 4 })
+        .map((entries) => `{ ${entries.map(([key, value]) => `"${key}" : ${value}`).join(',')} }`),
+    ),
+  })).value;
+  fc.assert(
+    fc.property(tree, (text) => {
+      assert.deepEqual(
+        duplicateKeys(bytes(text)).length > 0,
+        countKeys(text) !== countKeys(JSON.stringify(JSON.parse(text))),
+        text,
+      );
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Keys in a text without colons in its strings. A key that vanishes in parsing was there twice. */
+function countKeys(text: string): number {
+  return text.split(':').length;
+}

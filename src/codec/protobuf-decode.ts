@@ -138,7 +138,7 @@ function fieldStep(field: FieldSchema): Step {
     const value = read(reader);
     const zero = isZero(value);
     if (keepZero || !zero) holder[name] = value;
-    else delete holder[name];
+    else if (holder[name] !== undefined) delete holder[name];
     return !zero || field.pointer;
   };
 }
@@ -252,13 +252,18 @@ function readTimestamp(micro: boolean): Read {
   return (reader) => {
     const length = reader.length();
     if (length === 0) return null;
+    const outer = reader.end;
+    const end = reader.at + length;
+    reader.end = end;
     let seconds: number | bigint = 0;
     let nanos = 0;
-    reader.message(length, (number, wireType) => {
-      if (number === 1 && wireType === 0) seconds = reader.int64();
-      else if (number === 2 && wireType === 0) nanos = reader.int32();
-      else reader.skip(wireType);
-    });
+    while (reader.at < end) {
+      const tag = reader.uint32();
+      if (tag === 0x08) seconds = reader.int64();
+      else if (tag === 0x10) nanos = reader.int32();
+      else reader.skip(tag & 7);
+    }
+    reader.end = outer;
     if (
       typeof seconds !== 'number' ||
       seconds < earliestSecond ||

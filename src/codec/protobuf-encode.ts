@@ -50,7 +50,8 @@ class MessageEncoder {
 
   writeBody(writer: ReverseWriter, holder: Fields): void {
     this.#steps ??= this.#compile();
-    for (const step of this.#steps) step(writer, holder);
+    const steps = this.#steps;
+    for (let i = 0; i < steps.length; i++) (steps[i] as Step)(writer, holder);
   }
 
   write(writer: ReverseWriter, value: unknown): void {
@@ -110,25 +111,34 @@ function mismatch(wanted: string, value: unknown): EncodeError {
 
 function fieldStep(number: number, field: FieldSchema): Step {
   const { name, node, pointer } = field;
-  const write = stepOf(number, node, pointer);
+  const repeated = node.form === 'map' || (node.form === 'list' && node.itemsMessage !== true);
+  const write = repeated ? repeatedOf(number, node) : writeOf(node);
+  const tag = repeated ? 0 : (number << 3) | wireTypeOf(node);
+  const optional = repeated || pointer || node.itemsMessage === true || node.scalar === 'bytes';
   return (writer, holder) => {
+    const value = holder[name];
+    if (optional && (value === undefined || value === null)) return;
     try {
-      write(writer, holder[name]);
+      write(writer, value);
     } catch (error) {
       if (error instanceof EncodeError) throw new EncodeError(`${name}: ${error.message}`);
       throw error;
     }
+    if (tag !== 0) writer.varint(tag);
   };
 }
 
-function stepOf(number: number, node: SchemaNode, pointer: boolean): Write {
-  if (node.form === 'list' && node.itemsMessage !== true) return listStep(number, node.element as SchemaNode);
-  if (node.form === 'map') return mapStep(number, node.element as SchemaNode);
+function repeatedOf(number: number, node: SchemaNode): Write {
+  const element = node.element as SchemaNode;
+  return node.form === 'map' ? mapStep(number, element) : listStep(number, element);
+}
+
+/** A field of a message that is not of the schema, written when it is there. */
+function optionalStep(number: number, node: SchemaNode): Write {
   const tag = (number << 3) | wireTypeOf(node);
   const write = writeOf(node);
-  const optional = pointer || node.itemsMessage === true || node.scalar === 'bytes';
   return (writer, value) => {
-    if (optional && (value === undefined || value === null)) return;
+    if (value === undefined || value === null) return;
     write(writer, value);
     writer.varint(tag);
   };
@@ -261,8 +271,8 @@ function writeOpaque(node: SchemaNode): Write {
     case 'JSONSchemaPropsOrStringArray':
       return eitherSchema(node, 1, listStep(2, { form: 'scalar', scalar: 'string' }), Array.isArray);
     case 'JSONSchemaPropsOrBool': {
-      const allows = stepOf(1, { form: 'scalar', scalar: 'boolean' }, false);
-      const schema = stepOf(2, node.element as SchemaNode, true);
+      const allows = optionalStep(1, { form: 'scalar', scalar: 'boolean' });
+      const schema = optionalStep(2, node.element as SchemaNode);
       return inMessage((writer, value) => {
         if (typeof value !== 'boolean') schema(writer, value);
         allows(writer, typeof value === 'boolean' ? value : value !== undefined && value !== null);
@@ -280,6 +290,6 @@ function writeOpaque(node: SchemaNode): Write {
 }
 
 function eitherSchema(node: SchemaNode, number: number, other: Write, isOther: (value: unknown) => boolean): Write {
-  const schema = stepOf(number, node.element as SchemaNode, true);
+  const schema = optionalStep(number, node.element as SchemaNode);
   return inMessage((writer, value) => (isOther(value) ? other(writer, value) : schema(writer, value)));
 }

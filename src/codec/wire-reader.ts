@@ -6,6 +6,11 @@ export function invalidProtobuf(why: string): DecodeError {
   return new DecodeError('InvalidProtobuf', `invalid protobuf: ${why}`);
 }
 
+const internedSlots = 1 << 12;
+const longestInterned = 48;
+/** Short texts met lately, by hash of their bytes: the same few thousand names fill every object, and need one copy. */
+const interned: (string | undefined)[] = new Array<string | undefined>(internedSlots).fill(undefined);
+
 /** Reads protobuf bytes forward. Every read is checked against `end`, the end of the message that is being read. */
 export class WireReader {
   readonly buffer: Buffer;
@@ -87,6 +92,26 @@ export class WireReader {
     if (length === 0) return '';
     const start = this.at;
     this.at += length;
+    return length <= longestInterned ? this.#short(start, length) : this.#text(start);
+  }
+
+  #short(start: number, length: number): string {
+    const buffer = this.buffer;
+    let hash = length;
+    for (let at = start; at < this.at; at++) hash = (Math.imul(hash, 31) + (buffer[at] as number)) | 0;
+    const slot = (hash ^ (hash >>> 12)) & (internedSlots - 1);
+    const known = interned[slot];
+    if (known !== undefined && known.length === length) {
+      let index = 0;
+      while (index < length && known.charCodeAt(index) === buffer[start + index]) index++;
+      if (index === length) return known;
+    }
+    const text = this.#text(start);
+    if (text.length === length) interned[slot] = text;
+    return text;
+  }
+
+  #text(start: number): string {
     const text = this.buffer.toString('utf8', start, this.at);
     if (text.includes('\ufffd') && !isUtf8(this.buffer.subarray(start, this.at)))
       throw invalidProtobuf('string is not UTF-8');

@@ -10,8 +10,24 @@ function daysFromCivil(year: number, month: number, day: number): number {
   return era * 146097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719468;
 }
 
+export interface Instant {
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+let lastText = '';
+let lastInstant: Instant | undefined;
+
 /** RFC 3339 as Unix seconds and nanoseconds; undefined when it is none. */
-export function parseRfc3339(text: string): { readonly seconds: number; readonly nanos: number } | undefined {
+export function parseRfc3339(text: string): Instant | undefined {
+  if (text !== lastText) {
+    lastInstant = parseInstant(text);
+    lastText = text;
+  }
+  return lastInstant;
+}
+
+function parseInstant(text: string): Instant | undefined {
   const match = pattern.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction, sign, offsetHour, offsetMinute] = match;

@@ -51,6 +51,8 @@ export interface ServerRequest {
   readonly target: string;
   /** Lower-case names. `Authorization` is removed once authentication has passed. */
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Each value of a header that may come several times. */
+  headerValues?(name: string): readonly string[];
   readonly source: RequestSource;
   readonly receivedMs: number;
   /** The whole body, at most the server's limit; throws ApiError 413 above it. Calling twice gives the same bytes. */
@@ -227,6 +229,8 @@ export interface AdmissionAttributes {
 /** Order is that of the list in `admission/order.ts`. Refuses by throwing ApiError (403 through errForbidden). */
 export interface AdmissionPlugin {
   readonly name: string;
+  /** `mutate` only looks (and refuses early): the object needs no defaults again after it. */
+  readonly readOnly?: boolean;
   /** Asked once per request before anything else; absent: all. Must be cheap. */
   handles?(operation: AdmissionOperation, definition: KindDefinition | undefined, subresource: string): boolean;
   /** Before defaulting and validation of the object. Sync when it can be. */

@@ -1,3 +1,4 @@
+export { type ApiServer, type ApiServerOptions, openApiServer, serverIdentity } from './server.ts';
 export type {
   AdmissionAttributes,
   AdmissionOperation,

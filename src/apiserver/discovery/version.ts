@@ -1,0 +1,37 @@
+import type { Route } from '../contract.ts';
+import { jsonResponse } from '../http/respond.ts';
+
+export interface VersionOptions {
+  /** Of this program. */
+  readonly version?: string;
+  readonly gitCommit?: string;
+  readonly buildDate?: string;
+}
+
+/** The API's version that is served, with this program's as its build. */
+export const apiVersionServed = { major: '1', minor: '36', patch: '0' };
+
+export function gitVersion({ version = '0.1.0' }: VersionOptions): string {
+  const { major, minor, patch } = apiVersionServed;
+  return `v${major}.${minor}.${patch}+k8ts.${version}`;
+}
+
+export function versionRoute(options: VersionOptions): Route {
+  const { major, minor } = apiVersionServed;
+  const info = Object.freeze({
+    major,
+    minor,
+    emulationMajor: major,
+    emulationMinor: minor,
+    minCompatibilityMajor: major,
+    minCompatibilityMinor: String(Number(minor) - 1),
+    gitVersion: gitVersion(options),
+    gitCommit: options.gitCommit ?? '',
+    gitTreeState: 'clean',
+    buildDate: options.buildDate ?? '1970-01-01T00:00:00Z',
+    goVersion: `node${process.version}`,
+    compiler: 'node',
+    platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+  });
+  return { path: '/version', handle: async () => jsonResponse(200, info) };
+}

@@ -1,0 +1,80 @@
+import type { AnyObject } from '#api';
+import type { KindDefinition } from '#kinds';
+import type { AdmissionAttributes, AdmissionOperation, AdmissionPlugin, ServerRequest } from '../contract.ts';
+import type { ResourceContext } from './context.ts';
+
+export interface AdmitOptions {
+  readonly context: ResourceContext;
+  readonly request: ServerRequest;
+  readonly operation: AdmissionOperation;
+  readonly definition: KindDefinition | undefined;
+  /** When it is not the definition's: the kind of a sub-resource's body. */
+  readonly kind?: { readonly group: string; readonly version: string; readonly kind: string };
+  readonly subresource?: string;
+  readonly object: AnyObject | undefined;
+  readonly oldObject?: AnyObject | undefined;
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly dryRun: boolean;
+  readonly name?: string;
+}
+
+/** One request's way through the admission plugins that care for it. */
+export interface Admission {
+  /** True when some plugin may have changed the object. */
+  readonly mutates: boolean;
+  mutate(): Promise<void>;
+  validate(): Promise<void>;
+}
+
+const nothingToDo: Admission = { mutates: false, mutate: async () => {}, validate: async () => {} };
+
+/** Undefined-cheap when no plugin handles the request. */
+export function admit(options: AdmitOptions): Admission {
+  const { context, operation, definition, request } = options;
+  const subresource = options.subresource ?? request.info.subresource;
+  const plugins = context.admission.filter((one) => one.handles?.(operation, definition, subresource) ?? true);
+  if (plugins.length === 0) return nothingToDo;
+  const attributes = attributesFor(options, subresource);
+  return {
+    mutates: plugins.some((one) => one.mutate !== undefined && one.readOnly !== true),
+    mutate: () => runAll(plugins, 'mutate', attributes),
+    validate: () => runAll(plugins, 'validate', attributes),
+  };
+}
+
+async function runAll(
+  plugins: readonly AdmissionPlugin[],
+  step: 'mutate' | 'validate',
+  attributes: AdmissionAttributes,
+): Promise<void> {
+  for (const plugin of plugins) {
+    const done = plugin[step]?.(attributes);
+    if (done !== undefined) await done;
+  }
+}
+
+function attributesFor(options: AdmitOptions, subresource: string): AdmissionAttributes {
+  const { operation, definition, object, oldObject, dryRun, request } = options;
+  const { info } = request;
+  const resource = definition?.resource;
+  return {
+    operation,
+    identity: request.identity,
+    definition,
+    group: options.kind?.group ?? resource?.group ?? info.group,
+    version: options.kind?.version ?? resource?.version ?? info.version,
+    kind: options.kind?.kind ?? resource?.kind ?? '',
+    resource: resource?.plural ?? info.resource,
+    subresource,
+    namespace: resource?.namespaced === false && resource.plural !== 'namespaces' ? '' : info.namespace,
+    get name() {
+      return options.name ?? object?.metadata?.name ?? info.name;
+    },
+    object,
+    oldObject,
+    options: options.options ?? {},
+    dryRun,
+    warn: (text) => void request.warnings.push(text),
+    annotate: (key, value) => void request.annotations.set(key, value),
+  };
+}

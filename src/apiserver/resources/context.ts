@@ -1,0 +1,68 @@
+import type { AnyObject } from '#api';
+import type { Clock, Log, Random } from '#base';
+import type { Lease, Store } from '#store';
+import type {
+  AdmissionPlugin,
+  Authorizer,
+  ReviewHandler,
+  ServerRequest,
+  ServerResponse,
+  TokenIssuer,
+} from '../contract.ts';
+import type { StoreFeed } from '../watchcache/store-feed.ts';
+import type { KindResource } from './kind-resource.ts';
+import type { ResourceRegistry } from './resource-registry.ts';
+
+/** What the verbs of every resource share. */
+export interface ResourceContext {
+  readonly store: Store;
+  readonly feed: StoreFeed;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly registry: ResourceRegistry;
+  readonly admission: readonly AdmissionPlugin[];
+  readonly authorizer: Authorizer;
+  readonly hooks: KindHookTable;
+  /** Answers of kinds that are not stored, by `group/plural`. */
+  readonly reviews: ReadonlyMap<string, ReviewHandler>;
+  readonly tokens?: TokenIssuer | undefined;
+  /** The lease that ends objects of a resource after a while (events); undefined: they stay. */
+  leaseFor(kind: KindResource): Promise<Lease> | undefined;
+}
+
+/** Undoes what a hook did when the write did not happen. */
+export type Undo = () => void;
+
+/**
+ * What one kind needs of the server beyond its definition: allocations and other state. Runs after validation and admission, right
+ * before the write. `dryRun` hooks must leave nothing behind.
+ */
+export interface KindHooks {
+  beforeCreate?(draft: AnyObject, how: HookOptions): Promise<Undo | undefined> | Undo | undefined;
+  beforeUpdate?(draft: AnyObject, old: AnyObject, how: HookOptions): Promise<Undo | undefined> | Undo | undefined;
+  /** After an update was stored. */
+  afterUpdate?(object: AnyObject, old: AnyObject): void;
+  /** Before a deletion begins; throws to refuse it. */
+  beforeDelete?(object: AnyObject, how: HookOptions): Promise<void> | void;
+  /** After the object is gone. */
+  afterDelete?(object: AnyObject): void;
+  /** First finalizer-like condition beside metadata.finalizers: true while the object must stay (namespaces). */
+  mustStay?(object: AnyObject): boolean;
+  /** Changes a deletion makes to an object that stays for now (namespaces: phase Terminating). */
+  markDeleted?(draft: AnyObject): void;
+}
+
+export interface HookOptions {
+  readonly dryRun: boolean;
+  readonly request: ServerRequest;
+}
+
+/** By `group/plural`. */
+export type KindHookTable = ReadonlyMap<string, KindHooks>;
+
+export type Verb = (context: ResourceContext, kind: KindResource, request: ServerRequest) => Promise<ServerResponse>;
+
+export function hooksOf(context: ResourceContext, kind: KindResource): KindHooks | undefined {
+  return context.hooks.get(`${kind.info.group}/${kind.info.plural}`);
+}

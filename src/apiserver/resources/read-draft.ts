@@ -1,0 +1,179 @@
+import { type AnyObject, builtinSchema, type SchemaNode } from '#api';
+import { DecodeError, decodeEnvelope, decodeJson, decodeProtobuf, decodeYaml, duplicateKeys } from '#codec';
+import {
+  applySchemaDefaults,
+  cloneObject,
+  errBadRequest,
+  errUnsupportedMediaType,
+  goQuote,
+  normalizeScalars,
+  pruneUnknown,
+  validateAgainstSchema,
+} from '#machinery';
+import type { ServerRequest } from '../contract.ts';
+import type { KindResource } from './kind-resource.ts';
+import type { WriteOptions } from './write-options.ts';
+
+const bodyTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+
+/** What a draft is read as: a kind of the catalogue, or a message of its own like Binding. */
+export interface DraftType {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly node: SchemaNode;
+  /** Custom resources: types are checked by their own schema, with everything else. */
+  readonly custom?: boolean;
+}
+
+export function draftTypeOf(kind: KindResource): DraftType {
+  const custom = kind.definition.schema !== undefined;
+  return { apiVersion: kind.apiVersion, kind: kind.info.kind, node: kind.node, custom };
+}
+
+/** A draft type for a built-in message: `builtinDraft('policy/v1', 'Eviction', 'policy/v1.Eviction')`. */
+export function builtinDraft(apiVersion: string, kind: string, typeName: string): DraftType {
+  return { apiVersion, kind, node: builtinSchema.type(typeName) };
+}
+
+/** The decoded body and what strict validation has to say about it. */
+export interface RawBody {
+  readonly value: unknown;
+  /** `duplicate field "…"`. */
+  readonly findings: readonly string[];
+}
+
+/** Decodes a request's body by its Content-Type, or takes the in-process object (copied: parts of it may be shared). */
+export async function readBody(
+  request: ServerRequest,
+  type: DraftType,
+  validation: WriteOptions['fieldValidation'],
+): Promise<RawBody> {
+  if (request.objectBody !== undefined) return { value: cloneObject(request.objectBody), findings: [] };
+  const bytes = await request.body();
+  const mediaType = mediaTypeOf(request.headers['content-type']);
+  try {
+    switch (mediaType) {
+      case '':
+      case 'application/json':
+      case 'text/json': {
+        const findings =
+          validation === 'Ignore' ? [] : duplicateKeys(bytes).map((path) => `duplicate field ${goQuote(path)}`);
+        return { value: decodeJson(bytes), findings };
+      }
+      case 'application/yaml':
+        return { value: decodeYaml(bytes), findings: [] };
+      case 'application/vnd.kubernetes.protobuf': {
+        const { apiVersion, kind, raw } = decodeEnvelope(bytes);
+        const value = decodeProtobuf(raw, type.node, { apiVersion, kind });
+        return { value, findings: [] };
+      }
+      default:
+        throw errUnsupportedMediaType(mediaType, bodyTypes);
+    }
+  } catch (error) {
+    if (error instanceof DecodeError) throw cannotHandle(type, type.kind, error.message);
+    throw error;
+  }
+}
+
+export function mediaTypeOf(header: string | undefined): string {
+  if (header === undefined) return '';
+  const semicolon = header.indexOf(';');
+  return (semicolon < 0 ? header : header.slice(0, semicolon)).trim().toLowerCase();
+}
+
+/**
+ * Makes a draft of decoded data: apiVersion and kind checked and filled in, types checked, unknown fields reported as the request
+ * asks and removed, values canonical. Defaults are the caller's next step.
+ */
+export function checkDraft(raw: RawBody, type: DraftType, request: ServerRequest, options: WriteOptions): AnyObject {
+  const draft = checkSent(raw, type, request, options);
+  if (!type.custom) normalizeScalars(draft, type.node);
+  return draft;
+}
+
+/** The same without canonical values: for a configuration to apply, where what was not said must stay unsaid. */
+export function checkSent(raw: RawBody, type: DraftType, request: ServerRequest, options: WriteOptions): AnyObject {
+  const { value } = raw;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw cannotHandle(
+      type,
+      type.kind,
+      `json: cannot unmarshal ${jsonTypeOf(value)} into Go value of type ${type.kind}`,
+    );
+  }
+  const draft = value as AnyObject;
+  const { apiVersion, kind } = draft as { apiVersion?: unknown; kind?: unknown };
+  if (typeof kind === 'string' && kind !== '' && kind !== type.kind) {
+    const version = typeof apiVersion === 'string' ? apiVersion : '';
+    throw errBadRequest(
+      `${kind} in version ${goQuote(versionOf(version))} cannot be handled as a ${type.kind}: no kind ${goQuote(kind)} is registered for version ${goQuote(version)} at this address`,
+    );
+  }
+  if (typeof apiVersion === 'string' && apiVersion !== '' && apiVersion !== type.apiVersion) {
+    throw errBadRequest(
+      `the API version in the data (${apiVersion}) does not match the expected API version (${type.apiVersion})`,
+    );
+  }
+  draft.apiVersion = type.apiVersion;
+  draft.kind = type.kind;
+  if (type.custom) checkMeta(draft, type);
+  else {
+    const [wrong] = validateAgainstSchema(draft, type.node);
+    if (wrong !== undefined) throw cannotHandle(type, type.kind, wrong.detail);
+  }
+  const unknown = pruneUnknown(draft, type.node);
+  report([...raw.findings, ...unknown.map((path) => `unknown field ${goQuote(path)}`)], type, request, options);
+  draft.metadata ??= {} as AnyObject['metadata'];
+  return draft;
+}
+
+/** Canonical values, then static defaults, then those of the definition: the form in which an object is stored. */
+export function completeDraft(draft: AnyObject, kind: KindResource): void {
+  if (kind.definition.schema === undefined) normalizeScalars(draft, kind.node);
+  applyDefaults(draft, kind);
+}
+
+function checkMeta(draft: AnyObject, type: DraftType): void {
+  if (draft.metadata === undefined || draft.metadata === null) draft.metadata = {} as AnyObject['metadata'];
+  const node = builtinSchema.type('meta/v1.ObjectMeta');
+  const [wrong] = validateAgainstSchema(draft.metadata, node);
+  if (wrong !== undefined) throw cannotHandle(type, type.kind, wrong.detail);
+  normalizeScalars(draft.metadata, node);
+}
+
+function report(findings: readonly string[], type: DraftType, request: ServerRequest, options: WriteOptions): void {
+  if (findings.length === 0 || options.fieldValidation === 'Ignore') return;
+  if (options.fieldValidation === 'Strict') {
+    throw cannotHandle(type, type.kind, `strict decoding error: ${findings.join(', ')}`);
+  }
+  for (const finding of findings) request.warnings.push(finding);
+}
+
+/** Body to draft with static defaults. */
+export async function readDraft(request: ServerRequest, type: DraftType, options: WriteOptions): Promise<AnyObject> {
+  const raw = await readBody(request, type, options.fieldValidation);
+  const draft = checkDraft(raw, type, request, options);
+  applySchemaDefaults(draft, type.node);
+  return draft;
+}
+
+/** Static defaults, then those of the definition. May run again after admission changed something. */
+export function applyDefaults(draft: AnyObject, kind: KindResource): void {
+  applySchemaDefaults(draft, kind.node);
+  kind.definition.applyDefaults?.(draft);
+}
+
+function cannotHandle(type: DraftType, kind: string, why: string): Error {
+  return errBadRequest(
+    `${kind} in version ${goQuote(versionOf(type.apiVersion))} cannot be handled as a ${type.kind}: ${why}`,
+  );
+}
+
+const versionOf = (apiVersion: string): string => apiVersion.slice(apiVersion.indexOf('/') + 1);
+
+function jsonTypeOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  return typeof value === 'boolean' ? 'bool' : typeof value;
+}

@@ -1,0 +1,118 @@
+import { errMethodNotAllowed, errMethodNotSupported, errUnknownPath } from '#machinery';
+import type { Handler, ServerRequest, ServerResponse } from '../contract.ts';
+import type { ResourceContext, Verb } from './context.ts';
+import { create } from './create.ts';
+import { remove } from './delete.ts';
+import { removeCollection } from './delete-collection.ts';
+import { get } from './get.ts';
+import type { KindResource } from './kind-resource.ts';
+import { list } from './list.ts';
+import { patch } from './patch.ts';
+import { review } from './review.ts';
+import { getScale, patchScale, updateScale } from './scale.ts';
+import { update } from './update.ts';
+import { watch } from './watch.ts';
+
+const verbs: ReadonlyMap<string, Verb> = new Map([
+  ['create', create],
+  ['delete', remove],
+  ['deletecollection', removeCollection],
+  ['get', get],
+  ['list', list],
+  ['patch', patch],
+  ['update', update],
+  ['watch', watch],
+]);
+export const allVerbs: readonly string[] = [...verbs.keys()];
+const collectionVerbs = new Set(['create', 'deletecollection', 'list', 'watch']);
+/** Verbs that may name no namespace though the resource has them. */
+const acrossNamespaces = new Set(['list', 'watch']);
+
+const statusVerbs: ReadonlyMap<string, Verb> = new Map([
+  ['get', get],
+  ['patch', patch],
+  ['update', update],
+]);
+const scaleVerbs: ReadonlyMap<string, Verb> = new Map([
+  ['get', getScale],
+  ['patch', patchScale],
+  ['update', updateScale],
+]);
+
+/** Handlers of other sub-resources: by `group/plural/name`, then by verb; `*` for any verb. */
+export type SubresourceTable = ReadonlyMap<string, ReadonlyMap<string, Verb>>;
+
+/** Sends resource requests to their verb. Anything else is `otherwise`'s. */
+export function resourceRouter(options: {
+  context: ResourceContext;
+  subresources: SubresourceTable;
+  otherwise: Handler;
+}): Handler {
+  const { context, subresources, otherwise } = options;
+  return (request) => {
+    const { info } = request;
+    if (!info.isResource) return otherwise(request);
+    const kind = context.registry.find(info.group, info.version, info.resource);
+    if (kind === undefined) return otherwise(request);
+    return route(context, kind, request, subresources);
+  };
+}
+
+async function route(
+  context: ResourceContext,
+  kind: KindResource,
+  request: ServerRequest,
+  subresources: SubresourceTable,
+): Promise<ServerResponse> {
+  const { info } = request;
+  checkScope(kind, request);
+  if (info.subresource === '') {
+    const named = request.info.segments.length > collectionLength(request);
+    if (named === collectionVerbs.has(info.verb) && !(named && info.verb === 'watch')) throw errMethodNotAllowed();
+    const served = kind.definition.verbs ?? allVerbs;
+    if (!kind.isStored) {
+      if (!served.includes(info.verb)) throw errMethodNotSupported(kind.groupResource, info.verb);
+      return review(context, kind, request);
+    }
+    const verb = verbs.get(info.verb);
+    if (verb === undefined || !served.includes(info.verb)) throw errMethodNotSupported(kind.groupResource, info.verb);
+    return verb(context, kind, request);
+  }
+  const table = subresourceVerbs(kind, info.subresource, subresources);
+  if (table === undefined) throw errUnknownPath();
+  const verb = table.get(info.verb) ?? table.get('*');
+  if (verb === undefined) throw errMethodNotAllowed();
+  return verb(context, kind, request);
+}
+
+function subresourceVerbs(
+  kind: KindResource,
+  name: string,
+  subresources: SubresourceTable,
+): ReadonlyMap<string, Verb> | undefined {
+  const { group, plural } = kind.info;
+  const own = subresources.get(`${group}/${plural}/${name}`);
+  if (own !== undefined) return own;
+  if (name === 'status' && kind.definition.status === true) return statusVerbs;
+  if (name === 'scale' && kind.definition.scale !== undefined) return scaleVerbs;
+  return undefined;
+}
+
+/** Segments of the collection's path. */
+function collectionLength({ info }: ServerRequest): number {
+  const base = info.group === '' && info.segments[0] === 'api' ? 3 : 4;
+  const legacy = info.segments[base - 1] === 'watch' ? 1 : 0;
+  return base + legacy + (info.namespace !== '' && info.resource !== 'namespaces' ? 2 : 0);
+}
+
+/** A namespaced path for a cluster-scoped resource names nothing, nor does the reverse (but for lists over all namespaces). */
+function checkScope(kind: KindResource, { info }: ServerRequest): void {
+  if (kind.info.namespaced) {
+    if (info.namespace !== '' || acrossNamespaces.has(info.verb)) return;
+    if (info.name === '' && info.subresource === '') throw errMethodNotAllowed();
+    throw errUnknownPath();
+  }
+  const ownPath =
+    info.namespace === '' || (info.resource === 'namespaces' && info.group === '' && info.namespace === info.name);
+  if (!ownPath) throw errUnknownPath();
+}

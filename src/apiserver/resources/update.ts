@@ -1,0 +1,287 @@
+import type { AnyObject } from '#api';
+import {
+  cloneObject,
+  deepEqual,
+  errBadRequest,
+  errConflict,
+  errInvalid,
+  errNotFound,
+  type FieldError,
+  invalidError,
+  trackUpdate,
+  validateObjectMetaUpdate,
+} from '#machinery';
+import type { ServerRequest } from '../contract.ts';
+import type { CachedObject } from '../watchcache/cached-object.ts';
+import { admit } from './admit.ts';
+import { hooksOf, type ResourceContext, type Undo, type Verb } from './context.ts';
+import { createObject, placeInNamespace, removeField } from './create.ts';
+import type { KindResource } from './kind-resource.ts';
+import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
+import { respondObject, type Result } from './respond-object.ts';
+import { managerOf, type WriteOptions, writeOptions } from './write-options.ts';
+
+/** PUT of an object, or of its status. */
+export const update: Verb = async (context, kind, request) => {
+  const options = writeOptions(request, 'UpdateOptions');
+  const draft = await readDraft(request, draftTypeOf(kind), options);
+  const { name, subresource, namespace } = request.info;
+  draft.metadata.name ||= name;
+  if (draft.metadata.name !== name) {
+    throw errBadRequest(`the name of the object (${draft.metadata.name}) does not match the name on the URL (${name})`);
+  }
+  kind.definition.applyDefaults?.(draft);
+  placeInNamespace(draft, kind, request);
+  const current = await kind.storage.get(kind.key(namespace, name));
+  if (current === undefined) {
+    if (subresource !== '' || kind.definition.allowCreateOnUpdate !== true) throw errNotFound(kind.groupResource, name);
+    if ((draft.metadata.uid ?? '') !== '') {
+      throw errConflict(
+        kind.groupResource,
+        name,
+        `Precondition failed: UID in precondition: ${draft.metadata.uid}, UID in object meta: `,
+      );
+    }
+    removeField(draft.metadata, 'resourceVersion');
+    const result = await createObject({ context, kind, request, draft, options });
+    return respondObject(context, kind, request, result, 201);
+  }
+  const asked = draft.metadata.resourceVersion ?? '';
+  if (asked === '' && kind.definition.allowUnconditionalUpdate === false) {
+    throw errInvalid(kind.groupKind, name, [
+      invalidError('metadata.resourceVersion', 0, 'must be specified for an update'),
+    ]);
+  }
+  const result = await updateObject({
+    context,
+    kind,
+    request,
+    options,
+    subresource,
+    current,
+    conditional: asked !== '' && asked !== '0',
+    change: () => cloneObject(draft),
+  });
+  return respondObject(context, kind, request, result);
+};
+
+export interface UpdateOptions {
+  readonly context: ResourceContext;
+  readonly kind: KindResource;
+  readonly request: ServerRequest;
+  readonly options: WriteOptions;
+  /** `status` replaces only that; others name who changed what in managedFields. */
+  readonly subresource: string;
+  readonly current: CachedObject;
+  /** The draft's resourceVersion must be the current one's; otherwise a write that loses a race is made again. */
+  readonly conditional: boolean;
+  /** Makes the new object (served version, defaults applied) from the current frozen one; called again after a lost race. */
+  readonly change: (current: AnyObject) => AnyObject | Promise<AnyObject>;
+  /** managedFields are in the draft already (server-side apply). */
+  readonly managed?: boolean;
+  /** Leave out the kind's own update preparation and validation: for sub-resources that check themselves. */
+  readonly unchecked?: boolean;
+  /** Uncounted among admission: already admitted under another form (binding, scale). */
+  readonly admitted?: boolean;
+}
+
+const attempts = 32;
+
+/** The way of every change to the store. */
+export async function updateObject(update: UpdateOptions): Promise<Result> {
+  const { kind, request } = update;
+  let { current } = update;
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await attemptUpdate(update, current);
+    if (outcome.result !== undefined) return outcome.result;
+    if (outcome.current === undefined) throw errNotFound(kind.groupResource, request.info.name);
+    if (attempt === attempts) throw errConflict(kind.groupResource, request.info.name);
+    current = outcome.current;
+  }
+}
+
+type Outcome =
+  | { readonly result: Result; readonly current?: undefined }
+  | { readonly result?: undefined; readonly current: CachedObject | undefined };
+
+async function attemptUpdate(update: UpdateOptions, current: CachedObject): Promise<Outcome> {
+  const { context, kind, request, options, subresource } = update;
+  const { definition } = kind;
+  const old = current.objectAs(definition);
+  let draft = await update.change(old);
+  checkPreconditions(update, draft, old);
+  draft = carryOver(update, draft, old);
+  const admission =
+    update.admitted === true
+      ? undefined
+      : admit({
+          context,
+          request,
+          operation: 'UPDATE',
+          definition,
+          subresource,
+          object: draft,
+          oldObject: old,
+          dryRun: options.dryRun,
+          options: { kind: 'UpdateOptions', apiVersion: 'meta.k8s.io/v1', fieldManager: options.fieldManager },
+        });
+  if (admission !== undefined) {
+    await admission.mutate();
+    if (admission.mutates && subresource === '') applyDefaults(draft, kind);
+  }
+  if (update.managed !== true) {
+    trackUpdate({
+      live: old,
+      updated: draft,
+      manager: managerOf(request, options),
+      operation: 'Update',
+      node: kind.node,
+      apiVersion: kind.apiVersion,
+      subresource,
+      nowMs: context.clock.nowMs(),
+    });
+  }
+  if (update.unchecked !== true) validateChanged(update, draft, old);
+  if (admission !== undefined) await admission.validate();
+  return storeChanged(update, { draft, old, current });
+}
+
+/** The preparation rules between the old object and the new. */
+function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): AnyObject {
+  const { kind, subresource } = update;
+  const { definition } = kind;
+  let draft = changed;
+  if (subresource === 'status') {
+    const { status, metadata } = draft;
+    const { ownerReferences } = old.metadata;
+    draft = cloneObject(old);
+    if (status === undefined) delete draft.status;
+    else draft.status = status;
+    draft.metadata = {
+      ...metadata,
+      ...(ownerReferences === undefined ? {} : { ownerReferences: cloneObject(ownerReferences) }),
+    };
+  } else if (definition.status === true && update.unchecked !== true) {
+    if (old.status === undefined) delete draft.status;
+    else draft.status = cloneObject(old.status);
+  }
+  const { metadata } = draft;
+  const before = old.metadata;
+  metadata.uid = before.uid;
+  metadata.creationTimestamp = before.creationTimestamp;
+  metadata.resourceVersion = before.resourceVersion;
+  keep(metadata, before, 'deletionTimestamp');
+  keep(metadata, before, 'deletionGracePeriodSeconds');
+  keep(metadata, before, 'generation');
+  keep(metadata, before, 'generateName');
+  removeField(metadata, 'selfLink');
+  if (metadata.managedFields === undefined && before.managedFields !== undefined) {
+    metadata.managedFields = cloneObject(before.managedFields);
+  }
+  if (update.unchecked !== true) {
+    if (subresource === 'status') definition.prepareForStatusUpdate?.(draft, old);
+    else definition.prepareForUpdate?.(draft, old);
+  }
+  if (definition.generation === true && subresource !== 'status' && specChanged(draft, old)) {
+    metadata.generation = (before.generation ?? 0) + 1;
+  }
+  return draft;
+}
+
+function keep(
+  metadata: AnyObject['metadata'],
+  before: AnyObject['metadata'],
+  field: 'deletionTimestamp' | 'deletionGracePeriodSeconds' | 'generation' | 'generateName',
+): void {
+  const value = before[field];
+  if (value === undefined) removeField(metadata, field);
+  else (metadata as unknown as Record<string, unknown>)[field] = value;
+}
+
+/** Anything but metadata and status. */
+function specChanged(draft: AnyObject, old: AnyObject): boolean {
+  for (const field of new Set([...Object.keys(draft), ...Object.keys(old)])) {
+    if (field === 'metadata' || field === 'status' || field === 'apiVersion' || field === 'kind') continue;
+    if (!deepEqual(draft[field], old[field])) return true;
+  }
+  return false;
+}
+
+function checkPreconditions({ kind, conditional }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
+  const { uid, resourceVersion, name } = draft.metadata;
+  if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
+    throw errConflict(
+      kind.groupResource,
+      name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
+    );
+  }
+  if (conditional && resourceVersion !== old.metadata.resourceVersion) throw errConflict(kind.groupResource, name);
+}
+
+function validateChanged({ kind, request, subresource }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
+  const { definition } = kind;
+  const errors = validateObjectMetaUpdate(draft.metadata, old.metadata);
+  if (subresource === 'status') {
+    const check = definition.validateStatusUpdate;
+    if (check !== undefined) errors.push(...check(draft, old));
+  } else {
+    if (definition.validateUpdate !== undefined) errors.push(...definition.validateUpdate(draft, old));
+    if (definition.validate !== undefined) addNew(errors, definition.validate(draft));
+    const warnings = definition.warnings?.(draft, old);
+    if (warnings !== undefined) request.warnings.push(...warnings);
+  }
+  if (errors.length > 0) throw errInvalid(kind.groupKind, draft.metadata.name, errors);
+}
+
+/** Rules of updates often repeat those of new objects. */
+function addNew(errors: FieldError[], more: readonly FieldError[]): void {
+  for (const one of more) {
+    if (!errors.some((known) => known.field === one.field && known.detail === one.detail)) errors.push(one);
+  }
+}
+
+async function storeChanged(
+  update: UpdateOptions,
+  { draft, old, current }: { draft: AnyObject; old: AnyObject; current: CachedObject },
+): Promise<Outcome> {
+  const { context, kind, request, options } = update;
+  const hooks = hooksOf(context, kind);
+  const undo: Undo | undefined = await hooks?.beforeUpdate?.(draft, old, { dryRun: options.dryRun, request });
+  if (options.dryRun) {
+    undo?.();
+    return { result: { object: draft } };
+  }
+  const { storage } = kind;
+  try {
+    if (isFinished(draft, old, hooks?.mustStay)) {
+      const removed = await storage.remove(current);
+      if (!removed.written) {
+        undo?.();
+        return { current: removed.current };
+      }
+      hooks?.afterDelete?.(draft);
+      return { result: { object: draft } };
+    }
+    const stored = kind.definition.toStorage?.(draft) ?? draft;
+    const lease = context.leaseFor(kind);
+    const written = await storage.replace(current, stored, lease === undefined ? undefined : await lease);
+    if (!written.written) {
+      undo?.();
+      return { current: written.current };
+    }
+    hooks?.afterUpdate?.(written.object.objectAs(kind.definition), old);
+    return { result: { cached: written.object } };
+  } catch (error) {
+    undo?.();
+    throw error;
+  }
+}
+
+/** The last finalizer of an object that waits for its deletion was taken off: this update removes it. */
+function isFinished(draft: AnyObject, old: AnyObject, mustStay: ((object: AnyObject) => boolean) | undefined): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = draft.metadata;
+  if (deletionTimestamp === undefined || old.metadata.deletionTimestamp === undefined) return false;
+  if ((finalizers?.length ?? 0) > 0 || (deletionGracePeriodSeconds ?? 0) > 0) return false;
+  return mustStay === undefined || !mustStay(draft);
+}

@@ -1,0 +1,249 @@
+import { type Clock, type Closable, type Log, type Random, silentLog, systemClock, systemRandom } from '#base';
+import { type KindCatalogue, openKindCatalogue } from '#kinds';
+import type { Lease, Store } from '#store';
+import type { Identity, Transport } from '#wire';
+import { bootstrapObjects } from './bootstrap/bootstrap.ts';
+import type {
+  AdmissionPlugin,
+  Authenticator,
+  Authorizer,
+  Handler,
+  Link,
+  ReviewHandler,
+  Route,
+  ServerObjects,
+  TokenIssuer,
+} from './contract.ts';
+import { pathRouter } from './http/path-router.ts';
+import { authenticationLink, nobody } from './http/authentication.ts';
+import { allowAll, authorizationLink } from './http/authorization.ts';
+import { composeChain, noLink } from './http/chain.ts';
+import { guardLink } from './http/guard.ts';
+import { impersonationLink } from './http/impersonation.ts';
+import { inProcessTransport } from './http/in-process.ts';
+import { lanesLink } from './http/lanes.ts';
+import { type ListenOptions, listenHttps, type Listening } from './http/listen.ts';
+import { parseRequestInfo } from './http/request-info.ts';
+import { discoveryRoutes } from './discovery/routes.ts';
+import { healthRoutes, type HealthCheck } from './discovery/health.ts';
+import { versionRoute, type VersionOptions } from './discovery/version.ts';
+import type { KindHooks, ResourceContext } from './resources/context.ts';
+import { CacheView } from './resources/object-view.ts';
+import type { Seal } from './resources/object-storage.ts';
+import { ResourceRegistry, segmentOf, storageRoot } from './resources/resource-registry.ts';
+import { resourceRouter } from './resources/router.ts';
+import { type ServerParts, serverParts } from './parts.ts';
+import { StoreFeed } from './watchcache/store-feed.ts';
+
+export interface ApiServerOptions {
+  readonly store: Store;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+  /** Default: the built-in kinds. The server owns it: CRDs are added to it. */
+  readonly catalogue?: KindCatalogue;
+  readonly version?: VersionOptions;
+  /** Default: nobody gets in through a socket. */
+  readonly authenticator?: (objects: ServerObjects) => Authenticator;
+  /** Default: everything is allowed (a server for tests). */
+  readonly authorizer?: (objects: ServerObjects) => Authorizer;
+  readonly admission?: (objects: ServerObjects, authorizer: Authorizer) => readonly AdmissionPlugin[];
+  readonly reviews?: (
+    objects: ServerObjects,
+    authenticator: Authenticator,
+    authorizer: Authorizer,
+  ) => Readonly<Record<string, ReviewHandler>>;
+  readonly audit?: Link;
+  readonly tokens?: TokenIssuer;
+  /** More non-resource paths: OpenAPI, issuer discovery. */
+  readonly routes?: (objects: ServerObjects, catalogue: KindCatalogue) => readonly Route[];
+  /** Encryption at rest by storage segment (`secrets`). */
+  readonly sealOf?: (segment: string) => Seal | undefined;
+  readonly services?: ServiceNetworkOptions;
+  /** How the server reaches kubelets (log, exec, proxy). Absent: those sub-resources answer 503. */
+  readonly kubelet?: KubeletClientOptions;
+  /** Where clients reach this server: the endpoints of the `kubernetes` Service. Absent: it is not kept. */
+  readonly advertise?: { readonly address: string; readonly port: number };
+  /** Roles and bindings that must be there at start (reconciled). */
+  readonly policy?: readonly object[];
+}
+
+export interface ServiceNetworkOptions {
+  /** Default 10.96.0.0/12; a second range of the other family makes it dual-stack. */
+  readonly ranges?: readonly string[];
+  /** Default [30000, 32767]. */
+  readonly nodePorts?: readonly [first: number, last: number];
+}
+
+export interface KubeletClientOptions {
+  readonly ca: string;
+  readonly clientCert: string;
+  readonly clientKey: string;
+}
+
+export interface ApiServer extends Closable {
+  /** In-process: no bytes, no authentication; authorization and everything after as for any other. */
+  transport(identity: Identity): Transport;
+  listen(options: ListenOptions): Promise<Listening>;
+  readonly catalogue: KindCatalogue;
+  readonly objects: ServerObjects;
+  /** The whole chain. */
+  readonly handler: Handler;
+  /** Resolves when the first objects are there (namespaces, policy, `kubernetes` Service). */
+  readonly ready: Promise<void>;
+}
+
+/** The identity of the server's own requests. */
+export const serverIdentity: Identity = Object.freeze({
+  user: 'system:apiserver',
+  groups: Object.freeze(['system:masters', 'system:authenticated']),
+});
+
+const eventTtlSeconds = 3600;
+const leaseBucketMs = 60_000;
+
+/** Opens a server on a store. It serves at once; `ready` resolves when the first objects are there. */
+export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const {
+    store,
+    clock = systemClock,
+    random = systemRandom,
+    log = silentLog,
+    catalogue = openKindCatalogue(),
+  } = options;
+  const feed = new StoreFeed({ store, root: storageRoot, clock, log });
+  const registry = new ResourceRegistry({ catalogue, store, feed, log, sealOf: options.sealOf ?? (() => undefined) });
+  const views = new Map<string, CacheView>();
+  let handler: Handler | undefined;
+  const objects: ServerObjects = {
+    view(groupVersion, plural) {
+      const name = `${groupVersion} ${plural}`;
+      let view = views.get(name);
+      if (view === undefined) {
+        const [group, version] = groupVersion.includes('/')
+          ? (groupVersion.split('/') as [string, string])
+          : ['', groupVersion];
+        const kind = registry.find(group, version, plural);
+        if (kind === undefined) throw new TypeError(`no resource ${groupVersion} ${plural}`);
+        view = new CacheView(kind.storage.cache, kind.definition);
+        views.set(name, view);
+      }
+      return view;
+    },
+    transport: (identity = serverIdentity) =>
+      inProcessTransport({ handler: (request) => (handler as Handler)(request), identity, clock }),
+    definition: (group, plural, version) =>
+      catalogue
+        .all()
+        .find(
+          ({ resource }) =>
+            resource.group === group &&
+            resource.plural === plural &&
+            (version === undefined || resource.version === version),
+        ),
+  };
+  const authorizer = options.authorizer?.(objects) ?? allowAll;
+  const authenticator = options.authenticator?.(objects) ?? nobody;
+  const hooks = new Map<string, KindHooks>();
+  const context: ResourceContext = {
+    store,
+    feed,
+    clock,
+    random,
+    log,
+    registry,
+    admission: options.admission?.(objects, authorizer) ?? [],
+    authorizer,
+    hooks,
+    reviews: new Map(Object.entries(options.reviews?.(objects, authenticator, authorizer) ?? {})),
+    tokens: options.tokens,
+    leaseFor: eventLeases(store, clock),
+  };
+  const parts: ServerParts = await serverParts({ options, context, objects, catalogue, hooks });
+  const checks: HealthCheck[] = [
+    { name: 'ping', check: () => true },
+    { name: 'log', check: () => true },
+    { name: 'etcd', check: () => !storeFailed },
+    { name: 'poststarthook/start-bootstrap', check: () => bootstrapped, readyOnly: false },
+  ];
+  let storeFailed = false;
+  let bootstrapped = false;
+  store.failed.catch(() => {
+    storeFailed = true;
+  });
+  const routes = [
+    versionRoute(options.version ?? {}),
+    ...healthRoutes(checks),
+    ...discoveryRoutes({ catalogue }),
+    ...(options.routes?.(objects, catalogue) ?? []),
+    ...parts.routes,
+  ];
+  const router = resourceRouter({
+    context,
+    subresources: parts.subresources,
+    otherwise: pathRouter(routes, parts.otherwise),
+  });
+  handler = composeChain(
+    {
+      guard: guardLink(log),
+      requestInfo: (request, next) => {
+        request.info = parseRequestInfo(request.method, request.target);
+        return next(request);
+      },
+      authentication: authenticationLink(authenticator),
+      audit: options.audit ?? noLink,
+      lanes: lanesLink(),
+      impersonation: impersonationLink(authorizer),
+      authorization: authorizationLink(authorizer),
+    },
+    router,
+  );
+  const served = handler;
+  const ready = bootstrapObjects({ context, objects, policy: options.policy ?? [] })
+    .then(() => parts.start())
+    .then(() => {
+      bootstrapped = true;
+    });
+  ready.catch(() => {});
+  const listeners = new Set<Listening>();
+  let closing: Promise<void> | undefined;
+  return {
+    catalogue,
+    objects,
+    handler: served,
+    ready,
+    transport: (identity) => inProcessTransport({ handler: served, identity, clock }),
+    async listen(listenOptions) {
+      const listening = await listenHttps({ ...listenOptions, handler: served, clock, log });
+      listeners.add(listening);
+      return { port: listening.port, close: () => listening.close() };
+    },
+    close() {
+      closing ??= (async () => {
+        await Promise.all([...listeners].map((one) => one.close()));
+        await ready.catch(() => {});
+        await parts.close();
+        for (const storage of registry.openStorages()) storage.cache.close();
+        feed.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** Events end with a lease; those of one minute share one. */
+function eventLeases(store: Store, clock: Clock): ResourceContext['leaseFor'] {
+  let bucket: { readonly untilMs: number; readonly lease: Promise<Lease> } | undefined;
+  return (kind) => {
+    if (segmentOf(kind.definition) !== 'events') return undefined;
+    const nowMs = clock.monotonicMs();
+    if (bucket === undefined || nowMs >= bucket.untilMs) {
+      const lease = store.grantLease(eventTtlSeconds + leaseBucketMs / 1000);
+      bucket = { untilMs: nowMs + leaseBucketMs, lease };
+      lease.catch(() => {
+        bucket = undefined;
+      });
+    }
+    return bucket.lease;
+  };
+}

@@ -3,6 +3,8 @@ export interface AgentConfiguration {
   readonly nodeName: string;
   readonly nodeIp: string;
   readonly kubeconfig: string;
+  /** Identity of the part that keeps Services, routes and names: system:kube-proxy. */
+  readonly proxyKubeconfig: string;
   /** Certificate, key and client authority of the kubelet's own HTTPS port. */
   readonly servingCert: string;
   readonly servingKey: string;

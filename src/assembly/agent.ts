@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { basename, dirname, join } from 'node:path';
 import { type Node, resource } from '#api';
 import { type Clock, type Closable, type Log, messageOf, type Random, runCommand, startInOrder } from '#base';
-import { openClient, openInformers } from '#client';
+import { type Informers, openClient, openInformers } from '#client';
 import { buildPauseImage, pauseImageName, startKubelet } from '#kubelet';
 import { cniConfiguration, cniFileName, startDnsServer, startPodRoutes, startServiceProxy } from '#network';
 import type { AgentConfiguration } from './agent-configuration.ts';
@@ -23,8 +23,11 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
   prepareKernel(log);
   const transport = await openKubeconfigTransport(configuration.kubeconfig);
   const client = openClient({ transport, userAgent: 'kubelet' });
-  const informers = openInformers({ client, clock, random, log });
-  const network = startNetwork({ configuration, clock, random, log, informers });
+  const podInformers = openInformers({ client, clock, random, log });
+  const proxyTransport = await openKubeconfigTransport(configuration.proxyKubeconfig);
+  const proxyClient = openClient({ transport: proxyTransport, userAgent: 'kube-proxy' });
+  const informers = openInformers({ client: proxyClient, clock, random, log });
+  const network = startNetwork({ configuration, clock, random, log, informers, podInformers });
   let runtime: Runtime | undefined;
   const components = await startInOrder(
     [
@@ -48,7 +51,6 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
             nodeName: configuration.nodeName,
             nodeIp: configuration.nodeIp,
             client,
-            informers,
             clock,
             random,
             log: log.child({ component: 'kubelet' }),
@@ -80,7 +82,8 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
       stopping.abort();
       await components.close();
       informers.close();
-      await transport.close();
+      podInformers.close();
+      await Promise.all([transport.close(), proxyTransport.close()]);
       rmSync(configuration.readyFile, { force: true });
     },
   };
@@ -109,12 +112,13 @@ function prepareKernel(log: Log): void {
 }
 
 interface NetworkOptions extends AgentOptions {
-  readonly informers: ReturnType<typeof openInformers>;
+  readonly informers: Informers;
+  readonly podInformers: Informers;
 }
 
 /** Starts at once what needs only the API: rules, routes and names are there before the first pod asks for them. */
 async function startNetwork(options: NetworkOptions): Promise<Closable> {
-  const { configuration, informers, clock, random } = options;
+  const { configuration, informers, podInformers, clock, random } = options;
   const log = options.log.child({ component: 'network' });
   const { nodeName, nodeIp, podCidr, serviceCidr, uplink } = configuration;
   await runCommand('ip', ['address', 'replace', `${configuration.clusterDns}/32`, 'dev', 'lo']);
@@ -139,6 +143,7 @@ async function startNetwork(options: NetworkOptions): Promise<Closable> {
     nodeName,
     network: { nodeAddresses: [nodeIp], clusterCidr: podCidr, uplink },
     informers,
+    podInformers,
     clock,
     log,
   });

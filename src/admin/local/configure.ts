@@ -80,14 +80,18 @@ export function writeAgentConfiguration(options: {
     ipAddresses: [address, '127.0.0.1'],
   });
   const file = (name: string): string => join(folder, name);
-  const kubeconfig = {
-    server: apiUrl(state),
-    ca: pki.ca.certificatePem,
-    clientCert: client.certificatePem,
-    clientKey: client.keyPem,
-    user,
-  };
-  writeFileSync(file('kubelet.conf'), kubeconfigOf(kubeconfig), { mode: 0o600 });
+  const proxyUser = 'system:kube-proxy';
+  const proxy = pki.issue({ commonName: proxyUser, usages: ['client'] });
+  const kubeconfig = (name: string, credential: typeof client): string =>
+    kubeconfigOf({
+      server: apiUrl(state),
+      ca: pki.ca.certificatePem,
+      clientCert: credential.certificatePem,
+      clientKey: credential.keyPem,
+      user: name,
+    });
+  writeFileSync(file('kubelet.conf'), kubeconfig(user, client), { mode: 0o600 });
+  writeFileSync(file('proxy.conf'), kubeconfig(proxyUser, proxy), { mode: 0o600 });
   writeFileSync(file('kubelet.crt'), serving.certificatePem, { mode: 0o644 });
   writeFileSync(file('kubelet.key'), serving.keyPem, { mode: 0o600 });
   writeFileSync(file('ca.crt'), pki.ca.certificatePem, { mode: 0o644 });
@@ -96,6 +100,7 @@ export function writeAgentConfiguration(options: {
     nodeName: node.name,
     nodeIp: address,
     kubeconfig: file('kubelet.conf'),
+    proxyKubeconfig: file('proxy.conf'),
     servingCert: file('kubelet.crt'),
     servingKey: file('kubelet.key'),
     clientCa: file('ca.crt'),

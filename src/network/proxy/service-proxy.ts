@@ -17,6 +17,8 @@ export interface ServiceProxyOptions {
   readonly nodeName: string;
   readonly network: NodeNetwork;
   readonly informers: Informers;
+  /** Sees this node's pods (with the node's own identity; the proxy's may not). */
+  readonly podInformers: Informers;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -29,12 +31,12 @@ const serviceNameLabel = 'kubernetes.io/service-name';
  * sent; a failed transaction, or a table that somebody removed, is answered by writing everything anew.
  */
 export async function startServiceProxy(options: ServiceProxyOptions): Promise<Closable & { synced(): boolean }> {
-  const { nodeName, network, informers, clock, log } = options;
+  const { nodeName, network, informers, podInformers, clock, log } = options;
   const services = informers.of<Service>(resource('v1', 'services'));
   const slices = informers.of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'), {
     indexes: { service: (slice) => [`${slice.metadata.namespace}/${slice.metadata.labels?.[serviceNameLabel] ?? ''}`] },
   });
-  const pods = informers.of<Pod>(resource('v1', 'pods'), { fieldSelector: `spec.nodeName=${nodeName}` });
+  const pods = podInformers.of<Pod>(resource('v1', 'pods'), { fieldSelector: `spec.nodeName=${nodeName}` });
   const plans = new Map<string, ServicePortPlan[]>();
   const hostPorts = new Map<string, HostPort[]>();
   const dirty = new Set<string>();

@@ -1,0 +1,28 @@
+import { type Service, resource } from '#api';
+import type { Client } from '#client';
+import { isAlreadyExists } from '#machinery';
+import { nodeLocalAnnotation } from '#network';
+import type { ServerConfiguration } from './server-configuration.ts';
+
+/** Objects that every cluster has beside those of the API server: the Service that names the cluster's DNS. */
+export async function installAddons(client: Client, configuration: ServerConfiguration): Promise<void> {
+  await client
+    .create<Service>(resource('v1', 'services'), {
+      metadata: {
+        name: 'kube-dns',
+        namespace: 'kube-system',
+        labels: { 'k8s-app': 'kube-dns', 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'KubeDNS' },
+        annotations: { [nodeLocalAnnotation]: 'true' },
+      },
+      spec: {
+        clusterIP: configuration.clusterDns,
+        ports: [
+          { name: 'dns', port: 53, protocol: 'UDP', targetPort: 53 },
+          { name: 'dns-tcp', port: 53, protocol: 'TCP', targetPort: 53 },
+        ],
+      },
+    })
+    .catch((error) => {
+      if (!isAlreadyExists(error)) throw error;
+    });
+}

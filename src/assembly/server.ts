@@ -1,0 +1,116 @@
+import { type Clock, type Closable, type Log, type Random, startInOrder } from '#base';
+import { type ApiServer, openApiServer, openSecureServer } from '#apiserver';
+import { openClient, openInformers } from '#client';
+import { openClusterPki } from '#pki';
+import { openStore, startCompactor } from '#store';
+import { installAddons } from './addons.ts';
+import type { ServerConfiguration } from './server-configuration.ts';
+
+export interface ServerOptions {
+  readonly configuration: ServerConfiguration;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const controllersIdentity = { user: 'system:kube-controller-manager', groups: ['system:masters', 'system:authenticated'] };
+const schedulerIdentity = { user: 'system:kube-scheduler', groups: ['system:authenticated'] };
+
+/**
+ * Runs a whole control plane in this process: store, API server, controllers, scheduler. The API is served as soon as the store is
+ * open; the rest is loaded meanwhile.
+ */
+export async function startServer(options: ServerOptions): Promise<Closable> {
+  const { configuration, clock, random, log } = options;
+  const stopping = new AbortController();
+  const pki = openClusterPki({
+    dir: configuration.pkiDir,
+    clock,
+    clusterDomain: configuration.clusterDomain,
+    apiServerAddresses: [configuration.advertiseAddress, firstServiceAddress(configuration.serviceCidr)],
+  });
+  const store = await openStore(configuration.store, { clock, log: log.child({ component: 'store' }) });
+  store.failed.catch((error) => {
+    log.error({ error: String(error) }, 'the store failed: nothing is acknowledged any more, the process stops');
+    process.exit(1);
+  });
+  let server: ApiServer | undefined;
+  const running = await startInOrder(
+    [
+      { name: 'compactor', start: async () => startCompactor({ store, clock, log }) },
+      {
+        name: 'apiserver',
+        async start() {
+          server = await openApiServer(openSecureServer({ store, pki, clock, random, log: log.child({ component: 'apiserver' }), ...apiServerSettings(configuration) }));
+          return server;
+        },
+      },
+      {
+        name: 'listeners',
+        async start() {
+          const credential = pki.credential('apiserver');
+          const listening = await Promise.all(
+            configuration.listen.map((host) =>
+              (server as ApiServer).listen({
+                host,
+                port: configuration.port,
+                tls: { cert: credential.certificatePem, key: credential.keyPem, clientCa: [pki.ca.certificatePem, pki.frontProxyCa.certificatePem] },
+              }),
+            ),
+          );
+          return { close: async () => void (await Promise.all(listening.map((one) => one.close()))) };
+        },
+      },
+      { name: 'controllers', start: () => startActors(server as ApiServer, options, pki.ca.certificatePem) },
+    ],
+    stopping.signal,
+  );
+  log.info({ port: configuration.port }, 'the control plane runs');
+  return {
+    async close() {
+      stopping.abort();
+      await running.close();
+      await store.close();
+    },
+  };
+}
+
+function apiServerSettings(configuration: ServerConfiguration) {
+  return {
+    version: configuration.version,
+    serviceCidr: configuration.serviceCidr,
+    advertise: { address: configuration.advertiseAddress, port: configuration.port },
+    issuer: `https://kubernetes.default.svc.${configuration.clusterDomain}`,
+  };
+}
+
+/** Controllers, scheduler, addons and simulated nodes, all over the in-process transport. */
+async function startActors(server: ApiServer, options: ServerOptions, rootCa: string): Promise<Closable> {
+  const { configuration, clock, random, log } = options;
+  const [{ startControllers }, { startScheduler }] = await Promise.all([import('#controllers'), import('#scheduler')]);
+  await server.ready;
+  const client = openClient({ transport: server.transport(controllersIdentity), userAgent: 'kube-controller-manager' });
+  const informers = openInformers({ client, clock, random, log });
+  const schedulerClient = openClient({ transport: server.transport(schedulerIdentity), userAgent: 'kube-scheduler' });
+  const parts: Closable[] = [
+    await startControllers({ client, informers, clock, random, log: log.child({ component: 'controllers' }), settings: { clusterCidr: configuration.podCidr, rootCa } }),
+    await startScheduler({ client: schedulerClient, informers, clock, random, log: log.child({ component: 'scheduler' }) }),
+  ];
+  await installAddons(client, configuration);
+  if (configuration.simulate > 0) {
+    const { startSimulatedNodes } = await import('#kubelet');
+    parts.push(await startSimulatedNodes({ client, informers, clock, random, log, count: configuration.simulate }));
+  }
+  return {
+    async close() {
+      await Promise.all(parts.map((one) => one.close()));
+      informers.close();
+    },
+  };
+}
+
+/** 10.96.0.0/12 → 10.96.0.1. */
+function firstServiceAddress(cidr: string): string {
+  const [network = ''] = cidr.split('/');
+  return network.replace(/\d+$/, (last) => String(Number(last) + 1));
+}

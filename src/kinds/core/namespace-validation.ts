@@ -1,0 +1,24 @@
+import type { Namespace } from '#api';
+import { type FieldError, validateQualifiedName } from '#machinery';
+import { Findings } from '../findings.ts';
+
+export function validateNamespace(namespace: Namespace): FieldError[] {
+  const found = new Findings();
+  for (const name of namespace.spec?.finalizers ?? []) {
+    found.each('spec.finalizers', name, validateQualifiedName(name));
+    if (!name.includes('/') && name !== 'kubernetes')
+      found.invalid('spec.finalizers', name, 'name is neither a standard finalizer name nor is it fully qualified');
+  }
+  return found.list;
+}
+
+export function validateNamespaceStatusUpdate(namespace: Namespace): FieldError[] {
+  const found = new Findings();
+  const phase = namespace.status?.phase ?? '';
+  if (!namespace.metadata.deletionTimestamp) {
+    if (phase !== 'Active')
+      found.invalid('status.Phase', phase, "may only be 'Active' if `deletionTimestamp` is empty");
+  } else if (phase !== 'Terminating')
+    found.invalid('status.Phase', phase, "may only be 'Terminating' if `deletionTimestamp` is not empty");
+  return found.list;
+}

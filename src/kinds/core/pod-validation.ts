@@ -1,0 +1,150 @@
+import type { ObjectMeta, Pod, PodSpec, PodTemplateSpec } from '#api';
+import { type FieldError, validateAnnotations, validateIpAddress, validateQualifiedName } from '#machinery';
+import { Findings } from '../findings.ts';
+import { validateAffinity, validateTolerations, validateTopologySpread } from './affinity-validation.ts';
+import { validateContainers, validateEphemeralContainers, validateInitContainers } from './container-validation.ts';
+import { validateResourceAmount, validateResourceName, validateResources } from './resource-validation.ts';
+import { validatePodSecurity } from './security-validation.ts';
+import { validateVolumes } from './volume-validation.ts';
+
+const restartPolicies: readonly string[] = ['Always', 'Never', 'OnFailure'];
+const dnsPolicies: readonly string[] = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'];
+const preemptionPolicies: readonly string[] = ['Never', 'PreemptLowerPriority'];
+const maxInt32 = 2147483647;
+const mirrorAnnotation = 'kubernetes.io/config.mirror';
+
+/** A pod as it stands; updates add `validatePodUpdate`. */
+export function validatePod(pod: Pod): FieldError[] {
+  const found = new Findings();
+  const spec = pod.spec ?? { containers: [] };
+  const mirror = pod.metadata.annotations?.[mirrorAnnotation];
+  if (mirror !== undefined && !spec.nodeName)
+    found.invalid(
+      `metadata.annotations[${mirrorAnnotation}]`,
+      mirror,
+      'must set spec.nodeName if mirror pod annotation is set',
+    );
+  validatePodSpec(spec, pod.metadata, 'spec', found);
+  if (!spec.serviceAccountName)
+    for (const [index, volume] of (spec.volumes ?? []).entries())
+      for (const [position, source] of (volume.projected?.sources ?? []).entries())
+        if (source.serviceAccountToken != null)
+          found.forbidden(
+            `spec.volumes[${index}].projected.sources[${position}].serviceAccountToken`,
+            'must not be specified when serviceAccountName is not set',
+          );
+  return found.list;
+}
+
+/** A pod template of any workload. `field` is the template's path. */
+export function validatePodTemplate(template: PodTemplateSpec | undefined, field: string, found: Findings): void {
+  found.labels(`${field}.labels`, template?.metadata?.labels);
+  found.add(validateAnnotations(template?.metadata?.annotations, `${field}.annotations`));
+  const spec = template?.spec ?? { containers: [] };
+  validatePodSpec(spec, undefined, `${field}.spec`, found);
+  if (spec.ephemeralContainers?.length)
+    found.forbidden(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template');
+}
+
+/** The spec of a pod (`meta` given) or of a template (absent). */
+function validatePodSpec(spec: PodSpec, meta: ObjectMeta | undefined, field: string, found: Findings): void {
+  const isPod = meta !== undefined;
+  const volumes = validateVolumes(spec.volumes, meta?.name, `${field}.volumes`, found);
+  const context = { spec, volumes, isPod };
+  validateContainers(context, `${field}.containers`, found);
+  validateInitContainers(context, `${field}.initContainers`, found);
+  validateEphemeralContainers(context, `${field}.ephemeralContainers`, found);
+  validateResources(spec.resources, `${field}.resources`, found);
+  found.oneOf(`${field}.restartPolicy`, spec.restartPolicy, restartPolicies);
+  found.oneOf(`${field}.dnsPolicy`, spec.dnsPolicy, dnsPolicies);
+  found.labels(`${field}.nodeSelector`, spec.nodeSelector);
+  validatePodSecurity(spec, field, found);
+  for (const [index, secret] of (spec.imagePullSecrets ?? []).entries())
+    if (Object.keys(secret).some((key) => key !== 'name'))
+      found.invalid(`${field}.imagePullSecrets[${index}]`, secret, 'only name may be set');
+  validateAffinity(spec.affinity, `${field}.affinity`, found);
+  validateDns(spec, field, found);
+  for (const [index, gate] of (spec.readinessGates ?? []).entries())
+    found.each(
+      `${field}.readinessGates[${index}].conditionType`,
+      gate.conditionType,
+      validateQualifiedName(gate.conditionType ?? ''),
+    );
+  validateSchedulingGates(spec, field, found);
+  validateTopologySpread(spec.topologySpreadConstraints, `${field}.topologySpreadConstraints`, found);
+  validateResourceClaims(spec, field, found);
+  if (spec.serviceAccountName) found.subdomain(`${field}.serviceAccountName`, spec.serviceAccountName);
+  if (spec.nodeName) found.subdomain(`${field}.nodeName`, spec.nodeName);
+  found.range(`${field}.activeDeadlineSeconds`, spec.activeDeadlineSeconds, 1, maxInt32);
+  if (spec.hostname) found.label(`${field}.hostname`, spec.hostname);
+  if (spec.subdomain) found.label(`${field}.subdomain`, spec.subdomain);
+  validateTolerations(spec.tolerations, `${field}.tolerations`, found);
+  for (const alias of spec.hostAliases ?? []) {
+    found.each(`${field}.hostAliases.ip`, alias.ip ?? '', validateIpAddress(alias.ip ?? ''));
+    for (const name of alias.hostnames ?? []) found.subdomain(`${field}.hostAliases.hostnames`, name);
+  }
+  if (spec.priorityClassName) found.subdomain(`${field}.priorityClassName`, spec.priorityClassName);
+  if (spec.runtimeClassName) found.subdomain(`${field}.runtimeClassName`, spec.runtimeClassName);
+  found.optionalOneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, preemptionPolicies);
+  for (const [name, amount] of Object.entries(spec.overhead ?? {})) {
+    validateResourceName(name, `${field}.overhead[${name}]`, found);
+    validateResourceAmount(name, amount, `${field}.overhead[${name}]`, found);
+  }
+  if (spec.os != null) found.oneOf(`${field}.os.name`, spec.os.name, ['linux', 'windows']);
+  if (spec.hostUsers === false)
+    for (const name of ['hostPID', 'hostIPC', 'hostNetwork'] as const)
+      if (spec[name]) found.forbidden(`${field}.${name}`, 'when `hostUsers` is false');
+}
+
+function validateDns({ dnsPolicy, dnsConfig }: PodSpec, field: string, found: Findings): void {
+  const at = `${field}.dnsConfig`;
+  if (dnsPolicy === 'None') {
+    if (dnsConfig == null) return found.required(at, 'must provide `dnsConfig` when `dnsPolicy` is None');
+    if (!dnsConfig.nameservers?.length)
+      return found.required(`${at}.nameservers`, 'must provide at least one DNS nameserver when `dnsPolicy` is None');
+  }
+  if (dnsConfig == null) return;
+  const { nameservers = [], searches = [], options = [] } = dnsConfig;
+  if (nameservers.length > 3) found.invalid(`${at}.nameservers`, nameservers, 'must not have more than 3 nameservers');
+  for (const [index, server] of nameservers.entries())
+    found.each(`${at}.nameservers[${index}]`, server, validateIpAddress(server));
+  if (searches.length > 32) found.invalid(`${at}.searches`, searches, 'must not have more than 32 search paths');
+  if (searches.join(' ').length > 2048)
+    found.invalid(
+      `${at}.searches`,
+      searches,
+      'must not have more than 2048 characters (including spaces) in the search list',
+    );
+  for (const [index, search] of searches.entries())
+    if (search !== '.') found.subdomain(`${at}.searches[${index}]`, search.replaceAll('_', '-').replace(/\.$/, ''));
+  for (const [index, option] of options.entries())
+    if (!option.name) found.required(`${at}.options[${index}]`, 'must not be empty');
+}
+
+function validateSchedulingGates(spec: PodSpec, field: string, found: Findings): void {
+  const names = new Set<string>();
+  for (const [index, { name }] of (spec.schedulingGates ?? []).entries()) {
+    const at = `${field}.schedulingGates[${index}]`;
+    found.each(at, name, validateQualifiedName(name ?? ''));
+    if (names.has(name)) found.duplicate(at, name);
+    names.add(name);
+  }
+  if (spec.nodeName && spec.schedulingGates?.length)
+    found.forbidden(`${field}.nodeName`, 'cannot be set until all schedulingGates have been cleared');
+}
+
+function validateResourceClaims(spec: PodSpec, field: string, found: Findings): void {
+  const names = new Set<string>();
+  for (const [index, claim] of (spec.resourceClaims ?? []).entries()) {
+    const at = `${field}.resourceClaims[${index}]`;
+    if (!claim.name) found.required(`${at}.name`);
+    else if (names.has(claim.name)) found.duplicate(`${at}.name`, claim.name);
+    else found.label(`${at}.name`, claim.name);
+    names.add(claim.name);
+    const sources = [claim.resourceClaimName, claim.resourceClaimTemplateName].filter((one) => one != null).length;
+    if (sources > 1)
+      found.invalid(at, claim, 'at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified');
+    if (sources === 0)
+      found.invalid(at, claim, 'must specify one of: `resourceClaimName`, `resourceClaimTemplateName`');
+  }
+}

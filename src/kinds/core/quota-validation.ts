@@ -1,0 +1,160 @@
+import type { LimitRange, LimitRangeItem, ResourceQuota } from '#api';
+import { compareQuantities, type FieldError, isQuantity, quantityMilli, validateQualifiedName } from '#machinery';
+import { Findings } from '../findings.ts';
+import { validateResourceAmount, validateResourceName } from './resource-validation.ts';
+
+const scopes: ReadonlySet<string> = new Set([
+  'Terminating',
+  'NotTerminating',
+  'BestEffort',
+  'NotBestEffort',
+  'PriorityClass',
+  'CrossNamespacePodAffinity',
+  'VolumeAttributesClass',
+]);
+const existsOnly: ReadonlySet<string> = new Set([
+  'Terminating',
+  'NotTerminating',
+  'BestEffort',
+  'NotBestEffort',
+  'CrossNamespacePodAffinity',
+]);
+const counted: readonly string[] = [
+  'pods',
+  'services',
+  'replicationcontrollers',
+  'resourcequotas',
+  'secrets',
+  'configmaps',
+  'persistentvolumeclaims',
+  'services.nodeports',
+  'services.loadbalancers',
+];
+
+export function validateResourceQuota(quota: ResourceQuota): FieldError[] {
+  const found = new Findings();
+  validateAmounts(quota.spec?.hard, 'spec.hard', found);
+  const named = new Set<string>();
+  for (const scope of quota.spec?.scopes ?? []) {
+    named.add(scope);
+    if (!scopes.has(scope)) found.invalid('spec.scopes', quota.spec?.scopes, 'unsupported scope');
+  }
+  for (const [a, b] of [
+    ['BestEffort', 'NotBestEffort'],
+    ['Terminating', 'NotTerminating'],
+  ] as const)
+    if (named.has(a) && named.has(b)) found.invalid('spec.scopes', quota.spec?.scopes, 'conflicting scopes');
+  for (const one of quota.spec?.scopeSelector?.matchExpressions ?? []) {
+    const field = 'spec.scopeSelector.matchExpressions';
+    if (!scopes.has(one.scopeName)) found.invalid(`${field}.scopeName`, one.scopeName, 'unsupported scope');
+    if (existsOnly.has(one.scopeName) && one.operator !== 'Exists')
+      found.invalid(
+        `${field}.operator`,
+        one.operator,
+        "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
+      );
+    const values = one.values ?? [];
+    if (one.operator === 'In' || one.operator === 'NotIn') {
+      if (values.length === 0)
+        found.required(
+          `${field}.values`,
+          "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+        );
+    } else if (one.operator === 'Exists' || one.operator === 'DoesNotExist') {
+      if (values.length > 0)
+        found.invalid(
+          `${field}.values`,
+          values,
+          "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector",
+        );
+    } else found.invalid(`${field}.operator`, one.operator, 'not a valid selector operator');
+  }
+  return found.list;
+}
+
+function validateAmounts(list: Record<string, string> | undefined, field: string, found: Findings): void {
+  for (const [name, amount] of Object.entries(list ?? {})) {
+    const at = `${field}[${name}]`;
+    validateResourceName(name, at, found);
+    validateResourceAmount(name, amount, at, found);
+    if (isQuantity(String(amount)) && counted.includes(name) && quantityMilli(amount) % 1000 !== 0)
+      found.invalid(at, amount, 'must be an integer');
+  }
+}
+
+export function validateResourceQuotaUpdate(quota: ResourceQuota, old: ResourceQuota): FieldError[] {
+  const found = new Findings();
+  found.immutable('spec.scopes', [...(quota.spec?.scopes ?? [])].sort(), [...(old.spec?.scopes ?? [])].sort());
+  return found.list;
+}
+
+export function validateResourceQuotaStatus(quota: ResourceQuota): FieldError[] {
+  const found = new Findings();
+  validateAmounts(quota.status?.hard, 'status.hard', found);
+  validateAmounts(quota.status?.used, 'status.used', found);
+  return found.list;
+}
+
+const limitTypes: readonly string[] = ['Pod', 'Container', 'PersistentVolumeClaim'];
+
+export function validateLimitRange(range: LimitRange): FieldError[] {
+  const found = new Findings();
+  const types = new Set<string>();
+  for (const [index, item] of (range.spec?.limits ?? []).entries()) {
+    const field = `spec.limits[${index}]`;
+    found.each(`${field}.type`, item.type, validateQualifiedName(item.type ?? ''));
+    if (item.type && !item.type.includes('/') && !limitTypes.includes(item.type))
+      found.invalid(`${field}.type`, item.type, 'must be a standard limit type or fully qualified');
+    if (types.has(item.type)) found.duplicate(`${field}.type`, item.type);
+    types.add(item.type);
+    validateItem(item, field, found);
+  }
+  return found.list;
+}
+
+function validateItem(item: LimitRangeItem, field: string, found: Findings): void {
+  for (const list of ['max', 'min', 'default', 'defaultRequest', 'maxLimitRequestRatio'] as const)
+    for (const name of Object.keys(item[list] ?? {})) validateResourceName(name, `${field}.${list}[${name}]`, found);
+  if (item.type === 'Pod') {
+    if (Object.keys(item.default ?? {}).length > 0)
+      found.forbidden(`${field}.default`, "may not be specified when `type` is 'Pod'");
+    if (Object.keys(item.defaultRequest ?? {}).length > 0)
+      found.forbidden(`${field}.defaultRequest`, "may not be specified when `type` is 'Pod'");
+  }
+  if (
+    item.type === 'PersistentVolumeClaim' &&
+    item.min?.['storage'] === undefined &&
+    item.max?.['storage'] === undefined
+  )
+    found.required(`${field}.limits`, 'either minimum or maximum storage value is required, but neither was provided');
+  const names = new Set(
+    [item.max, item.min, item.default, item.defaultRequest, item.maxLimitRequestRatio].flatMap((list) =>
+      Object.keys(list ?? {}),
+    ),
+  );
+  for (const name of names) validateOrder(item, name, field, found);
+}
+
+function validateOrder(item: LimitRangeItem, name: string, field: string, found: Findings): void {
+  const of = (list: Record<string, string> | undefined) =>
+    list !== undefined && Object.hasOwn(list, name) ? list[name] : undefined;
+  const more = (a: string | undefined, b: string | undefined): boolean =>
+    a !== undefined && b !== undefined && isQuantity(String(a)) && isQuantity(String(b)) && compareQuantities(a, b) > 0;
+  const [min, max, limit, request] = [of(item.min), of(item.max), of(item.default), of(item.defaultRequest)];
+  const ratio = of(item.maxLimitRequestRatio);
+  const at = (list: string) => `${field}.${list}[${name}]`;
+  if (more(min, max)) found.invalid(at('min'), min, `min value ${min} is greater than max value ${max}`);
+  if (more(min, request))
+    found.invalid(at('defaultRequest'), request, `min value ${min} is greater than default request value ${request}`);
+  if (more(request, max))
+    found.invalid(at('defaultRequest'), request, `default request value ${request} is greater than max value ${max}`);
+  if (more(request, limit))
+    found.invalid(
+      at('defaultRequest'),
+      request,
+      `default request value ${request} is greater than default limit value ${limit}`,
+    );
+  if (more(min, limit)) found.invalid(at('default'), min, `min value ${min} is greater than default value ${limit}`);
+  if (more(limit, max)) found.invalid(at('default'), max, `default value ${limit} is greater than max value ${max}`);
+  if (more('1', ratio)) found.invalid(at('maxLimitRequestRatio'), ratio, `ratio ${ratio} is less than 1`);
+}

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { AnyObject } from '#api';
 import type { KindDefinition } from '#kinds';
-import type { Identity, Transport } from '#wire';
+import type { ByteSink, Identity, Transport } from '#wire';
 
 /** What a request asks for, read from its raw target once; every later link decides on this and never parses again. */
 export interface RequestInfo {
@@ -38,7 +38,7 @@ export interface RequestInfo {
 export interface RequestSource {
   /** '' in-process. */
   readonly remoteAddress: string;
-  /** The client certificate that TLS verified against the client CA, DER, leaf first; absent without one. */
+  /** Certificates that the client has shown, DER, leaf first: possession of the key is proven, trust is the authenticator's to judge. */
   readonly clientCertificates?: readonly Uint8Array[];
   /** Set in-process: the caller's identity is known, authentication is skipped. */
   readonly trusted?: Identity;
@@ -85,20 +85,7 @@ export interface ServerRequest {
   auditId?: string;
 }
 
-/** Where a streamed body goes. */
-export interface ByteSink {
-  /** False: the receiver is behind; wait for `onDrain`. */
-  write(bytes: Uint8Array): boolean;
-  /** `callback` runs each time the receiver has caught up. */
-  onDrain(callback: () => void): void;
-  /** Bytes taken but not yet sent. */
-  readonly pendingBytes: number;
-  end(): void;
-  /** Breaks the connection: the receiver must see that the body is not whole. */
-  destroy(): void;
-  /** The receiver went away or the body ended. */
-  onClose(callback: () => void): void;
-}
+export type { ByteSink };
 
 export interface ServerResponse {
   readonly status: number;

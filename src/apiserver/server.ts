@@ -216,7 +216,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     async listen(listenOptions) {
       const listening = await listenHttps({ ...listenOptions, handler: served, clock, log });
       listeners.add(listening);
-      return { port: listening.port, close: () => listening.close() };
+      return listening;
     },
     close() {
       closing ??= (async () => {

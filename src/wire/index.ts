@@ -1,1 +1,36 @@
 export type { Identity, Transport, TransportRequest, TransportResponse } from './transport.ts';
+export {
+  BodyTooLarge,
+  type ByteSink,
+  type ExchangeHandler,
+  type HttpExchange,
+  RequestAborted,
+  type ResponseHeaders,
+} from './http/exchange.ts';
+export { ConnectionFailed, type HttpsTransportOptions, openHttpsTransport } from './http/https-transport.ts';
+export { type HttpsServer, type ServeHttpsOptions, type ServerTls, serveHttps } from './http/serve-https.ts';
+export {
+  acceptUpgrade,
+  acceptWebSocket,
+  bridgePortChannels,
+  bridgeRemoteCommand,
+  type ChannelProtocol,
+  type CommandStreams,
+  channel,
+  decodeMessage,
+  dialUpgrade,
+  encodeMessage,
+  negotiateChannels,
+  offeredProtocols,
+  refuseUpgrade,
+  SpdyConnection,
+  type SpdyConnectionOptions,
+  type SpdyStream,
+  sendMessage,
+  tunnel,
+  tunnelWebSocket,
+  type UpgradedConnection,
+  UpgradeRefused,
+  type UpgradeTarget,
+  writeHeldBack,
+} from './streams/index.ts';

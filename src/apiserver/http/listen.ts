@@ -1,19 +1,147 @@
-import type { Clock, Log } from '#base';
-import type { Handler } from '../contract.ts';
+import type { Duplex } from 'node:stream';
+import { type Clock, type Log, messageOf } from '#base';
+import { errTooLarge } from '#machinery';
+import {
+  BodyTooLarge,
+  type HttpExchange,
+  type HttpsServer,
+  type Identity,
+  RequestAborted,
+  type ServerTls,
+  serveHttps,
+} from '#wire';
+import type {
+  AuthenticationResult,
+  Handler,
+  RequestInfo,
+  RequestSource,
+  ServerRequest,
+  ServerResponse,
+} from '../contract.ts';
+import { unauthenticated } from './authentication.ts';
 
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  readonly tls: ServerTls;
 }
 
-export interface Listening {
-  readonly port: number;
-  close(): Promise<void>;
+export type Listening = HttpsServer;
+
+export const largestBodyBytes = 3 * 1024 * 1024;
+
+/** Serves the chain on a TLS port, HTTP/2 and HTTP/1.1, requests to switch protocols included. */
+export function listenHttps(options: ListenOptions & { handler: Handler; clock: Clock; log: Log }): Promise<Listening> {
+  const { host, port, tls, handler, clock, log } = options;
+  return serveHttps({
+    host,
+    port,
+    tls,
+    log,
+    handle: (exchange) => {
+      const request = new SocketRequest(exchange, clock.nowMs());
+      handler(request).then(
+        (response) => answer(exchange, response),
+        (error: unknown) => {
+          log.error({ error: messageOf(error) }, 'a request was not answered');
+          exchange.respond(500, {});
+        },
+      );
+    },
+  });
 }
 
-export async function listenHttps(
-  _options: ListenOptions & { handler: Handler; clock: Clock; log: Log },
-): Promise<Listening> {
-  throw new Error('not yet');
+function answer(exchange: HttpExchange, response: ServerResponse): void {
+  if (response.takeOver !== undefined) {
+    const { socket, head } = exchange.takeOver();
+    response.takeOver(socket as Duplex, head);
+  } else if (response.stream !== undefined) response.stream(exchange.respondStream(response.status, response.headers));
+  else exchange.respond(response.status, response.headers, response.body);
+}
+
+const noInfo = Object.freeze({}) as RequestInfo;
+
+/** A request from a socket. */
+class SocketRequest implements ServerRequest {
+  readonly objects = false;
+  readonly warnings: string[] = [];
+  readonly receivedMs: number;
+  info: RequestInfo = noInfo;
+  identity: Identity = unauthenticated;
+  authentication?: AuthenticationResult;
+  impersonator?: Identity;
+  audited?: { requestObject?: object; responseObject?: object };
+  auditId?: string;
+  readonly #exchange: HttpExchange;
+  #annotations: Map<string, string> | undefined;
+  #source: RequestSource | undefined;
+  #body: Promise<Uint8Array> | undefined;
+
+  constructor(exchange: HttpExchange, receivedMs: number) {
+    this.#exchange = exchange;
+    this.receivedMs = receivedMs;
+  }
+
+  get method(): string {
+    return this.#exchange.method;
+  }
+
+  get target(): string {
+    return this.#exchange.target;
+  }
+
+  get headers(): Readonly<Record<string, string | undefined>> {
+    return this.#exchange.headers;
+  }
+
+  headerValues(name: string): readonly string[] {
+    return this.#exchange.headerValues(name);
+  }
+
+  get upgrade(): string {
+    return this.#exchange.upgrade as string;
+  }
+
+  get annotations(): Map<string, string> {
+    this.#annotations ??= new Map();
+    return this.#annotations;
+  }
+
+  get source(): RequestSource {
+    if (this.#source === undefined) {
+      const certificates = this.#exchange.clientCertificates();
+      this.#source = {
+        remoteAddress: this.#exchange.remoteAddress,
+        ...(certificates === undefined ? {} : { clientCertificates: certificates }),
+      };
+    }
+    return this.#source;
+  }
+
+  get aborted(): boolean {
+    return this.#exchange.aborted;
+  }
+
+  onAbort(callback: () => void): () => void {
+    return this.#exchange.onAbort(callback);
+  }
+
+  body(): Promise<Uint8Array> {
+    this.#body ??= this.#read();
+    return this.#body;
+  }
+
+  stream(): AsyncIterable<Uint8Array> {
+    return this.#exchange.stream();
+  }
+
+  async #read(): Promise<Uint8Array> {
+    try {
+      return await this.#exchange.body(largestBodyBytes);
+    } catch (error) {
+      if (error instanceof BodyTooLarge) throw errTooLarge(`limit is ${largestBodyBytes}`);
+      if (error instanceof RequestAborted) throw error;
+      throw error;
+    }
+  }
 }

@@ -198,7 +198,8 @@ function applied(patching: PatchOptions, live: AnyObject | undefined, config: An
     subresource,
     nowMs: context.clock.nowMs(),
   });
-  const draft = Object.isFrozen(object) ? cloneObject(object) : object;
+  // Parts of it may be the live object's own.
+  const draft = cloneObject(object);
   completeDraft(draft, kind);
   return draft;
 }

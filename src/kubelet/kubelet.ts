@@ -1,0 +1,247 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Clock, type Closable, type Log, messageOf, type Random } from '#base';
+import { type Pod, type RuntimeClass, resource, type Secret, type Service, type Taint } from '#api';
+import { type Client, openEventRecorder, openInformers } from '#client';
+import { isNotFound } from '#machinery';
+import { openPodCgroups } from './cgroups/pod-cgroups.ts';
+import { openCri } from './cri/client.ts';
+import type { Cri } from './cri/contract.ts';
+import { openImagePuller } from './images/puller.ts';
+import { startLogRotation } from './logs/rotation.ts';
+import { renewLease } from './node/lease.ts';
+import { readMachine } from './node/machine.ts';
+import { startNodeReporter } from './node/node-status.ts';
+import type { PodContext } from './pods/context.ts';
+import { parseResolvConf } from './pods/dns.ts';
+import { openPodEvents } from './pods/events.ts';
+import { type PodSet, startPodSet } from './pods/pod-set.ts';
+import { startRelist } from './pods/relist.ts';
+import { openStatusWriter } from './pods/status-writer.ts';
+import { startKubeletServer } from './server/server.ts';
+import { openPodVolumes } from './volumes/pod-volumes.ts';
+import { openReferencedObjects } from './volumes/referenced-objects.ts';
+import { openTokenSource } from './volumes/tokens.ts';
+
+export interface KubeletOptions {
+  readonly nodeName: string;
+  /** Speaks to the API server as `system:node:<nodeName>` (or in-process with that identity). */
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Socket of the container runtime (CRI v1). */
+  readonly criSocket: string;
+  readonly rootDir?: string;
+  readonly podLogsDir?: string;
+  /** Flat links to logs for collectors; default `containers` beside `podLogsDir`. */
+  readonly containerLogsDir?: string;
+  /** The node's addresses, the primary first. */
+  readonly nodeIp: string | readonly string[];
+  readonly clusterDns?: readonly string[];
+  readonly clusterDomain?: string;
+  /** resolv.conf that pods inherit; default /etc/resolv.conf. */
+  readonly resolvConf?: string;
+  /** Path in the control group hierarchy below which `kubepods` is made; default `/`. */
+  readonly cgroupRoot?: string;
+  /** Serving certificate and key in PEM, and the CA that clients' certificates must come from. Absent: no server. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa: string };
+  /** Address to listen on; default all. */
+  readonly host?: string;
+  /** Default 10250; 0 takes a free one. */
+  readonly port?: number;
+  readonly maxPods?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly taints?: readonly Taint[];
+  readonly providerId?: string;
+  /** Overrides what was measured of the machine: several nodes may share one. */
+  readonly capacity?: Readonly<Record<string, string>>;
+  readonly kubeletVersion?: string;
+  readonly seccompDir?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Kubelet extends Closable {
+  /** Where the server listens; undefined without TLS. */
+  readonly port: number | undefined;
+  /** Resolves when the node object exists. */
+  readonly registered: Promise<void>;
+}
+
+const services = resource('v1', 'services');
+const secrets = resource('v1', 'secrets');
+const runtimeClasses = resource('node.k8s.io/v1', 'runtimeclasses');
+const podsResource = resource('v1', 'pods');
+/** Sandboxes and containers being made at once: more only makes each slower. */
+const startsAtOnce = 8;
+const defaultVersion = 'v1.36.0';
+
+/**
+ * Runs one node: registers it, keeps its lease and status, and runs the pods bound to it on a CRI v1 runtime. Pods and containers
+ * of an earlier run are found again and go on. Closing leaves them running.
+ */
+export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
+  const { nodeName, client, clock, random, log: parentLog } = options;
+  const { rootDir = '/var/lib/kubelet', podLogsDir = '/var/log/pods', cgroupRoot = '/', maxPods = 110 } = options;
+  const containerLogsDir = options.containerLogsDir ?? join(podLogsDir, '..', 'containers');
+  const log = parentLog.child({ component: 'kubelet', node: nodeName });
+  const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
+  const ending = new AbortController();
+  const { signal } = ending;
+  for (const directory of [rootDir, podLogsDir, containerLogsDir])
+    await mkdir(directory, { recursive: true, mode: 0o755 });
+
+  const cri = openCri({ socket: options.criSocket, clock, log });
+  const [machine, cgroups, runtimeName, resolvConf] = await Promise.all([
+    readMachine({ rootDir, maxPods, ...(options.capacity === undefined ? {} : { capacity: options.capacity }) }),
+    openPodCgroups({ cgroupRoot, log }),
+    nameOfRuntime(cri),
+    readFile(options.resolvConf ?? '/etc/resolv.conf', 'utf8').catch(() => ''),
+  ]);
+  const recorder = openEventRecorder({ client, component: 'kubelet', host: nodeName, clock, random, log });
+  const informers = openInformers({ client, clock, log, random });
+  const statusWriter = openStatusWriter({ client, clock, log });
+  let pods: PodSet | undefined;
+  const objects = openReferencedObjects({ client, informers, onChange: (uid) => pods?.refreshVolumes(uid) });
+  const tokens = openTokenSource({ client, clock });
+  const volumes = await openPodVolumes({ rootDir, client, objects, tokens, clock, random });
+  const serviceInformer = informers.of<Service>(services);
+  const podInformer = informers.of<Pod>(podsResource, { fieldSelector: `spec.nodeName=${nodeName}` });
+  const dns = {
+    clusterDns: options.clusterDns ?? [],
+    clusterDomain: options.clusterDomain ?? 'cluster.local',
+    host: parseResolvConf(resolvConf),
+  };
+
+  const context: PodContext = {
+    ...{
+      client,
+      clock,
+      random,
+      log,
+      cri,
+      volumes,
+      objects,
+      cgroups,
+      statusWriter,
+      nodeIps,
+      podLogsDir,
+      containerLogsDir,
+      runtimeName,
+    },
+    events: openPodEvents(recorder),
+    images: openImagePuller({ cri, clock }),
+    dns: () => dns,
+    services: async () => {
+      await serviceInformer.synced;
+      return serviceInformer.list();
+    },
+    pullSecrets: (pod) => pullSecretsOf(client, pod),
+    runtimeHandler: (pod) => runtimeHandlerOf(client, pod),
+    limited: limiter(startsAtOnce),
+    allocatable: () => machine.allocatable,
+    memoryBytes: machine.memoryBytes,
+    seccompDir: options.seccompDir ?? join(rootDir, 'seccomp'),
+    hostsFile: () => readFile('/etc/hosts', 'utf8').catch(() => ''),
+  };
+
+  const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.wake(uid) });
+  await relist.now();
+  pods = startPodSet({ context, informer: podInformer, relist, clock, log, signal });
+  const running = pods;
+  const rotation = startLogRotation({ cri, clock, log, signal });
+  const server =
+    options.tls === undefined
+      ? undefined
+      : await startKubeletServer({
+          ...{ client, clock, log, cri, nodeName, machine, podLogsDir },
+          tls: options.tls,
+          host: options.host,
+          port: options.port ?? 10_250,
+          pods: () => running.list().map(({ pod }) => pod),
+          findPod: (namespace, name) =>
+            running.list().find(({ pod }) => pod.metadata.namespace === namespace && pod.metadata.name === name)?.pod,
+        });
+  const reporter = startNodeReporter({
+    ...{ nodeName, client, clock, log, cri, machine, rootDir, nodeIps, signal },
+    labels: options.labels ?? {},
+    annotations: options.annotations ?? {},
+    taints: options.taints ?? [],
+    ...(options.providerId === undefined ? {} : { providerId: options.providerId }),
+    port: server?.port ?? options.port ?? 10_250,
+    kubeletVersion: options.kubeletVersion ?? defaultVersion,
+  });
+  const lease = renewLease({ nodeName, node: () => reporter.node, client, clock, log, signal });
+
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      ending.abort();
+      running.close();
+      statusWriter.close();
+      objects.close();
+      await server?.close();
+      await Promise.all([reporter.done, lease, rotation]);
+      informers.close();
+      await recorder.close();
+      cri.close();
+    })();
+    return closing;
+  };
+  options.signal?.addEventListener(
+    'abort',
+    () => void close().catch((error) => log.error({ error: messageOf(error) }, 'closing failed')),
+    { once: true },
+  );
+  return { port: server?.port, registered: reporter.registered, close };
+}
+
+/** `containerd`, `cri-o`: asked once, for container ids; the node may come up before its runtime. */
+async function nameOfRuntime(cri: Cri): Promise<string> {
+  try {
+    return (await cri.version()).runtime_name;
+  } catch {
+    return 'containerd';
+  }
+}
+
+/** Lets at most `most` pieces of work run at a time, in order of asking. */
+function limiter(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const queue: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => queue.push(resolve));
+    else running++;
+    try {
+      return await work();
+    } finally {
+      const next = queue.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
+}
+
+async function pullSecretsOf(client: Client, pod: Pod): Promise<Secret[]> {
+  const { namespace } = pod.metadata;
+  const names = new Set((pod.spec?.imagePullSecrets ?? []).map(({ name }) => name ?? '').filter((name) => name !== ''));
+  const found = await Promise.all(
+    [...names].map((name) => orUndefined(client.get<Secret>(secrets, name, { namespace }))),
+  );
+  return found.filter((one) => one !== undefined);
+}
+
+async function runtimeHandlerOf(client: Client, pod: Pod): Promise<string> {
+  const name = pod.spec?.runtimeClassName;
+  return name ? (await client.get<RuntimeClass>(runtimeClasses, name)).handler : '';
+}
+
+async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}

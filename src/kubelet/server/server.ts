@@ -1,0 +1,213 @@
+import { constants } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { type Clock, type Closable, type Log, messageOf } from '#base';
+import type { Pod } from '#api';
+import type { Client } from '#client';
+import { refuseUpgrade, UpgradeRefused } from '#wire';
+import type { Cri } from '../cri/contract.ts';
+import type { MachineFacts } from '../node/machine.ts';
+import { identityOf, openAuthorizer } from './authenticate.ts';
+import { findRun, logOptions, sendLog } from './container-log.ts';
+import { resourceMetrics, summaryStats } from './stats.ts';
+import { accessOf, parseRoute, type Route } from './route.ts';
+import { commandStreams, execUrl, portsOf, StreamingError, streamCommand, streamPorts } from './streaming.ts';
+
+export interface KubeletServerOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly cri: Cri;
+  readonly nodeName: string;
+  readonly machine: MachineFacts;
+  readonly podLogsDir: string;
+  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string };
+  readonly host?: string | undefined;
+  readonly port: number;
+  readonly pods: () => readonly Pod[];
+  readonly findPod: (namespace: string, name: string) => Pod | undefined;
+}
+
+export interface KubeletServer extends Closable {
+  readonly port: number;
+  /** Takes a renewed serving certificate, or another CA for clients, without dropping connections. */
+  setTls(tls: { readonly cert: string; readonly key: string; readonly clientCa: string }): void;
+}
+
+const idleMs = 4 * 3600 * 1000;
+
+/**
+ * The node's HTTPS server: logs, exec, attach, port-forward, pods, metrics. Only client certificates of the cluster's CA get in, and
+ * only users that may use this node's kubelet get anything.
+ */
+export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
+  const { log, cri, client, clock, nodeName } = options;
+  const authorize = openAuthorizer({ client, clock, nodeName });
+  const upgraded = new Set<Duplex>();
+
+  /** The route of a request that may be served, or the status code and words to refuse it with. */
+  async function admit(request: IncomingMessage): Promise<Route | readonly [number, string]> {
+    const identity = identityOf(request.socket as TLSSocket);
+    if (identity === undefined) return [401, 'Unauthorized'];
+    const route = parseRoute(request.url ?? '');
+    if (route === undefined) return [404, '404 page not found'];
+    const { verb, subresources } = accessOf(route);
+    if (await authorize({ identity, verb, subresources })) return route;
+    const text = `Forbidden (user=${identity.user}, verb=${verb}, resource=nodes, subresource=[${subresources.join(' ')}])`;
+    return [403, text];
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const route = await admit(request);
+    if (isRefusal(route)) return sendText(response, route[0], route[1]);
+    if (request.method !== 'GET' && route.name !== 'run') return sendText(response, 405, 'Method Not Allowed');
+    switch (route.name) {
+      case 'health':
+        return sendText(response, 200, 'ok');
+      case 'pods':
+        return sendJson(response, { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: options.pods() });
+      case 'metrics':
+      case 'resource-metrics':
+        return sendText(response, 200, await resourceMetrics(cri, clock), 'text/plain; version=0.0.4; charset=utf-8');
+      case 'stats':
+        return sendJson(response, await summaryStats({ cri, clock, nodeName, machine: options.machine }));
+      case 'logs':
+        return serveLog(route, response);
+      case 'run':
+        return serveRun(route, response);
+      default:
+        return sendText(response, 400, 'unable to upgrade: missing upgrade headers in request');
+    }
+  }
+
+  async function serveLog(route: Extract<Route, { name: 'logs' }>, response: ServerResponse): Promise<void> {
+    const pod = options.findPod(route.namespace, route.pod);
+    if (pod === undefined) return sendText(response, 404, `pod "${route.pod}" does not exist`);
+    const asked = logOptions(route.query, clock);
+    const run = await findRun(cri, {
+      pod,
+      container: route.container,
+      previous: route.query.get('previous') === 'true',
+    });
+    await sendLog({ cri, clock, podLogsDir: options.podLogsDir, response, run, options: asked });
+  }
+
+  async function serveRun(
+    route: Extract<Route, { name: 'exec' | 'attach' | 'run' }>,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { id } = await running(route);
+    const command = route.query.get('cmd')?.split(' ') ?? route.query.getAll('command');
+    const { stdout, stderr } = await cri.execSync(id, command, 60);
+    response.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }).end(Buffer.concat([stdout, stderr]));
+  }
+
+  async function running(route: {
+    readonly namespace: string;
+    readonly pod: string;
+    readonly container: string;
+  }): Promise<{ id: string }> {
+    const pod = options.findPod(route.namespace, route.pod);
+    if (pod === undefined) throw new StreamingError(404, `pod "${route.pod}" does not exist`);
+    const containers = await cri.listContainers({ podUid: pod.metadata.uid });
+    const found = containers.find(
+      ({ metadata, state }) => metadata.name === route.container && state === 'CONTAINER_RUNNING',
+    );
+    if (found === undefined) throw new StreamingError(404, `container not found ("${route.container}")`);
+    return found;
+  }
+
+  async function serveUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const route = await admit(request);
+    if (isRefusal(route)) return refuseUpgrade(socket, route[0], route[1]);
+    const incoming = { request, socket, head };
+    if (route.name === 'exec') {
+      const { id } = await running(route);
+      return streamCommand(incoming, await execUrl(cri, id, route.query), commandStreams(route.query));
+    }
+    if (route.name === 'attach') {
+      const { id } = await running(route);
+      const streams = commandStreams(route.query);
+      return streamCommand(incoming, await cri.attachUrl({ container_id: id, ...streams }), streams);
+    }
+    if (route.name === 'port-forward') {
+      const pod = options.findPod(route.namespace, route.pod);
+      if (pod === undefined) throw new StreamingError(404, `pod "${route.pod}" does not exist`);
+      const sandboxes = await cri.listPodSandboxes({ podUid: pod.metadata.uid });
+      const sandbox = sandboxes.find(({ state }) => state === 'SANDBOX_READY');
+      if (sandbox === undefined) throw new StreamingError(400, `pod "${route.pod}" is not running`);
+      const ports = portsOf(route.query);
+      return streamPorts(incoming, await cri.portForwardUrl(sandbox.id, ports), ports);
+    }
+    refuseUpgrade(socket, 400, 'nothing to upgrade to here');
+  }
+
+  const context = ({ cert, key, clientCa }: KubeletServerOptions['tls']): object => ({ cert, key, ca: clientCa });
+  const server = createServer({
+    ...context(options.tls),
+    requestCert: true,
+    // Judged request by request, so that a client without a certificate gets an answer instead of a broken handshake.
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    maxHeaderSize: 64 << 10,
+  });
+  server.headersTimeout = 30_000;
+  server.requestTimeout = 60_000;
+  server.on('request', (request, response) => {
+    serve(request, response).catch((error: unknown) => {
+      const statusCode = error instanceof StreamingError ? error.statusCode : 500;
+      log.debug({ path: request.url?.split('?')[0], error: messageOf(error) }, 'a request failed');
+      if (response.headersSent) response.destroy();
+      else sendText(response, statusCode, messageOf(error));
+    });
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgraded.add(socket);
+    socket.on('close', () => upgraded.delete(socket));
+    socket.on('error', () => {});
+    (socket as TLSSocket).setTimeout?.(idleMs, () => socket.destroy());
+    (socket as TLSSocket).setNoDelay?.(true);
+    serveUpgrade(request, socket, head).catch((error: unknown) => {
+      log.debug({ path: request.url?.split('?')[0], error: messageOf(error) }, 'a stream failed');
+      const statusCode =
+        error instanceof StreamingError ? error.statusCode : error instanceof UpgradeRefused ? 502 : 500;
+      if (!socket.destroyed && socket.writable) refuseUpgrade(socket, statusCode, messageOf(error));
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port: options.port, ...(options.host === undefined ? {} : { host: options.host }) }, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    setTls: (tls) => server.setSecureContext(context(tls)),
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of upgraded) socket.destroy();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function isRefusal(route: Route | readonly [number, string]): route is readonly [number, string] {
+  return Array.isArray(route);
+}
+
+function sendText(
+  response: ServerResponse,
+  statusCode: number,
+  text: string,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(statusCode, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text) }).end(text);
+}
+
+function sendJson(response: ServerResponse, value: object): void {
+  sendText(response, 200, JSON.stringify(value), 'application/json');
+}

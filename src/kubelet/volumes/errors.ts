@@ -1,0 +1,4 @@
+import { CodedError } from '#base';
+
+/** A volume cannot be set up now; the pod waits and it is tried again. The message is what users read in FailedMount events. */
+export class VolumeError extends CodedError {}

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { runCommand } from '#base';
+
+export interface MountEntry {
+  readonly path: string;
+  readonly type: string;
+}
+
+/** The mounts of this process's namespace, innermost last. */
+export async function listMounts(): Promise<MountEntry[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const fields = line.split(' ');
+      const type = fields[fields.indexOf('-') + 1] ?? '';
+      return { path: unescapeMountPath(fields[4] ?? ''), type };
+    });
+}
+
+/** mountinfo writes space, tab, newline and backslash as octal. */
+function unescapeMountPath(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+export async function mountTmpfs(path: string, options: { sizeBytes?: number; mode?: string } = {}): Promise<void> {
+  const { sizeBytes, mode = '0755' } = options;
+  const flags = [`mode=${mode}`, 'nosuid', 'nodev', ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`])];
+  await runCommand('mount', ['-t', 'tmpfs', '-o', flags.join(','), 'tmpfs', path]);
+}
+
+/** Binds what an open file descriptor of this process points at, whatever happens to its path meanwhile. */
+export async function bindDescriptor(fd: number, target: string): Promise<void> {
+  await runCommand('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${fd}`, target]);
+}
+
+/** Unmounts everything at or below `path`, innermost first; a busy mount is detached. */
+export async function unmountBelow(path: string): Promise<void> {
+  const inside = (await listMounts())
+    .map((one) => one.path)
+    .filter((one) => one === path || one.startsWith(`${path}/`));
+  for (const one of inside.reverse()) {
+    await runCommand('umount', ['--', one], { okCodes: [0, 32] });
+  }
+  const left = (await listMounts()).some((one) => one.path === path || one.path.startsWith(`${path}/`));
+  if (left) {
+    for (const one of [...inside]) await runCommand('umount', ['--lazy', '--', one], { okCodes: [0, 32] });
+  }
+}

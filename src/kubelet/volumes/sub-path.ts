@@ -1,0 +1,80 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { VolumeError } from './errors.ts';
+import { bindDescriptor, listMounts } from './mounts.ts';
+
+/** open(2) O_PATH of Linux: a handle on the place, without opening what is there. */
+const pathOnly = 0o10000000;
+
+/**
+ * Binds `subPath` of a volume at `target`. A container may change the volume meanwhile, so after symbolic links are resolved and
+ * found to stay inside, the path is walked once more by descriptors that follow no link, and the last descriptor is what is bound:
+ * a link swapped in between makes it fail, never escape. A missing sub-path is made, as a directory.
+ */
+export async function bindSubPath(volume: string, subPath: string, target: string): Promise<void> {
+  if ((await listMounts()).some((one) => one.path === target)) return;
+  const root = await realpath(volume);
+  const parts = subPath.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..') || subPath.startsWith('/')) throw escape(subPath);
+  const resolved = await realpath([root, ...parts].join('/')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  if (resolved !== undefined && resolved !== root && !resolved.startsWith(`${root}/`)) throw escape(subPath);
+  const walked =
+    resolved === undefined ? await existingPart(root, parts) : resolved.slice(root.length).split('/').filter(Boolean);
+  const handle = await walk(root, walked, subPath);
+  try {
+    const { fd } = handle;
+    const directory = (await stat(`/proc/self/fd/${fd}`)).isDirectory();
+    await mkdir(directory ? target : dirname(target), { recursive: true, mode: 0o750 });
+    if (!directory) await writeFile(target, '', { flag: 'a', mode: 0o640 });
+    await bindDescriptor(fd, target);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** For a path that is not all there: the deepest part resolved inside the root, then what is to be made below it. */
+async function existingPart(root: string, parts: readonly string[]): Promise<string[]> {
+  for (let kept = parts.length - 1; kept >= 0; kept--) {
+    const found = await realpath([root, ...parts.slice(0, kept)].join('/')).catch(() => undefined);
+    if (found === undefined) continue;
+    if (found !== root && !found.startsWith(`${root}/`)) throw escape(parts.join('/'));
+    return [...found.slice(root.length).split('/').filter(Boolean), ...parts.slice(kept)];
+  }
+  return [...parts];
+}
+
+async function walk(root: string, parts: readonly string[], subPath: string): Promise<FileHandle> {
+  const { O_NOFOLLOW, O_DIRECTORY } = constants;
+  let handle = await open(root, pathOnly | O_NOFOLLOW | O_DIRECTORY);
+  for (const part of parts) {
+    const next = `/proc/self/fd/${handle.fd}/${part}`;
+    try {
+      await lstat(next).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+        await mkdir(next, { mode: 0o777 });
+      });
+      const child = await open(next, pathOnly | O_NOFOLLOW);
+      await handle.close();
+      handle = child;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    if ((await handle.stat()).isSymbolicLink()) {
+      await handle.close();
+      throw escape(subPath);
+    }
+  }
+  return handle;
+}
+
+function escape(subPath: string): VolumeError {
+  return new VolumeError(
+    'SubPathEscapes',
+    `failed to prepare subPath for volumeMount: subPath "${subPath}" must stay inside its volume`,
+  );
+}

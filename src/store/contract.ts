@@ -9,7 +9,8 @@
  *   or fails with Compacted. A batch never splits one revision.
  * - An I/O error on commit ends the store (`failed` rejects); nothing is acknowledged afterwards.
  *
- * Keys are UTF-8 strings ordered by their bytes; values are opaque bytes of at most 1.5 MiB (drivers keep a checksum).
+ * Keys are UTF-8 strings ordered by their bytes; values are opaque bytes of at most 1.5 MiB (drivers keep a checksum). Bytes
+ * handed in or out are shared, not copied: nobody changes them. What a store cannot hold is refused with InvalidWrite.
  */
 export interface Store {
   /** The newest committed revision; 1 for a new store (etcd starts at 1). */
@@ -21,7 +22,10 @@ export interface Store {
   /** Applies one write at the next revision, or none: see `Compare`. */
   write(write: Write): Promise<WriteResult>;
   watch(options: WatchOptions): StoreWatch;
-  /** Forgets history before `revision`: reads and watches below it fail with Compacted. */
+  /**
+   * Forgets history before `revision`: reads and watches below it fail with Compacted. A revision that is forgotten already
+   * changes nothing; one above the newest fails with FutureRevision. Resolves when the room is free.
+   */
   compact(revision: number): Promise<void>;
   /** Grants a lease: its keys are deleted (one revision a key) when it expires. Times in seconds. */
   grantLease(ttlSeconds: number): Promise<Lease>;
@@ -42,7 +46,7 @@ export interface Entry {
 }
 
 export interface RangeQuery {
-  /** Keys in [start, end). Use `prefixEnd(prefix)` for all keys with a prefix. */
+  /** Keys in [start, end); an end of '' is no end. Use `prefixEnd(prefix)` for all keys with a prefix. */
   readonly start: string;
   readonly end: string;
   /** 0 or absent: no limit. */
@@ -75,16 +79,19 @@ export interface WriteResult {
   readonly applied: boolean;
   /** The revision of the write; when not applied, the newest revision. Deleting an absent key takes no revision. */
   readonly revision: number;
-  /** When not applied: the entry that is there. When applied: the entry that was there before. */
+  /** When not applied: the entry that is there. When applied: the entry that was there before. Absent: none. */
   readonly current?: Entry;
 }
 
 export interface WatchOptions {
   readonly start: string;
   readonly end: string;
-  /** First revision wanted. Absent: the next one. May lie in the past (not compacted) or the future. */
+  /** First revision wanted. Absent: the next one. May lie in the past (the compacted one is the oldest) or the future. */
   readonly fromRevision?: number;
-  /** Deliver an empty batch with the revision when nothing touched the range for a while (progress). Default false. */
+  /**
+   * Deliver an empty batch with the newest revision when the watch is idle and nothing in its range led there (progress):
+   * soon after each commit, never before an event of that revision. Default false.
+   */
   readonly progress?: boolean;
 }
 

@@ -291,6 +291,19 @@ function watches(open: OpenStore): void {
     }
   });
 
+  it('misses nothing where one batch of history ends at the newest revision', async () => {
+    const store = await open();
+    const writing = Array.from({ length: 1001 }, (_, i) => store.write({ key: `k${i}`, value: text('v') }));
+    await Promise.all(writing);
+    for (const count of [1, 499, 500, 501, 1000, 1001]) {
+      const watch = store.watch({ ...all, fromRevision: store.revision() - count + 1 });
+      const events = await take(watch, count);
+      assert.equal(events.length, count);
+      assert.equal(events.at(-1)?.entry.modRevision, store.revision());
+      watch.close();
+    }
+  });
+
   it('keeps an event of the past from a watch on a future revision (etcd 20221)', async () => {
     const store = await open();
     const watch = store.watch({ ...all, fromRevision: 5 });

@@ -1,5 +1,4 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const wantedBytes = 1 << 20;
@@ -11,56 +10,40 @@ const leftBytes = 64 << 10;
  * given up for them. Puts wait until it could be made again.
  */
 export class DiskReserve {
-  readonly #path: string;
   readonly #dir: string;
-  #filling: Promise<void> = Promise.resolve();
-  #released = false;
+  readonly #path: string;
+  #there: boolean;
 
   constructor(dir: string) {
     this.#dir = dir;
     this.#path = join(dir, 'reserve');
-    if (!existsSync(this.#path)) this.#filling = this.#fill();
+    this.#there = existsSync(this.#path);
   }
 
   /** Frees the room; false when there was none to free. */
   release(): boolean {
-    if (this.#released || !existsSync(this.#path)) return false;
+    if (!this.#there) return false;
     rmSync(this.#path, { force: true });
-    this.#released = true;
+    this.#there = false;
     return true;
   }
 
-  /** Whether puts may use the disk: the reserve is there, or could be made again from what is left. */
+  /** Whether puts may use the disk: the reserve is there, or could be made from what is left. */
   ready(): boolean {
-    if (!this.#released) return true;
+    if (this.#there) return true;
     const size = Math.min(wantedBytes, this.freeBytes() - leftBytes);
     if (size < leastBytes) return false;
     try {
       writeFileSync(this.#path, Buffer.alloc(size), { mode: 0o600 });
+      this.#there = true;
     } catch {
       rmSync(this.#path, { force: true });
-      return false;
     }
-    this.#released = false;
-    return true;
+    return this.#there;
   }
 
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.#dir);
     return bavail * bsize;
-  }
-
-  /** Waits for what is under way. */
-  async close(): Promise<void> {
-    await this.#filling;
-  }
-
-  /** A disk without room for it is no reason not to start. */
-  async #fill(): Promise<void> {
-    try {
-      await writeFile(this.#path, Buffer.alloc(wantedBytes), { mode: 0o600 });
-    } catch {
-      rmSync(this.#path, { force: true });
-    }
   }
 }

@@ -4,7 +4,7 @@ import { systemClock } from '#base';
 import type { Store } from '../contract.ts';
 import { openLmdbStore } from './lmdb.driver.ts';
 
-/** Runs on a file system of 4 MiB: fills it, and prints what still works. Freed pages serve from the second commit after. */
+/** Runs on a file system of 3 MiB: fills it, and prints what still works. Freed pages serve from the second commit after. */
 const dir = process.argv[2] as string;
 const said: Record<string, unknown> = {};
 let store = await openLmdbStore({ dir, clock: systemClock });
@@ -18,14 +18,15 @@ await store.compact(store.revision());
 for (let i = 12; i < 20; i++) await store.write({ key: `k${i}` });
 said.after = (await store.write({ key: 'again', value })).applied;
 
-await fillUp(store, 'small', Buffer.alloc(500, 'x'));
+await fillUp(store, 'small', Buffer.alloc(1500, 'x'));
 const filler = join(dir, 'filler');
 for (let bytes = 1 << 20; bytes >= 4096; bytes >>= 1) {
   try {
     writeFileSync(filler, Buffer.alloc(bytes), { flag: 'a' });
   } catch {}
 }
-for (const { key } of (await store.range({ start: 'small', end: 't' })).entries) await store.write({ key });
+const small = await store.range({ start: 'small', end: 't' });
+await Promise.all(small.entries.map(({ key }) => store.write({ key })));
 await store.compact(store.revision());
 said.reserveUsed = !existsSync(join(dir, 'reserve'));
 rmSync(filler);

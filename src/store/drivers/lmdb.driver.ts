@@ -127,7 +127,6 @@ export class LmdbJournal implements Journal {
   }
 
   async close(): Promise<void> {
-    await this.#reserve.close();
     await this.#db.close();
     await this.#onClose();
   }

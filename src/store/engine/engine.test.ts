@@ -173,6 +173,19 @@ describe('engine', () => {
     assert.equal((await engine.range(all)).count, 1);
   });
 
+  it('finishes a long read of revisions that are compacted meanwhile', async () => {
+    const { engine } = open();
+    const writeAll = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 2000 }, (_, i) => engine.write({ key: `k${i}`, value })));
+    await writeAll();
+    const reading = engine.range(all);
+    await writeAll();
+    await engine.compact(engine.revision());
+    const { entries, revision } = await reading;
+    assert.deepEqual([entries.length, revision], [2000, 2001]);
+    assert.ok(entries.every((entry) => entry.version === 1));
+  });
+
   it('refuses a history with a hole', async () => {
     const journal = new StubbornJournal();
     const engine = new Engine({ journal, clock: new ManualClock(), log: silentLog });

@@ -1,0 +1,3 @@
+export * as builders from './builders.ts';
+export { administrator, startCluster, type TestCluster, type TestClusterOptions } from './cluster.ts';
+export { simulationAnnotations } from '../kubelet/simulated/index.ts';

@@ -2,7 +2,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import type { RootDatabase } from 'lmdb';
-import { type Clock, CodedError, type Log, silentLog, sleep } from '#base';
+import { type Clock, type Closable, CodedError, type Log, silentLog, sleep } from '#base';
 import type { Store } from '../contract.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Journal, JournalBatch, JournalState, RecordHead } from '../engine/journal.ts';
@@ -28,12 +28,13 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   const dir = resolve(options.dir);
   const fresh = makeDirectory(dir);
   const lock = await lockDirectory(dir);
+  let journal: LmdbJournal | undefined;
   try {
-    const journal = new LmdbJournal({ dir, clock, onClose: () => lock.close() });
+    journal = new LmdbJournal({ dir, clock, lock });
     if (fresh) syncDirectories(dir);
     return new Engine({ journal, clock, log, quotaBytes: mapSizeBytes, watchLimits });
   } catch (error) {
-    await lock.close();
+    await (journal ?? lock).close();
     throw error;
   }
 }
@@ -63,13 +64,13 @@ export class LmdbJournal implements Journal {
   readonly #db: RootDatabase<Buffer, Buffer>;
   readonly #reserve: DiskReserve;
   readonly #clock: Clock;
-  readonly #onClose: () => Promise<void>;
+  readonly #lock: Closable;
   readonly #key = Buffer.alloc(keyBytes);
   #formatWritten = false;
 
-  constructor(options: { dir: string; clock: Clock; onClose: () => Promise<void> }) {
+  constructor(options: { dir: string; clock: Clock; lock: Closable }) {
     this.#clock = options.clock;
-    this.#onClose = options.onClose;
+    this.#lock = options.lock;
     const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
     this.#db = open<Buffer, Buffer>({
       path: join(options.dir, 'store.lmdb'),
@@ -128,7 +129,7 @@ export class LmdbJournal implements Journal {
 
   async close(): Promise<void> {
     await this.#db.close();
-    await this.#onClose();
+    await this.#lock.close();
   }
 
   async #tryCommit(batch: JournalBatch): Promise<void> {
@@ -175,7 +176,11 @@ export class LmdbJournal implements Journal {
   async #reasonOf(error: unknown, batch: JournalBatch): Promise<unknown> {
     const said = (error as { commitError?: Promise<never> }).commitError;
     if (said === undefined) return error;
-    const reason: unknown = await Promise.race([said.catch((one: unknown) => one), sleep(this.#clock, 5000)]);
+    const reason = await withinMs(
+      this.#clock,
+      5000,
+      said.catch((one: unknown) => one),
+    );
     if (!(reason instanceof Error)) return error;
     const code = (reason as Error & { code?: number }).code ?? 0;
     const full = fullCodes.has(code) || (code === eio && this.#diskIsFull(batch));
@@ -199,6 +204,16 @@ function lengthRead(db: object): number {
 }
 
 const ignore = (): void => {};
+
+/** What `promise` gives, undefined when it takes longer. */
+async function withinMs(clock: Clock, limitMs: number, promise: Promise<unknown>): Promise<unknown> {
+  const enough = new AbortController();
+  try {
+    return await Promise.race([promise, sleep(clock, limitMs, enough.signal).catch(ignore)]);
+  } finally {
+    enough.abort();
+  }
+}
 
 function uint48(value: number): Buffer {
   const bytes = Buffer.alloc(6);

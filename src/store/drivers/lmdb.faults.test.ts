@@ -98,7 +98,7 @@ describe('lmdb driver, when things go wrong', () => {
   });
 
   it('notices a revision that is written twice', async () => {
-    const journal = new LmdbJournal({ dir: newDir(), clock: systemClock, onClose: async () => {} });
+    const journal = new LmdbJournal({ dir: newDir(), clock: systemClock, lock: { close: async () => {} } });
     const record = {
       revision: 5,
       key: 'a',

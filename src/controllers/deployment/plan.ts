@@ -1,6 +1,6 @@
 import { type Deployment, type DeploymentStatus, type NewObject, type Pod, type ReplicaSet, resource } from '#api';
+import { isPodTerminal } from '#kinds';
 import { controllerReference, deepEqual } from '#machinery';
-import { isFinished } from '../pods/facts.ts';
 import {
   byCreation,
   desiredReplicasAnnotation,
@@ -140,7 +140,7 @@ function planRecreate(
     );
     return withStatus({ updates, removals: [] }, deployment, status, now);
   }
-  const oldPodsRun = oldSets.some((set) => podsOf(set).some((pod) => !isFinished(pod)));
+  const oldPodsRun = oldSets.some((set) => podsOf(set).some((pod) => !isPodTerminal(pod)));
   if (oldPodsRun) return withStatus(idle, deployment, status, now);
   if (present === undefined) return planNewSet(view, oldSets);
   const wanted = wantedReplicas(deployment);

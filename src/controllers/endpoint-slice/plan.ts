@@ -8,8 +8,8 @@ import {
   type Service,
   resource,
 } from '#api';
+import { isPodReady, isPodTerminal } from '#kinds';
 import { controllerReference, deepEqual } from '#machinery';
-import { isFinished, isReady } from '../pods/facts.ts';
 import { portsOn } from './ports.ts';
 
 export const serviceNameLabel = 'kubernetes.io/service-name';
@@ -142,7 +142,7 @@ function groupPods(
   const groups = new Map<string, Group>();
   for (const pod of pods) {
     const address = addressOf(pod, addressType);
-    if (address === undefined || isFinished(pod)) continue;
+    if (address === undefined || isPodTerminal(pod)) continue;
     const ports = portsOn(pod, service);
     if (ports.length === 0 && (service.spec.ports ?? []).length > 0) continue;
     const key = portsKey(ports);
@@ -161,7 +161,7 @@ export function addressOf(pod: Pod, addressType: AddressType): string | undefine
 }
 
 function endpointOf(pod: Pod, address: string, service: Service, nodeOf: SlicePlanInput['nodeOf']): Endpoint {
-  const serving = isReady(pod);
+  const serving = isPodReady(pod);
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const ready = service.spec.publishNotReadyAddresses === true || (serving && !terminating);
   const { nodeName, hostname, subdomain } = pod.spec;

@@ -1,8 +1,8 @@
 import type { EndpointAddress, EndpointPort, EndpointSubset, Endpoints, NewObject, Pod, Service } from '#api';
+import { isPodReady, isPodTerminal } from '#kinds';
 import { deepEqual } from '#machinery';
 import { addressOf, headlessLabel } from '../endpoint-slice/plan.ts';
 import { portsOn } from '../endpoint-slice/ports.ts';
-import { isFinished, isReady } from '../pods/facts.ts';
 
 export const managedByLabel = 'endpoints.kubernetes.io/managed-by';
 export const managedBy = 'endpoint-controller';
@@ -36,7 +36,7 @@ function subsetsOf(service: Service, pods: readonly Pod[]): EndpointSubset[] {
   const groups = new Map<string, { ports: EndpointPort[]; ready: EndpointAddress[]; notReady: EndpointAddress[] }>();
   for (const pod of pods) {
     const ip = addressOf(pod, family);
-    if (ip === undefined || isFinished(pod)) continue;
+    if (ip === undefined || isPodTerminal(pod)) continue;
     if (pod.metadata.deletionTimestamp !== undefined && !service.spec.publishNotReadyAddresses) continue;
     const ports = portsOn(pod, service).toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
     if (ports.length === 0 && (service.spec.ports ?? []).length > 0) continue;
@@ -51,7 +51,7 @@ function subsetsOf(service: Service, pods: readonly Pod[]): EndpointSubset[] {
       ...(nodeName ? { nodeName } : {}),
       targetRef: { kind: 'Pod', namespace, name, uid },
     };
-    (isReady(pod) || service.spec.publishNotReadyAddresses ? group.ready : group.notReady).push(address);
+    (isPodReady(pod) || service.spec.publishNotReadyAddresses ? group.ready : group.notReady).push(address);
   }
   return [...groups.entries()]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))

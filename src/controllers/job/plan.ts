@@ -1,6 +1,6 @@
 import type { Job, JobCondition, JobStatus, Pod } from '#api';
+import { isPodActive, isPodReady } from '#kinds';
 import { deepEqual, parseTimeMs } from '#machinery';
-import { isActive, isReady } from '../pods/facts.ts';
 import { formatIndexes, parseIndexes } from './indexes.ts';
 import { matchFailure } from './pod-failure-policy.ts';
 import { failuresOf, finishedAtMs, indexOf, isIndexed, isTracked } from './pods.ts';
@@ -50,13 +50,13 @@ export function planJob(view: JobView): JobPlan {
   if (finishedCondition(job) !== undefined) {
     return {
       release: pods.filter(isTracked),
-      remove: pods.filter((pod) => isActive(pod) && !isGoing(pod)),
+      remove: pods.filter((pod) => isPodActive(pod) && !isGoing(pod)),
       create: [],
       events: [],
     };
   }
   const tally = takeTally(view);
-  const active = pods.filter((pod) => isActive(pod) && !isGoing(pod));
+  const active = pods.filter((pod) => isPodActive(pod) && !isGoing(pod));
   const verdict = judge(view, tally, active);
   const events: JobPlan['events'][number][] = [];
   const status = statusOf(view, tally, active, verdict, events);
@@ -231,7 +231,7 @@ function planPods(
   const parallelism = spec.parallelism ?? 1;
   const terminating = pods.filter(
     (pod) =>
-      !isActive(pod) &&
+      !isPodActive(pod) &&
       pod.metadata.deletionTimestamp !== undefined &&
       pod.status?.phase !== 'Succeeded' &&
       pod.status?.phase !== 'Failed',
@@ -295,7 +295,7 @@ function backoffLeftMs({ failed, lastFailureMs }: Tally, nowMs: number): number 
 
 function youngest(pods: readonly Pod[], count: number): Pod[] {
   const age = (pod: Pod): number => parseTimeMs(pod.metadata.creationTimestamp);
-  const rank = (pod: Pod): number => (isReady(pod) ? 2 : pod.spec.nodeName ? 1 : 0);
+  const rank = (pod: Pod): number => (isPodReady(pod) ? 2 : pod.spec.nodeName ? 1 : 0);
   return pods.toSorted((a, b) => rank(a) - rank(b) || age(b) - age(a)).slice(0, count);
 }
 
@@ -330,7 +330,7 @@ function statusOf(
   if (!spec.suspend) status.startTime ??= now.text;
   status.succeeded = tally.succeeded;
   status.failed = tally.failed;
-  status.ready = verdict === undefined ? active.filter(isReady).length : 0;
+  status.ready = verdict === undefined ? active.filter(isPodReady).length : 0;
   const terminating = pods.filter(
     (pod) =>
       pod.metadata.deletionTimestamp !== undefined &&

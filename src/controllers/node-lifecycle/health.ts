@@ -1,4 +1,5 @@
 import type { Lease, Node, NodeCondition } from '#api';
+import { nodeCondition } from '#kinds';
 import { deepEqual } from '#machinery';
 
 /** When a node last gave a sign of life, on this process's monotonic clock. */
@@ -11,10 +12,6 @@ export interface HealthRecord {
 
 const watched = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'] as const;
 
-export function conditionOfNode(node: Node, type: string): NodeCondition | undefined {
-  return node.status?.conditions?.find((one) => one.type === type);
-}
-
 /** The record after a look at the node and its lease: heard now when either has moved. */
 export function observeHealth(
   record: HealthRecord | undefined,
@@ -23,7 +20,7 @@ export function observeHealth(
   nowMs: number,
 ): HealthRecord {
   const renewTime = lease?.spec.renewTime;
-  const heartbeat = conditionOfNode(node, 'Ready')?.lastHeartbeatTime;
+  const heartbeat = nodeCondition(node, 'Ready')?.lastHeartbeatTime;
   if (record !== undefined && record.renewTime === renewTime && record.heartbeat === heartbeat) return record;
   const onlyLost = record !== undefined && renewTime === undefined && record.heartbeat === heartbeat;
   return { heardMs: onlyLost ? record.heardMs : nowMs, renewTime, heartbeat };
@@ -31,7 +28,7 @@ export function observeHealth(
 
 /** How long a node may be silent: longer when it has never reported a Ready condition. */
 export function graceOf(node: Node, grace: { readonly graceMs: number; readonly startupMs: number }): number {
-  return conditionOfNode(node, 'Ready') === undefined ? grace.startupMs : grace.graceMs;
+  return nodeCondition(node, 'Ready') === undefined ? grace.startupMs : grace.graceMs;
 }
 
 /** The conditions of a node that has been silent too long: all unknown. Undefined when they say so already. */

@@ -1,10 +1,10 @@
 import { messageOf, rfc3339, type Timer } from '#base';
 import { type Lease, type Node, type Pod, resource, type Taint } from '#api';
 import { changesOf, startController } from '#client';
+import { nodeCondition, podCondition } from '#kinds';
 import { isConflict, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { conditionOfPod } from '../pods/facts.ts';
-import { conditionOfNode, graceOf, type HealthRecord, observeHealth, planUnknown } from './health.ts';
+import { graceOf, type HealthRecord, observeHealth, planUnknown } from './health.ts';
 import { evictionTaintOf, planNoExecute, planNoSchedule } from './taints.ts';
 import { EvictionLimiter, evictionRate, stateOfZone, zoneOf } from './zones.ts';
 
@@ -63,7 +63,7 @@ function start(context: ControllerContext): RunningPart {
 
   async function markPodsNotReady(nodeName: string): Promise<void> {
     for (const pod of podInformer.byIndex('node', nodeName)) {
-      const ready = conditionOfPod(pod, 'Ready');
+      const ready = podCondition(pod, 'Ready');
       if (ready?.status !== 'True') continue;
       const conditions = (pod.status?.conditions ?? []).map((one) =>
         one.type === 'Ready' ? { ...one, status: 'False', lastTransitionTime: now() } : one,
@@ -103,7 +103,7 @@ function start(context: ControllerContext): RunningPart {
           { subresource: 'status' },
         ),
       );
-      if (conditionOfNode(node, 'Ready')?.status === 'True') {
+      if (nodeCondition(node, 'Ready')?.status === 'True') {
         events.event({ kind: 'Node', name, uid }, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`);
       }
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { Node, Taint } from '#api';
-import { conditionOfNode } from './health.ts';
+import { nodeCondition } from '#kinds';
 
 export const notReady = 'node.kubernetes.io/not-ready';
 export const unreachable = 'node.kubernetes.io/unreachable';
@@ -24,7 +24,7 @@ const ownKeys = new Set([...rules.flatMap(({ taints }) => Object.values(taints))
 function wantedNoSchedule(node: Node): string[] {
   const wanted: string[] = [];
   for (const { condition, taints } of rules) {
-    const key = taints[conditionOfNode(node, condition)?.status ?? ''];
+    const key = taints[nodeCondition(node, condition)?.status ?? ''];
     if (key !== undefined) wanted.push(key);
   }
   if (node.spec.unschedulable) wanted.push(unschedulable);
@@ -44,7 +44,7 @@ export function planNoSchedule(node: Node, now: string): Taint[] | undefined {
 
 /** The NoExecute taint that drives pods away, by the Ready condition: `not-ready` when False, `unreachable` when Unknown. */
 export function evictionTaintOf(node: Node): string | undefined {
-  const status = conditionOfNode(node, 'Ready')?.status;
+  const status = nodeCondition(node, 'Ready')?.status;
   return status === 'False' ? notReady : status === 'Unknown' ? unreachable : undefined;
 }
 

@@ -1,5 +1,5 @@
 import type { Node } from '#api';
-import { conditionOfNode } from './health.ts';
+import { nodeCondition } from '#kinds';
 
 export type ZoneState = 'normal' | 'partial' | 'full';
 
@@ -13,7 +13,7 @@ export function zoneOf({ metadata }: Node): string {
 
 /** How bad a zone is: no node ready; more than two and at least 55 % not ready; or normal. */
 export function stateOfZone(nodes: readonly Node[]): ZoneState {
-  const ready = nodes.filter((node) => conditionOfNode(node, 'Ready')?.status === 'True').length;
+  const ready = nodes.filter((node) => nodeCondition(node, 'Ready')?.status === 'True').length;
   const notReady = nodes.length - ready;
   if (ready === 0 && notReady > 0) return 'full';
   return notReady > 2 && notReady / nodes.length >= unhealthyShare ? 'partial' : 'normal';

@@ -1,7 +1,7 @@
 import type { Node, Pod } from '#api';
+import { isPodTerminal } from '#kinds';
 import { parseTimeMs } from '#machinery';
-import { conditionOfNode } from '../node-lifecycle/health.ts';
-import { isFinished } from '../pods/facts.ts';
+import { nodeCondition } from '#kinds';
 
 export interface DoomedPod {
   readonly pod: Pod;
@@ -32,7 +32,7 @@ export function planPodCollection({ pods, nodeOf, terminatedThreshold }: PodGcIn
     else if (deleted && isOutOfService(node)) doomed.push({ pod, why: 'outOfService' });
   }
   if (terminatedThreshold <= 0) return doomed;
-  const ended = pods.filter((pod) => isFinished(pod) && pod.metadata.deletionTimestamp === undefined);
+  const ended = pods.filter((pod) => isPodTerminal(pod) && pod.metadata.deletionTimestamp === undefined);
   const surplus = ended.length - terminatedThreshold;
   if (surplus <= 0) return doomed;
   const age = (pod: Pod): number => parseTimeMs(pod.metadata.creationTimestamp);
@@ -43,6 +43,6 @@ export function planPodCollection({ pods, nodeOf, terminatedThreshold }: PodGcIn
 }
 
 function isOutOfService(node: Node): boolean {
-  const ready = conditionOfNode(node, 'Ready')?.status === 'True';
+  const ready = nodeCondition(node, 'Ready')?.status === 'True';
   return !ready && (node.spec.taints ?? []).some((one) => one.key === outOfService);
 }

@@ -1,8 +1,8 @@
 import { messageOf, rfc3339, type Timer } from '#base';
 import { type Node, type Pod, resource } from '#api';
+import { isPodTerminal } from '#kinds';
 import { isConflict, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { isFinished } from '../pods/facts.ts';
 import { type DoomedPod, planPodCollection } from './plan.ts';
 
 const nodes = resource('v1', 'nodes');
@@ -62,7 +62,7 @@ function start(context: ControllerContext): RunningPart {
 
   async function remove({ pod, why }: DoomedPod): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
-    if (!isFinished(pod)) {
+    if (!isPodTerminal(pod)) {
       const message = reasons[why];
       const condition = {
         type: 'DisruptionTarget',

@@ -1,6 +1,7 @@
 import type { Pod, ReplicaSetCondition, ReplicaSetStatus } from '#api';
+import { isPodActive, isPodAvailable, isPodReady } from '#kinds';
 import { deepEqual } from '#machinery';
-import { availableAtMs, isActive, isAvailable, isReady } from '../pods/facts.ts';
+import { availableAtMs } from '../pods/facts.ts';
 import { podsToDelete } from './ranking.ts';
 
 /** Most pods created or deleted in one go. */
@@ -44,7 +45,7 @@ export interface ReplicaStatusInput {
 /** The status to write; undefined when nothing changed. */
 export function planReplicaStatus(input: ReplicaStatusInput): ReplicaSetStatus | undefined {
   const { minReadySeconds, templateLabels = {}, old, now } = input;
-  const pods = input.pods.filter(isActive);
+  const pods = input.pods.filter(isPodActive);
   const labels = Object.entries(templateLabels);
   const status: ReplicaSetStatus = { ...old, replicas: pods.length };
   setCount(
@@ -52,8 +53,8 @@ export function planReplicaStatus(input: ReplicaStatusInput): ReplicaSetStatus |
     'fullyLabeledReplicas',
     pods.filter((pod) => labels.every(([key, value]) => pod.metadata.labels?.[key] === value)).length,
   );
-  setCount(status, 'readyReplicas', pods.filter(isReady).length);
-  setCount(status, 'availableReplicas', pods.filter((pod) => isAvailable(pod, minReadySeconds, now.ms)).length);
+  setCount(status, 'readyReplicas', pods.filter(isPodReady).length);
+  setCount(status, 'availableReplicas', pods.filter((pod) => isPodAvailable(pod, minReadySeconds, now.ms)).length);
   if (input.generation !== undefined) status.observedGeneration = input.generation;
   const conditions = failureConditions(old?.conditions, input);
   if (conditions.length > 0) status.conditions = conditions;

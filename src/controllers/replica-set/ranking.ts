@@ -1,6 +1,6 @@
 import type { Pod } from '#api';
+import { isPodReady, podCondition } from '#kinds';
 import { parseTimeMs } from '#machinery';
-import { conditionOfPod, isReady } from '../pods/facts.ts';
 
 const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cost';
 
@@ -24,13 +24,13 @@ function compare(a: Pod, b: Pod, rank: (pod: Pod) => number, nowMs: number): num
   if (assigned !== 0) return assigned;
   const phase = (phases[a.status?.phase ?? ''] ?? 0) - (phases[b.status?.phase ?? ''] ?? 0);
   if (phase !== 0) return phase;
-  const ready = Number(isReady(a)) - Number(isReady(b));
+  const ready = Number(isPodReady(a)) - Number(isPodReady(b));
   if (ready !== 0) return ready;
   const cost = deletionCost(a) - deletionCost(b);
   if (cost !== 0) return cost;
   const crowd = rank(b) - rank(a);
   if (crowd !== 0) return crowd;
-  if (isReady(a)) {
+  if (isPodReady(a)) {
     const since = byAge(readySinceMs(a), readySinceMs(b), a, b, nowMs);
     if (since !== 0) return since;
   }
@@ -48,7 +48,7 @@ function byAge(aMs: number, bMs: number, a: Pod, b: Pod, nowMs: number): number 
 }
 
 function readySinceMs(pod: Pod): number {
-  return parseTimeMs(conditionOfPod(pod, 'Ready')?.lastTransitionTime);
+  return parseTimeMs(podCondition(pod, 'Ready')?.lastTransitionTime);
 }
 
 function deletionCost(pod: Pod): number {

@@ -9,10 +9,10 @@ import {
   resource,
 } from '#api';
 import { changesOf, type Informer, keyOf, type Outcome, splitKey, startController } from '#client';
+import { isPodActive, isPodTerminal } from '#kinds';
 import { controllerOf, isNamespaceTerminating, isNotFound, labelSelectorOf } from '#machinery';
 import type { ControllerContext, RunningPart } from '../definition.ts';
 import { claim, claimIndexes } from '../ownership/claim.ts';
-import { isActive, isFinished } from '../pods/facts.ts';
 import { podFromTemplate } from '../pods/from-template.ts';
 import { PendingDeletions } from '../pods/pending-deletions.ts';
 import { slowStart } from '../pods/slow-start.ts';
@@ -45,7 +45,7 @@ export function startReplicas<T extends ReplicaOwner>(context: ControllerContext
   function relatedPods(owner: T): Pod[] {
     const parent = controllerOf(owner);
     const siblings = parent === undefined ? [owner] : owners.byIndex('owner', parent.uid);
-    return siblings.flatMap((one) => podInformer.byIndex('owner', one.metadata.uid).filter(isActive));
+    return siblings.flatMap((one) => podInformer.byIndex('owner', one.metadata.uid).filter(isPodActive));
   }
 
   async function create(owner: T, count: number): Promise<{ error?: unknown }> {
@@ -95,14 +95,14 @@ export function startReplicas<T extends ReplicaOwner>(context: ControllerContext
       ownerResource: kind.resource,
       informer,
       selector,
-      mayAdopt: (pod) => !isFinished(pod),
+      mayAdopt: (pod) => !isPodTerminal(pod),
     });
     const nowMs = clock.nowMs();
     const replicas = owner.spec.replicas ?? 1;
     let result: { error?: unknown } = {};
     let reason: 'FailedCreate' | 'FailedDelete' = 'FailedCreate';
     if (owner.metadata.deletionTimestamp === undefined) {
-      const counted = claimed.filter((pod) => isActive(pod) && !deleting.has(pod));
+      const counted = claimed.filter((pod) => isPodActive(pod) && !deleting.has(pod));
       const plan = planReplicas({ replicas, pods: counted, related: () => relatedPods(owner), nowMs });
       if (plan.create > 0) result = await create(owner, plan.create);
       else if (plan.remove.length > 0) {

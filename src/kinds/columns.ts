@@ -1,5 +1,5 @@
 import type { Container, KubeObject, LabelSelector } from '#api';
-import { labelSelectorOf, parseTimeMs } from '#machinery';
+import { humanDuration, labelSelectorOf, parseTimeMs } from '#machinery';
 import type { TypedColumn } from './definition.ts';
 
 type Cell<T> = TypedColumn<T>['value'];
@@ -94,27 +94,4 @@ export function timeSince(time: string | undefined | null, nowMs: number): strin
 export function listWithMore(list: readonly string[], max: number, separator = ','): string {
   const shown = list.slice(0, max).join(separator);
   return list.length > max ? `${shown} + ${list.length - max} more...` : shown;
-}
-
-/** `90s`, `5m30s`, `3h`, `2d4h`, `400d`, `3y20d`: two or three significant figures, as kubectl shows ages. */
-export function humanDuration(durationMs: number): string {
-  const seconds = Math.trunc(durationMs / 1000);
-  if (seconds < -1) return '<invalid>';
-  if (seconds < 0) return '0s';
-  if (seconds < 120) return `${seconds}s`;
-  const minutes = Math.trunc(seconds / 60);
-  if (minutes < 10) return twoUnits(minutes, 'm', seconds % 60, 's');
-  if (minutes < 180) return `${minutes}m`;
-  const hours = Math.trunc(minutes / 60);
-  if (hours < 8) return twoUnits(hours, 'h', minutes % 60, 'm');
-  if (hours < 48) return `${hours}h`;
-  const days = Math.trunc(hours / 24);
-  if (days < 8) return twoUnits(days, 'd', hours % 24, 'h');
-  if (days < 730) return `${days}d`;
-  const years = Math.trunc(days / 365);
-  return years < 8 ? twoUnits(years, 'y', days % 365, 'd') : `${years}y`;
-}
-
-function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
-  return small === 0 ? `${large}${largeUnit}` : `${large}${largeUnit}${small}${smallUnit}`;
 }

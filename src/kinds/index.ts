@@ -1,5 +1,5 @@
 export { builtinKinds, type KindCatalogue, type KindChange, openKindCatalogue } from './catalogue.ts';
-export { humanDuration, labelsText, selectorText, timeSince } from './columns.ts';
+export { labelsText, selectorText, timeSince } from './columns.ts';
 export { isNodeReady, nodeAddress, nodeCondition, nodeRoles, nodeTaints } from './core/node-facts.ts';
 export {
   type ContainerRole,
@@ -11,6 +11,10 @@ export {
   isRestartableInit,
   podCondition,
 } from './core/pod-facts.ts';
+export { podLimits, podQosClass, podRequests } from './core/pod-resources.ts';
+export { applyPodTemplateDefaults } from './core/pod-defaults.ts';
+export { validateEphemeralContainersUpdate, validatePodResize } from './core/pod-update.ts';
+export { validateCertificateRequestUpdate } from './authn/certificate-signing-request-validation.ts';
 export { hasClusterIp, isHeadless, loadBalancerAddresses, needsNodePort } from './core/service-facts.ts';
 export {
   type Column,

@@ -1,6 +1,7 @@
 import { type MutatingAdmissionPolicyBinding, resource, type ValidatingAdmissionPolicyBinding } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind, type TypedColumn } from '../definition.ts';
+import { validateMutatingPolicyBinding, validateValidatingPolicyBinding } from './admission-policy-validation.ts';
 import { applyMatchDefaults } from './webhook-defaults.ts';
 
 type AnyPolicyBinding = MutatingAdmissionPolicyBinding | ValidatingAdmissionPolicyBinding;
@@ -25,6 +26,7 @@ export const validatingAdmissionPolicyBindingKind = defineKind<ValidatingAdmissi
   generation: true,
   allowUnconditionalUpdate: false,
   applyDefaults: (draft) => applyMatchDefaults(draft.spec?.matchResources),
+  validate: validateValidatingPolicyBinding,
   columns,
 });
 
@@ -34,5 +36,6 @@ export const mutatingAdmissionPolicyBindingKind = defineKind<MutatingAdmissionPo
   generation: true,
   allowUnconditionalUpdate: false,
   applyDefaults: (draft) => applyMatchDefaults(draft.spec?.matchResources),
+  validate: validateMutatingPolicyBinding,
   columns,
 });

@@ -1,6 +1,7 @@
 import { type MutatingAdmissionPolicy, resource, type ValidatingAdmissionPolicy } from '#api';
 import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateMutatingPolicy, validateValidatingPolicy } from './admission-policy-validation.ts';
 import { applyMatchDefaults } from './webhook-defaults.ts';
 
 function paramKindText({ spec }: MutatingAdmissionPolicy | ValidatingAdmissionPolicy): string {
@@ -19,6 +20,7 @@ export const validatingAdmissionPolicyKind = defineKind<ValidatingAdmissionPolic
     draft.spec.failurePolicy ??= 'Fail';
     applyMatchDefaults(draft.spec.matchConstraints);
   },
+  validate: validateValidatingPolicy,
   columns: [
     nameColumn,
     integerColumn('Validations', 'Number of expressions.', ({ spec }) => (spec?.validations ?? []).length),
@@ -38,6 +40,7 @@ export const mutatingAdmissionPolicyKind = defineKind<MutatingAdmissionPolicy>({
     draft.spec.reinvocationPolicy ??= 'Never';
     applyMatchDefaults(draft.spec.matchConstraints);
   },
+  validate: validateMutatingPolicy,
   columns: [
     nameColumn,
     integerColumn('Mutations', 'Number of mutations.', ({ spec }) => (spec?.mutations ?? []).length),

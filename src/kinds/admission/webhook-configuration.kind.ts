@@ -2,6 +2,7 @@ import { type MutatingWebhookConfiguration, resource, type ValidatingWebhookConf
 import { ageColumn, integerColumn, nameColumn } from '../columns.ts';
 import { defineKind, type TypedColumn } from '../definition.ts';
 import { applyWebhookDefaults } from './webhook-defaults.ts';
+import { validateWebhookConfiguration } from './webhook-validation.ts';
 
 const columns: readonly TypedColumn<MutatingWebhookConfiguration | ValidatingWebhookConfiguration>[] = [
   nameColumn,
@@ -15,6 +16,7 @@ export const mutatingWebhookConfigurationKind = defineKind<MutatingWebhookConfig
   generation: true,
   allowUnconditionalUpdate: false,
   applyDefaults: (draft) => applyWebhookDefaults(draft, true),
+  validate: validateWebhookConfiguration,
   columns,
 });
 
@@ -24,5 +26,6 @@ export const validatingWebhookConfigurationKind = defineKind<ValidatingWebhookCo
   generation: true,
   allowUnconditionalUpdate: false,
   applyDefaults: (draft) => applyWebhookDefaults(draft, false),
+  validate: validateWebhookConfiguration,
   columns,
 });

@@ -2,6 +2,7 @@ import { type ControllerRevision, resource } from '#api';
 import { controllerOf } from '#machinery';
 import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { Findings } from '../findings.ts';
 
 function controllerText(revision: ControllerRevision): string {
   const owner = controllerOf(revision);
@@ -13,6 +14,17 @@ function controllerText(revision: ControllerRevision): string {
 
 export const controllerRevisionKind = defineKind<ControllerRevision>({
   resource: resource('apps/v1', 'controllerrevisions'),
+  validate: (object) => {
+    const found = new Findings();
+    if (object.data == null) found.required('data', 'data is mandatory');
+    found.nonNegative('revision', object.revision);
+    return found.list;
+  },
+  validateUpdate: (object, old) => {
+    const found = new Findings();
+    found.immutable('data', object.data, old.data);
+    return found.list;
+  },
   columns: [
     nameColumn,
     textColumn('Controller', 'Controller of the revision.', controllerText),

@@ -10,6 +10,7 @@ import {
 } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyDaemonSetDefaults } from './workload-defaults.ts';
+import { validateDaemonSet, validateReplicaStatus, validateSelectorUpdate } from './workload-validation.ts';
 
 export const daemonSetKind = defineKind<DaemonSet>({
   resource: resource('apps/v1', 'daemonsets'),
@@ -17,6 +18,9 @@ export const daemonSetKind = defineKind<DaemonSet>({
   status: true,
   generation: true,
   applyDefaults: applyDaemonSetDefaults,
+  validate: validateDaemonSet,
+  validateUpdate: validateSelectorUpdate,
+  validateStatusUpdate: ({ status }, old) => validateReplicaStatus(status, old.status, []),
   columns: [
     nameColumn,
     integerColumn('Desired', 'Nodes that should run it.', (object) => object.status?.desiredNumberScheduled ?? 0),

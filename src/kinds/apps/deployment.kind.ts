@@ -3,6 +3,7 @@ import { ageColumn, integerColumn, nameColumn, selectorText, textColumn, workloa
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
 import { applyDeploymentDefaults } from './workload-defaults.ts';
+import { validateDeployment, validateReplicaStatus, validateSelectorUpdate } from './workload-validation.ts';
 
 export const deploymentKind = defineKind<Deployment>({
   resource: resource('apps/v1', 'deployments'),
@@ -11,6 +12,10 @@ export const deploymentKind = defineKind<Deployment>({
   generation: true,
   scale: workloadScale,
   applyDefaults: applyDeploymentDefaults,
+  validate: validateDeployment,
+  validateUpdate: validateSelectorUpdate,
+  validateStatusUpdate: ({ status }, old) =>
+    validateReplicaStatus(status, old.status, ['updatedReplicas', 'readyReplicas', 'availableReplicas']),
   columns: [
     nameColumn,
     textColumn(

@@ -3,6 +3,7 @@ import { ageColumn, integerColumn, nameColumn, selectorText, workloadColumns } f
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
 import { applyReplicaSetDefaults } from './workload-defaults.ts';
+import { validateReplicaSet, validateReplicaStatus, validateSelectorUpdate } from './workload-validation.ts';
 
 export const replicaSetKind = defineKind<ReplicaSet>({
   resource: resource('apps/v1', 'replicasets'),
@@ -11,6 +12,10 @@ export const replicaSetKind = defineKind<ReplicaSet>({
   generation: true,
   scale: workloadScale,
   applyDefaults: applyReplicaSetDefaults,
+  validate: validateReplicaSet,
+  validateUpdate: validateSelectorUpdate,
+  validateStatusUpdate: ({ status }, old) =>
+    validateReplicaStatus(status, old.status, ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas']),
   columns: [
     nameColumn,
     integerColumn('Desired', 'Pods wanted.', (object) => object.spec?.replicas ?? 0),

@@ -3,6 +3,7 @@ import { ageColumn, nameColumn, textColumn, workloadColumns } from '../columns.t
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
 import { applyStatefulSetDefaults } from './workload-defaults.ts';
+import { validateStatefulSet, validateReplicaStatus, validateStatefulSetUpdate } from './workload-validation.ts';
 
 export const statefulSetKind = defineKind<StatefulSet>({
   resource: resource('apps/v1', 'statefulsets'),
@@ -11,6 +12,10 @@ export const statefulSetKind = defineKind<StatefulSet>({
   generation: true,
   scale: workloadScale,
   applyDefaults: applyStatefulSetDefaults,
+  validate: validateStatefulSet,
+  validateUpdate: validateStatefulSetUpdate,
+  validateStatusUpdate: ({ status }, old) =>
+    validateReplicaStatus(status, old.status, ['readyReplicas', 'currentReplicas', 'updatedReplicas']),
   columns: [
     nameColumn,
     textColumn(

@@ -1,6 +1,7 @@
-import { resource } from '#api';
+import { resource, type TokenReview } from '#api';
 import { defineKind } from '../definition.ts';
 import { createOnly } from '../verbs.ts';
+import { validateTokenReview } from './review-validation.ts';
 
 const review = { verbs: createOnly, stored: false, columns: [] } as const;
 

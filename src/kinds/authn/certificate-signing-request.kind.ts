@@ -1,7 +1,13 @@
 import { type CertificateSigningRequest, resource } from '#api';
-import { ageColumn, humanDuration, nameColumn, textColumn } from '../columns.ts';
+import { humanDuration } from '#machinery';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { readWriteVerbs } from '../verbs.ts';
+import {
+  validateCertificateRequest,
+  validateCertificateRequestUpdate,
+} from './certificate-signing-request-validation.ts';
+import { pathSegmentName } from '../names.ts';
 
 function conditionText({ status }: CertificateSigningRequest): string {
   const has = (type: string) => (status?.conditions ?? []).some((one) => one.type === type);
@@ -16,6 +22,10 @@ export const certificateSigningRequestKind = defineKind<CertificateSigningReques
   storageSegment: 'certificatesigningrequests',
   status: true,
   subresources: [{ name: 'approval', verbs: readWriteVerbs }],
+  validateName: pathSegmentName,
+  validate: validateCertificateRequest,
+  validateUpdate: (request, old) => validateCertificateRequestUpdate(request, old, ''),
+  validateStatusUpdate: (request, old) => validateCertificateRequestUpdate(request, old, 'status'),
   columns: [
     nameColumn,
     ageColumn,

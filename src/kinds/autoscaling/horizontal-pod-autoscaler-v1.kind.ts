@@ -2,6 +2,7 @@ import { type AutoscalingV1HorizontalPodAutoscaler, type HorizontalPodAutoscaler
 import { defineKind, type TypedColumn } from '../definition.ts';
 import { autoscalerColumns } from './horizontal-pod-autoscaler-columns.ts';
 import { autoscalerFromV1, autoscalerToV1 } from './version-conversion.ts';
+import { validateAutoscalerStatus, validateAutoscalerV1 } from './autoscaler-validation.ts';
 
 type V1 = AutoscalingV1HorizontalPodAutoscaler;
 
@@ -16,6 +17,8 @@ export const horizontalPodAutoscalerV1Kind = defineKind<V1>({
     draft.spec ??= {} as V1['spec'];
     draft.spec.minReplicas ??= 1;
   },
+  validate: validateAutoscalerV1,
+  validateStatusUpdate: validateAutoscalerStatus,
   columns: autoscalerColumns.map(
     (column): TypedColumn<V1> => ({
       ...column,

@@ -2,6 +2,7 @@ import { type HorizontalPodAutoscaler, resource } from '#api';
 import { defineKind } from '../definition.ts';
 import { autoscalerColumns } from './horizontal-pod-autoscaler-columns.ts';
 import { applyAutoscalerDefaults } from './autoscaler-defaults.ts';
+import { validateAutoscaler, validateAutoscalerStatus } from './autoscaler-validation.ts';
 
 export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
   resource: resource('autoscaling/v2', 'horizontalpodautoscalers'),
@@ -9,5 +10,7 @@ export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
   storageVersion: 'autoscaling/v2',
   status: true,
   applyDefaults: applyAutoscalerDefaults,
+  validate: validateAutoscaler,
+  validateStatusUpdate: validateAutoscalerStatus,
   columns: autoscalerColumns,
 });

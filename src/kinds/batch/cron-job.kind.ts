@@ -11,6 +11,7 @@ import {
 } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyCronJobDefaults } from './job-defaults.ts';
+import { validateCronJob } from './cron-job-validation.ts';
 
 export const cronJobKind = defineKind<CronJob>({
   resource: resource('batch/v1', 'cronjobs'),
@@ -18,6 +19,7 @@ export const cronJobKind = defineKind<CronJob>({
   status: true,
   generation: true,
   applyDefaults: applyCronJobDefaults,
+  validate: validateCronJob,
   columns: [
     nameColumn,
     textColumn('Schedule', 'When it runs, in cron format.', (object) => object.spec?.schedule ?? ''),

@@ -1,9 +1,10 @@
 import { type Job, type JobCondition, resource } from '#api';
-import { parseTimeMs } from '#machinery';
-import { ageColumn, humanDuration, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
+import { humanDuration, parseTimeMs } from '#machinery';
+import { ageColumn, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyJobDefaults } from './job-defaults.ts';
 import { generateJobSelector } from './job-selector.ts';
+import { validateJob, validateJobStatusUpdate, validateJobUpdate } from './job-validation.ts';
 
 const conditionOf = (job: Job, type: string): JobCondition | undefined =>
   job.status?.conditions?.find((one) => one.type === type && one.status === 'True');
@@ -39,6 +40,9 @@ export const jobKind = defineKind<Job>({
   defaultPropagation: 'orphan',
   applyDefaults: applyJobDefaults,
   prepareForCreate: generateJobSelector,
+  validate: validateJob,
+  validateUpdate: validateJobUpdate,
+  validateStatusUpdate: validateJobStatusUpdate,
   columns: [
     nameColumn,
     textColumn('Status', 'State of the job in one word.', statusText),

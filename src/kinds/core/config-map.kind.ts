@@ -1,9 +1,12 @@
 import { type ConfigMap, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateConfigMap, validateConfigMapUpdate } from './config-validation.ts';
 
 export const configMapKind = defineKind<ConfigMap>({
   resource: resource('v1', 'configmaps'),
+  validate: validateConfigMap,
+  validateUpdate: validateConfigMapUpdate,
   columns: [
     nameColumn,
     textColumn(

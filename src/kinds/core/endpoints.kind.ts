@@ -1,6 +1,7 @@
 import { type Endpoints, resource } from '#api';
 import { ageColumn, listWithMore, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateEndpoints } from './endpoints-validation.ts';
 
 function addressList(endpoints: Endpoints): string {
   if (!endpoints.subsets?.length) return '<none>';
@@ -22,5 +23,6 @@ export const endpointsKind = defineKind<Endpoints>({
     for (const subset of draft.subsets ?? [])
       for (const port of subset.ports ?? []) if (!port.protocol) port.protocol = 'TCP';
   },
+  validate: validateEndpoints,
   columns: [nameColumn, textColumn('Endpoints', 'Addresses and ports that receive traffic.', addressList), ageColumn],
 });

@@ -1,12 +1,14 @@
 import { type Event, resource } from '#api';
 import { defineKind } from '../definition.ts';
 import { eventColumns } from './event-columns.ts';
+import { validateEvent } from './event-validation.ts';
 
 export const eventKind = defineKind<Event>({
   resource: resource('v1', 'events'),
   storageSegment: 'events',
   storageVersion: 'v1',
   allowCreateOnUpdate: true,
+  validate: (event) => validateEvent(event, false),
   columns: eventColumns,
   fieldSelectors: {
     'involvedObject.kind': (event) => event.involvedObject?.kind ?? '',

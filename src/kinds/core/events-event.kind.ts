@@ -2,6 +2,7 @@ import { type Event, type EventsV1Event, resource } from '#api';
 import { defineKind, type TypedColumn } from '../definition.ts';
 import { eventColumns } from './event-columns.ts';
 import { coreEventOf, eventsEventOf } from './event-conversion.ts';
+import { validateEvent, validateStrictEventUpdate } from './event-validation.ts';
 
 export const eventsEventKind = defineKind<EventsV1Event>({
   resource: resource('events.k8s.io/v1', 'events'),
@@ -10,6 +11,8 @@ export const eventsEventKind = defineKind<EventsV1Event>({
   fromStorage: (draft) => eventsEventOf(draft as unknown as Event),
   toStorage: (draft) => coreEventOf(draft) as unknown as EventsV1Event,
   allowCreateOnUpdate: true,
+  validate: (event) => validateEvent(coreEventOf(event), true),
+  validateUpdate: (event, old) => validateStrictEventUpdate(coreEventOf(event), coreEventOf(old)),
   columns: eventColumns.map(
     (column): TypedColumn<EventsV1Event> => ({
       ...column,

@@ -1,6 +1,7 @@
 import { type LimitRange, type LimitRangeItem, resource } from '#api';
 import { plainColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateLimitRange } from './quota-validation.ts';
 
 /** Limits default to the maximum, requests to the limit, else to the minimum. */
 function applyItemDefaults(item: LimitRangeItem): void {
@@ -14,5 +15,6 @@ export const limitRangeKind = defineKind<LimitRange>({
   applyDefaults: (draft) => {
     for (const item of draft.spec?.limits ?? []) if (item.type === 'Container') applyItemDefaults(item);
   },
+  validate: validateLimitRange,
   columns: plainColumns,
 });

@@ -3,6 +3,7 @@ import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { proxySubresource } from '../verbs.ts';
 import { nodeAddress, nodeRoles } from './node-facts.ts';
+import { validateNode, validateNodeUpdate } from './node-validation.ts';
 
 function statusText(node: Node): string {
   const ready = node.status?.conditions?.find((one) => one.type === 'Ready');
@@ -18,9 +19,14 @@ export const nodeKind = defineKind<Node>({
   subresources: [proxySubresource('NodeProxyOptions')],
   statusAtCreation: true,
   applyDefaults: (draft) => {
-    draft.spec ??= {};
+    const spec = (draft.spec ??= {});
+    if (spec.podCIDR && spec.podCIDRs?.[0] !== spec.podCIDR) spec.podCIDRs = [spec.podCIDR];
+    else if (!spec.podCIDR && spec.podCIDRs?.length) spec.podCIDR = spec.podCIDRs[0];
     if (draft.status?.capacity != null) draft.status.allocatable ??= { ...draft.status.capacity };
   },
+  validate: validateNode,
+  validateUpdate: validateNodeUpdate,
+  validateStatusUpdate: validateNodeUpdate,
   columns: [
     nameColumn,
     textColumn('Status', 'The status of the node', statusText),

@@ -3,6 +3,8 @@ import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { accessModesText, storageClassName } from './volume-columns.ts';
 import { applyClaimSpecDefaults } from './volume-defaults.ts';
+import { Findings } from '../findings.ts';
+import { validateClaimSpec, validateClaimUpdate } from './claim-validation.ts';
 
 const whenBound = (claim: PersistentVolumeClaim, text: string): string => (claim.spec?.volumeName ? text : '');
 
@@ -17,6 +19,16 @@ export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
   },
   prepareForCreate: (draft) => {
     draft.status = { phase: 'Pending' };
+  },
+  validate: (claim) => {
+    const found = new Findings();
+    validateClaimSpec(claim.spec, 'spec', found);
+    return found.list;
+  },
+  validateUpdate: (claim, old) => {
+    const found = new Findings();
+    validateClaimUpdate(claim, old, found);
+    return found.list;
   },
   columns: [
     nameColumn,

@@ -3,6 +3,7 @@ import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { accessModesText, storageClassName } from './volume-columns.ts';
 import { applyLegacyDefaults } from './volume-defaults.ts';
+import { validatePersistentVolume, validatePersistentVolumeUpdate } from './persistent-volume-validation.ts';
 
 export const persistentVolumeKind = defineKind<PersistentVolume>({
   resource: resource('v1', 'persistentvolumes'),
@@ -19,6 +20,8 @@ export const persistentVolumeKind = defineKind<PersistentVolume>({
   prepareForCreate: (draft) => {
     draft.status = { phase: 'Pending' };
   },
+  validate: validatePersistentVolume,
+  validateUpdate: validatePersistentVolumeUpdate,
   columns: [
     nameColumn,
     textColumn('Capacity', 'Size of the volume.', (volume) => String(volume.spec?.capacity?.['storage'] ?? '0')),

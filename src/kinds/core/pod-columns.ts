@@ -1,6 +1,6 @@
 import type { Container, ContainerStatus, Pod } from '#api';
-import { parseTimeMs } from '#machinery';
-import { ageColumn, humanDuration, nameColumn, textColumn, wide } from '../columns.ts';
+import { humanDuration, parseTimeMs } from '#machinery';
+import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import type { TypedColumn } from '../definition.ts';
 import { isPodTerminal, isRestartableInit, podCondition } from './pod-facts.ts';
 

@@ -2,6 +2,8 @@ import { type PodTemplate, resource } from '#api';
 import { labelsText, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyPodTemplateDefaults } from './pod-defaults.ts';
+import { validatePodTemplate } from './pod-validation.ts';
+import { Findings } from '../findings.ts';
 
 export const podTemplateKind = defineKind<PodTemplate>({
   resource: resource('v1', 'podtemplates'),
@@ -9,6 +11,11 @@ export const podTemplateKind = defineKind<PodTemplate>({
   applyDefaults: (draft) => {
     draft.template ??= {};
     applyPodTemplateDefaults(draft.template);
+  },
+  validate: (object) => {
+    const found = new Findings();
+    validatePodTemplate(object.template, 'template', found);
+    return found.list;
   },
   columns: [
     nameColumn,

@@ -5,8 +5,18 @@ import { podColumns } from './pod-columns.ts';
 import { applyPodDefaults } from './pod-defaults.ts';
 import { isPodTerminal } from './pod-facts.ts';
 import { podQosClass } from './pod-resources.ts';
+import { validatePod } from './pod-validation.ts';
+import { validatePodStatusUpdate, validatePodUpdate } from './pod-update.ts';
 
 const core = (kind: string) => ({ group: '', version: 'v1', kind });
+
+/** The single address and the first of the list are one: the single one wins. */
+function alignAddresses({ status }: Pod): void {
+  if (status == null) return;
+  if (status.podIP) {
+    if (status.podIPs?.[0]?.ip !== status.podIP) status.podIPs = [{ ip: status.podIP }];
+  } else if (status.podIPs?.[0]?.ip) status.podIP = status.podIPs[0].ip;
+}
 
 /** Asked for, else as the spec says; nothing to wait for when the pod never reached a node or has ended. Negative means one second. */
 function podGracePeriodSeconds(pod: Pod, asked: number | undefined): number {
@@ -34,13 +44,11 @@ export const podKind = defineKind<Pod>({
   prepareForCreate: (draft) => {
     draft.status = { phase: 'Pending', qosClass: podQosClass(draft) };
   },
-  prepareForStatusUpdate: (draft, old) => {
-    delete draft.metadata.deletionTimestamp;
-    if (old.metadata.deletionTimestamp) draft.metadata.deletionTimestamp = old.metadata.deletionTimestamp;
-    delete draft.metadata.ownerReferences;
-    if (old.metadata.ownerReferences) draft.metadata.ownerReferences = old.metadata.ownerReferences;
-  },
+  prepareForStatusUpdate: alignAddresses,
   gracePeriodSeconds: podGracePeriodSeconds,
+  validate: validatePod,
+  validateUpdate: validatePodUpdate,
+  validateStatusUpdate: validatePodStatusUpdate,
   columns: podColumns,
   fieldSelectors: {
     'spec.nodeName': (pod) => pod.spec?.nodeName ?? '',

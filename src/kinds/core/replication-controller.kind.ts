@@ -2,6 +2,8 @@ import { type ReplicationController, resource } from '#api';
 import { ageColumn, integerColumn, labelsText, nameColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyPodTemplateDefaults } from './pod-defaults.ts';
+import { validateReplicationController } from './replication-controller-validation.ts';
+import { validateReplicaStatus } from '../apps/workload-validation.ts';
 
 function applyReplicationControllerDefaults(draft: ReplicationController): void {
   const spec = (draft.spec ??= {});
@@ -32,6 +34,9 @@ export const replicationControllerKind = defineKind<ReplicationController>({
     },
   },
   applyDefaults: applyReplicationControllerDefaults,
+  validate: validateReplicationController,
+  validateStatusUpdate: ({ status }, old) =>
+    validateReplicaStatus(status, old.status, ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas']),
   columns: [
     nameColumn,
     integerColumn('Desired', 'Pods wanted.', (object) => object.spec?.replicas ?? 0),

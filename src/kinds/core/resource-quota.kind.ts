@@ -1,6 +1,7 @@
 import { type ResourceQuota, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateResourceQuota, validateResourceQuotaStatus, validateResourceQuotaUpdate } from './quota-validation.ts';
 
 function usage(quota: ResourceQuota, limits: boolean): string {
   const hard = quota.status?.hard ?? {};
@@ -14,6 +15,9 @@ function usage(quota: ResourceQuota, limits: boolean): string {
 export const resourceQuotaKind = defineKind<ResourceQuota>({
   resource: resource('v1', 'resourcequotas'),
   status: true,
+  validate: validateResourceQuota,
+  validateUpdate: validateResourceQuotaUpdate,
+  validateStatusUpdate: validateResourceQuotaStatus,
   columns: [
     nameColumn,
     textColumn('Request', 'Requests and counts used, of what is allowed.', (quota) => usage(quota, false)),

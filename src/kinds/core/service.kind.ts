@@ -4,6 +4,8 @@ import { defineKind } from '../definition.ts';
 import { proxySubresource } from '../verbs.ts';
 import { loadBalancerAddresses } from './service-facts.ts';
 import { applyServiceDefaults } from './service-defaults.ts';
+import { validateService, validateServiceStatusUpdate, validateServiceUpdate } from './service-validation.ts';
+import { serviceName } from '../names.ts';
 
 function externalAddress(service: Service): string {
   const external = service.spec?.externalIPs ?? [];
@@ -37,6 +39,10 @@ export const serviceKind = defineKind<Service>({
   prepareForCreate: (draft) => {
     draft.status = { loadBalancer: {} };
   },
+  validateName: serviceName,
+  validate: validateService,
+  validateUpdate: validateServiceUpdate,
+  validateStatusUpdate: validateServiceStatusUpdate,
   columns: [
     nameColumn,
     textColumn('Type', 'How the service is exposed.', (service) => service.spec?.type ?? ''),

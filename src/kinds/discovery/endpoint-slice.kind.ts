@@ -1,6 +1,7 @@
 import { type EndpointSlice, resource } from '#api';
 import { ageColumn, listWithMore, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateEndpointSlice, validateEndpointSliceUpdate } from './endpoint-slice-validation.ts';
 
 function portsText(slice: EndpointSlice): string {
   const ports = (slice.ports ?? []).map((one) => (one.port != null ? String(one.port) : (one.name ?? '*')));
@@ -22,6 +23,8 @@ export const endpointSliceKind = defineKind<EndpointSlice>({
       port.protocol ??= 'TCP';
     }
   },
+  validate: validateEndpointSlice,
+  validateUpdate: validateEndpointSliceUpdate,
   columns: [
     nameColumn,
     textColumn('AddressType', 'Type of all its addresses.', (slice) => slice.addressType ?? ''),

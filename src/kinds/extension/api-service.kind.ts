@@ -1,6 +1,8 @@
 import { type APIService, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateApiService, validateApiServiceStatus } from './api-service-validation.ts';
+import { pathSegmentName } from '../names.ts';
 
 function availability(service: APIService): string {
   const condition = service.status?.conditions?.find((one) => one.type === 'Available');
@@ -15,6 +17,10 @@ export const apiServiceKind = defineKind<APIService>({
   applyDefaults: (draft) => {
     if (draft.spec?.service != null) draft.spec.service.port ??= 443;
   },
+  allowUnconditionalUpdate: false,
+  validateName: pathSegmentName,
+  validate: validateApiService,
+  validateStatusUpdate: validateApiServiceStatus,
   columns: [
     nameColumn,
     textColumn('Service', 'Service that answers for it.', ({ spec }) =>

@@ -1,6 +1,10 @@
 import { type CustomResourceDefinition, resource } from '#api';
 import { plainColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import {
+  validateCustomResourceDefinition,
+  validateCustomResourceDefinitionUpdate,
+} from './custom-resource-definition-validation.ts';
 
 export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>({
   resource: resource('apiextensions.k8s.io/v1', 'customresourcedefinitions'),
@@ -29,5 +33,8 @@ export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>
     if (added.length > 0)
       draft.status = { ...draft.status, storedVersions: [...stored, ...added.map((one) => one.name)] };
   },
+  allowUnconditionalUpdate: false,
+  validate: validateCustomResourceDefinition,
+  validateUpdate: validateCustomResourceDefinitionUpdate,
   columns: plainColumns,
 });

@@ -1,6 +1,7 @@
 import { type FlowSchema, resource } from '#api';
 import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateFlowSchema } from './flowcontrol-validation.ts';
 
 export const flowSchemaKind = defineKind<FlowSchema>({
   resource: resource('flowcontrol.apiserver.k8s.io/v1', 'flowschemas'),
@@ -10,6 +11,8 @@ export const flowSchemaKind = defineKind<FlowSchema>({
   applyDefaults: (draft) => {
     if (draft.spec != null && !draft.spec.matchingPrecedence) draft.spec.matchingPrecedence = 1000;
   },
+  allowUnconditionalUpdate: false,
+  validate: validateFlowSchema,
   columns: [
     nameColumn,
     textColumn(

@@ -1,6 +1,7 @@
 import { type PriorityLevelConfiguration, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validatePriorityLevel } from './flowcontrol-validation.ts';
 
 const queuing = (level: PriorityLevelConfiguration) => level.spec?.limited?.limitResponse?.queuing;
 
@@ -28,6 +29,8 @@ export const priorityLevelConfigurationKind = defineKind<PriorityLevelConfigurat
     if (!queuing.handSize) queuing.handSize = 8;
     if (!queuing.queueLengthLimit) queuing.queueLengthLimit = 50;
   },
+  allowUnconditionalUpdate: false,
+  validate: validatePriorityLevel,
   columns: [
     nameColumn,
     textColumn('Type', 'Limited or Exempt.', ({ spec }) => spec?.type ?? ''),

@@ -1,6 +1,7 @@
 import { type IngressClass, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateIngressClass, validateIngressClassUpdate } from './ingress-validation.ts';
 
 export const ingressClassKind = defineKind<IngressClass>({
   resource: resource('networking.k8s.io/v1', 'ingressclasses'),
@@ -9,6 +10,8 @@ export const ingressClassKind = defineKind<IngressClass>({
   applyDefaults: (draft) => {
     if (draft.spec?.parameters != null) draft.spec.parameters.scope ??= 'Cluster';
   },
+  validate: validateIngressClass,
+  validateUpdate: validateIngressClassUpdate,
   columns: [
     nameColumn,
     textColumn('Controller', 'Controller that serves the class.', (object) => object.spec?.controller ?? ''),

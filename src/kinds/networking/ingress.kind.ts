@@ -2,6 +2,7 @@ import { type Ingress, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { loadBalancerAddresses } from '../core/service-facts.ts';
 import { defineKind } from '../definition.ts';
+import { validateIngress, validateIngressStatusUpdate } from './ingress-validation.ts';
 
 function hostsText(ingress: Ingress): string {
   const rules = ingress.spec?.rules ?? [];
@@ -18,6 +19,8 @@ export const ingressKind = defineKind<Ingress>({
   storageSegment: 'ingress',
   status: true,
   generation: true,
+  validate: validateIngress,
+  validateStatusUpdate: validateIngressStatusUpdate,
   columns: [
     nameColumn,
     textColumn('Class', 'Class that serves it.', (object) => object.spec?.ingressClassName ?? '<none>'),

@@ -1,12 +1,16 @@
 import { type PodDisruptionBudget, resource } from '#api';
 import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateDisruptionBudget, validateDisruptionBudgetStatus } from './policy-validation.ts';
 
 export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
   resource: resource('policy/v1', 'poddisruptionbudgets'),
   storageSegment: 'poddisruptionbudgets',
   status: true,
   generation: true,
+  allowUnconditionalUpdate: false,
+  validate: validateDisruptionBudget,
+  validateStatusUpdate: validateDisruptionBudgetStatus,
   columns: [
     nameColumn,
     textColumn('Min Available', 'Fewest pods that must be available.', ({ spec }) =>

@@ -1,6 +1,7 @@
 import { type PriorityClass, resource } from '#api';
 import { ageColumn, booleanColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validatePriorityClass, validatePriorityClassUpdate } from './policy-validation.ts';
 
 export const priorityClassKind = defineKind<PriorityClass>({
   resource: resource('scheduling.k8s.io/v1', 'priorityclasses'),
@@ -9,6 +10,8 @@ export const priorityClassKind = defineKind<PriorityClass>({
   applyDefaults: (draft) => {
     draft.preemptionPolicy ??= 'PreemptLowerPriority';
   },
+  validate: validatePriorityClass,
+  validateUpdate: validatePriorityClassUpdate,
   columns: [
     nameColumn,
     integerColumn('Value', 'The priority.', (object) => object.value ?? 0),

@@ -1,6 +1,8 @@
 import { type ClusterRoleBinding, type RoleBinding, resource, type Subject } from '#api';
 import { ageColumn, nameColumn, textColumn, wide } from '../columns.ts';
 import { defineKind, type TypedColumn } from '../definition.ts';
+import { pathSegmentName } from '../names.ts';
+import { validateBinding, validateBindingUpdate } from './rbac-validation.ts';
 
 type AnyBinding = RoleBinding | ClusterRoleBinding;
 
@@ -38,6 +40,9 @@ export const roleBindingKind = defineKind<RoleBinding>({
   storageSegment: 'rolebindings',
   allowCreateOnUpdate: true,
   applyDefaults: applyBindingDefaults,
+  validateName: pathSegmentName,
+  validate: (binding) => validateBinding(binding, true),
+  validateUpdate: validateBindingUpdate,
   columns,
 });
 
@@ -46,5 +51,8 @@ export const clusterRoleBindingKind = defineKind<ClusterRoleBinding>({
   storageSegment: 'clusterrolebindings',
   allowCreateOnUpdate: true,
   applyDefaults: applyBindingDefaults,
+  validateName: pathSegmentName,
+  validate: (binding) => validateBinding(binding, false),
+  validateUpdate: validateBindingUpdate,
   columns,
 });

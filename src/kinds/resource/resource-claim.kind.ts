@@ -2,6 +2,11 @@ import { type ResourceV1ResourceClaim as ResourceClaim, type ResourceClaimTempla
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyClaimDefaults } from './claim-defaults.ts';
+import {
+  validateResourceClaim,
+  validateResourceClaimTemplate,
+  validateResourceClaimUpdate,
+} from './resource-validation.ts';
 
 function stateText({ metadata, status }: ResourceClaim): string {
   const states: string[] = [];
@@ -20,6 +25,8 @@ export const resourceClaimKind = defineKind<ResourceClaim>({
   storageSegment: 'resourceclaims',
   status: true,
   applyDefaults: (draft) => applyClaimDefaults(draft.spec),
+  validate: validateResourceClaim,
+  validateUpdate: validateResourceClaimUpdate,
   columns: [nameColumn, textColumn('State', 'Life of the claim in one word.', stateText), ageColumn],
 });
 
@@ -27,5 +34,7 @@ export const resourceClaimTemplateKind = defineKind<ResourceClaimTemplate>({
   resource: resource('resource.k8s.io/v1', 'resourceclaimtemplates'),
   storageSegment: 'resourceclaimtemplates',
   applyDefaults: (draft) => applyClaimDefaults(draft.spec?.spec),
+  validate: validateResourceClaimTemplate,
+  validateUpdate: validateResourceClaimUpdate,
   columns: [nameColumn, ageColumn],
 });

@@ -1,6 +1,7 @@
 import { type CSIDriver, resource } from '#api';
 import { ageColumn, booleanColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateCsiDriver, validateCsiDriverUpdate } from './storage-validation.ts';
 
 export const csiDriverKind = defineKind<CSIDriver>({
   resource: resource('storage.k8s.io/v1', 'csidrivers'),
@@ -17,6 +18,8 @@ export const csiDriverKind = defineKind<CSIDriver>({
     spec.requiresRepublish ??= false;
     spec.seLinuxMount ??= false;
   },
+  validate: validateCsiDriver,
+  validateUpdate: validateCsiDriverUpdate,
   columns: [
     nameColumn,
     booleanColumn('AttachRequired', 'Whether volumes must be attached.', ({ spec }) => spec?.attachRequired ?? true),

@@ -1,12 +1,15 @@
 import { resource, type VolumeAttachment } from '#api';
 import { ageColumn, booleanColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { validateVolumeAttachment, validateVolumeAttachmentUpdate } from './storage-validation.ts';
 
 export const volumeAttachmentKind = defineKind<VolumeAttachment>({
   resource: resource('storage.k8s.io/v1', 'volumeattachments'),
   storageSegment: 'volumeattachments',
   status: true,
   allowUnconditionalUpdate: false,
+  validate: validateVolumeAttachment,
+  validateUpdate: validateVolumeAttachmentUpdate,
   columns: [
     nameColumn,
     textColumn('Attacher', 'Driver that attaches it.', ({ spec }) => spec?.attacher ?? ''),

@@ -1,0 +1,208 @@
+import type { Random } from '#base';
+import { type CycleFilter, type CycleScore, isRefusal, type Refusal, type SchedulingPlugin } from './framework.ts';
+import type { ClusterState } from './state/cluster-state.ts';
+import type { NodeInfo } from './state/node-info.ts';
+import type { PodInfo } from './state/pod-info.ts';
+import { VerdictCache, type Verdicts } from './verdicts.ts';
+
+export interface Decision {
+  readonly node: NodeInfo | undefined;
+  readonly failure?: Failure;
+}
+
+/** Why no node will do. */
+export interface Failure {
+  readonly nodes: number;
+  /** A reason that concerns every node. */
+  readonly whole?: Refusal;
+  readonly refusals: ReadonlyMap<NodeInfo, Refusal>;
+  readonly filters: readonly CycleFilter[];
+}
+
+const fewestSampled = 100;
+
+/** How many feasible nodes are enough: all of up to 100, then a share that falls from half to a twentieth. */
+export function feasibleEnough(nodes: number): number {
+  if (nodes < fewestSampled) return nodes;
+  const percentage = Math.max(5, 50 - Math.floor(nodes / 125));
+  return Math.max(fewestSampled, Math.floor((nodes * percentage) / 100));
+}
+
+/** Chooses nodes for pods from the cluster's state. Changes nothing but where the next search begins. */
+export class Decider {
+  readonly cluster: ClusterState;
+  readonly verdicts: VerdictCache;
+  readonly #plugins: readonly SchedulingPlugin[];
+  readonly #random: Random;
+  #start = 0;
+
+  constructor(cluster: ClusterState, plugins: readonly SchedulingPlugin[], random: Random) {
+    this.cluster = cluster;
+    this.#plugins = plugins;
+    this.#random = random;
+    this.verdicts = new VerdictCache(cluster, plugins);
+  }
+
+  decide(pod: PodInfo): Decision {
+    const { cluster } = this;
+    const order = cluster.order;
+    const nodes = order.length;
+    const filters: CycleFilter[] = [];
+    for (const plugin of this.#plugins) {
+      const opened = plugin.openFilter?.(pod, cluster);
+      if (opened === undefined) continue;
+      if (isRefusal(opened))
+        return { node: undefined, failure: { nodes, whole: opened, refusals: new Map(), filters } };
+      filters.push(opened);
+    }
+    const verdicts = this.verdicts.of(pod.shape);
+    const refusals = new Map<NodeInfo, Refusal>();
+    const feasible = this.#feasible(pod, verdicts, filters, refusals);
+    if (feasible.length === 0) return { node: undefined, failure: { nodes, refusals, filters } };
+    return { node: feasible.length === 1 ? feasible[0] : this.#best(pod, verdicts, feasible) };
+  }
+
+  #feasible(
+    pod: PodInfo,
+    verdicts: Verdicts,
+    filters: readonly CycleFilter[],
+    refusals: Map<NodeInfo, Refusal>,
+  ): NodeInfo[] {
+    const { cluster } = this;
+    const order = cluster.order;
+    const check = (node: NodeInfo): boolean => {
+      const refusal = this.#refusal(pod, node, verdicts, filters);
+      if (refusal !== undefined) refusals.set(node, refusal);
+      return refusal === undefined;
+    };
+    const promised = cluster.nodes.get(cluster.nominationOf(pod.uid) ?? '');
+    if (promised?.node !== undefined && check(promised)) return [promised];
+    refusals.clear();
+
+    const { pinned } = pod.shape;
+    if (pinned !== undefined) return this.#feasiblePinned(pod, pinned, check, refusals);
+
+    const enough = feasibleEnough(order.length);
+    const feasible: NodeInfo[] = [];
+    let looked = 0;
+    for (; looked < order.length && feasible.length < enough; looked++) {
+      const node = order[(this.#start + looked) % order.length] as NodeInfo;
+      if (check(node)) feasible.push(node);
+    }
+    if (order.length > 0) this.#start = (this.#start + looked) % order.length;
+    return feasible;
+  }
+
+  /** Only the named nodes are looked at; of the others one verdict is enough. */
+  #feasiblePinned(
+    pod: PodInfo,
+    names: readonly string[],
+    check: (node: NodeInfo) => boolean,
+    refusals: Map<NodeInfo, Refusal>,
+  ): NodeInfo[] {
+    const feasible = names
+      .map((name) => this.cluster.nodes.get(name))
+      .filter((node): node is NodeInfo => node?.node !== undefined && check(node));
+    if (feasible.length > 0) return feasible;
+    const other = this.cluster.order.find((node) => !names.includes(node.name));
+    const refusal = other === undefined ? undefined : this.verdicts.judge(pod, other);
+    if (refusal !== undefined)
+      for (const node of this.cluster.order) if (!refusals.has(node)) refusals.set(node, refusal);
+    return feasible;
+  }
+
+  #refusal(pod: PodInfo, node: NodeInfo, verdicts: Verdicts, filters: readonly CycleFilter[]): Refusal | undefined {
+    const expected = this.cluster.nominated.get(node.name);
+    if (expected !== undefined) {
+      const refusal = this.#refusalWithExpected(pod, node, filters, [...expected.values()]);
+      if (refusal !== undefined) return refusal;
+    }
+    const local = this.verdicts.refusal(verdicts, pod, node);
+    if (local !== undefined) return local;
+    for (const filter of filters) {
+      const refusal = filter.filter(node);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
+  /** As if the pods to which the node was promised, and that matter no less than this one, were there. */
+  #refusalWithExpected(
+    pod: PodInfo,
+    node: NodeInfo,
+    filters: readonly CycleFilter[],
+    expected: readonly PodInfo[],
+  ): Refusal | undefined {
+    const others = expected.filter((one) => one.uid !== pod.uid && one.priority >= pod.priority);
+    if (others.length === 0) return undefined;
+    const trial = node.trial();
+    for (const one of others) trial.addPod(one);
+    return withPods(filters, node, others, 1, () => this.trialRefusal(pod, trial, filters));
+  }
+
+  /** The first refusal of a trial node. */
+  trialRefusal(pod: PodInfo, trial: NodeInfo, filters: readonly CycleFilter[]): Refusal | undefined {
+    const local = this.verdicts.judge(pod, trial);
+    if (local !== undefined) return local;
+    for (const filter of filters) {
+      const refusal = filter.filter(trial);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
+  #best(pod: PodInfo, verdicts: Verdicts, feasible: readonly NodeInfo[]): NodeInfo {
+    const totals = new Float64Array(feasible.length);
+    for (let i = 0; i < feasible.length; i++) totals[i] = verdicts.score(feasible[i] as NodeInfo);
+    this.verdicts.normalized.forEach((plugin, index) => {
+      let high = 0;
+      for (const node of feasible) high = Math.max(high, verdicts.raw(index, node));
+      if (high === 0 && plugin.normalize === 'share') return;
+      const weight = plugin.weight ?? 1;
+      for (let i = 0; i < feasible.length; i++) {
+        const part = high === 0 ? 0 : Math.floor((verdicts.raw(index, feasible[i] as NodeInfo) * 100) / high);
+        totals[i] = (totals[i] as number) + weight * (plugin.normalize === 'inverse' ? 100 - part : part);
+      }
+    });
+    for (const plugin of this.#plugins) {
+      const score = plugin.openScore?.(pod, this.cluster, feasible);
+      if (score !== undefined) addScores(totals, score, feasible, plugin.weight ?? 1);
+    }
+    return feasible[this.#highest(totals)] as NodeInfo;
+  }
+
+  /** One of the highest, each as likely. */
+  #highest(totals: Float64Array): number {
+    let best = 0;
+    let ties = 1;
+    for (let i = 1; i < totals.length; i++) {
+      const difference = (totals[i] as number) - (totals[best] as number);
+      if (difference > 0) {
+        best = i;
+        ties = 1;
+      } else if (difference === 0 && this.#random.int(++ties) === 0) best = i;
+    }
+    return best;
+  }
+}
+
+function addScores(totals: Float64Array, score: CycleScore, nodes: readonly NodeInfo[], weight: number): void {
+  const scores = new Float64Array(nodes.length);
+  for (let i = 0; i < nodes.length; i++) scores[i] = score.score(nodes[i] as NodeInfo);
+  score.normalize?.(scores, nodes);
+  for (let i = 0; i < nodes.length; i++) totals[i] = (totals[i] as number) + weight * (scores[i] as number);
+}
+
+/** Runs `look` as if the pods had come to (or gone from) the node. */
+export function withPods<T>(
+  filters: readonly CycleFilter[],
+  node: NodeInfo,
+  pods: readonly PodInfo[],
+  by: 1 | -1,
+  look: () => T,
+): T {
+  for (const filter of filters) for (const pod of pods) filter.adjust(pod, node, by);
+  const result = look();
+  for (const filter of filters) for (const pod of pods) filter.adjust(pod, node, by === 1 ? -1 : 1);
+  return result;
+}

@@ -1,0 +1,106 @@
+import type { Refusal, SchedulingPlugin } from './framework.ts';
+import type { ClusterState } from './state/cluster-state.ts';
+import type { NodeInfo } from './state/node-info.ts';
+import type { PodInfo, PodShape } from './state/pod-info.ts';
+
+const mostShapes = 32;
+
+/** What the node-local plugins say of one shape, by slot, each valid for one generation of the node. */
+export class Verdicts {
+  #seen = new Float64Array(0);
+  #refusals: (Refusal | undefined)[] = [];
+  /** Weighted sums of scores that need no normalising. */
+  #scores = new Float64Array(0);
+  /** Raw scores of each plugin that needs it. */
+  #raws: Float64Array[];
+
+  constructor(rawCount: number) {
+    this.#raws = Array.from({ length: rawCount }, () => new Float64Array(0));
+  }
+
+  grow(slots: number): void {
+    if (this.#seen.length >= slots) return;
+    const grown = (old: Float64Array): Float64Array<ArrayBuffer> => {
+      const made = new Float64Array(Math.max(64, slots * 2));
+      made.set(old);
+      return made;
+    };
+    this.#seen = grown(this.#seen);
+    this.#scores = grown(this.#scores);
+    this.#raws = this.#raws.map(grown);
+  }
+
+  isFresh(node: NodeInfo): boolean {
+    return this.#seen[node.slot] === node.generation;
+  }
+
+  refusal(node: NodeInfo): Refusal | undefined {
+    return this.#refusals[node.slot];
+  }
+
+  score(node: NodeInfo): number {
+    return this.#scores[node.slot] as number;
+  }
+
+  raw(index: number, node: NodeInfo): number {
+    return (this.#raws[index] as Float64Array)[node.slot] as number;
+  }
+
+  set(node: NodeInfo, refusal: Refusal | undefined, score: number, raws: readonly number[]): void {
+    this.#seen[node.slot] = node.generation;
+    this.#refusals[node.slot] = refusal;
+    this.#scores[node.slot] = score;
+    for (let i = 0; i < raws.length; i++) (this.#raws[i] as Float64Array)[node.slot] = raws[i] as number;
+  }
+}
+
+/** Asks the node-local plugins, once for all pods of a shape and each state of a node. */
+export class VerdictCache {
+  readonly #cluster: ClusterState;
+  readonly #filters: readonly SchedulingPlugin[];
+  readonly #plain: readonly SchedulingPlugin[];
+  readonly normalized: readonly SchedulingPlugin[];
+  readonly #shapes = new Map<PodShape, Verdicts>();
+
+  constructor(cluster: ClusterState, plugins: readonly SchedulingPlugin[]) {
+    this.#cluster = cluster;
+    this.#filters = plugins.filter((one) => one.filter !== undefined);
+    this.#plain = plugins.filter((one) => one.score !== undefined && one.normalize === undefined);
+    this.normalized = plugins.filter((one) => one.score !== undefined && one.normalize !== undefined);
+  }
+
+  of(shape: PodShape): Verdicts {
+    let verdicts = this.#shapes.get(shape);
+    if (verdicts === undefined) {
+      verdicts = new Verdicts(this.normalized.length);
+      if (this.#shapes.size >= mostShapes) this.#shapes.delete(this.#shapes.keys().next().value as PodShape);
+    } else this.#shapes.delete(shape);
+    this.#shapes.set(shape, verdicts);
+    verdicts.grow(this.#cluster.slots);
+    return verdicts;
+  }
+
+  /** The first refusal of the node as it stands, not kept: for trials. */
+  judge(pod: PodInfo, node: NodeInfo): Refusal | undefined {
+    for (const plugin of this.#filters) {
+      const refusal = plugin.filter?.(pod, node);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
+  /** The first refusal, kept until the node changes. */
+  refusal(verdicts: Verdicts, pod: PodInfo, node: NodeInfo): Refusal | undefined {
+    if (!verdicts.isFresh(node)) this.#renew(verdicts, pod, node);
+    return verdicts.refusal(node);
+  }
+
+  #renew(verdicts: Verdicts, pod: PodInfo, node: NodeInfo): void {
+    const refusal = this.judge(pod, node);
+    if (refusal !== undefined) return verdicts.set(node, refusal, 0, []);
+    let score = 0;
+    for (const plugin of this.#plain) score += (plugin.weight ?? 1) * (plugin.score?.(pod, node, this.#cluster) ?? 0);
+    const raws = this.normalized.map((plugin) => plugin.score?.(pod, node, this.#cluster) ?? 0);
+    verdicts.set(node, undefined, score, raws);
+  }
+}

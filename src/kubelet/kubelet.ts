@@ -85,7 +85,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   const { nodeName, client, clock, random, log: parentLog } = options;
   const { rootDir = '/var/lib/kubelet', podLogsDir = '/var/log/pods', cgroupRoot = '/', maxPods = 110 } = options;
   const containerLogsDir = options.containerLogsDir ?? join(podLogsDir, '..', 'containers');
-  const log = parentLog.child({ component: 'kubelet', node: nodeName });
+  const log = parentLog.child({ node: nodeName });
   const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
   const ending = new AbortController();
   const { signal } = ending;

@@ -22,3 +22,5 @@ export type {
   ServerResponse,
   TokenIssuer,
 } from './contract.ts';
+export { type AuthenticationOptions, openAuthenticator, openTokenIssuer } from './authn/index.ts';
+export { bootstrapPolicy, type ClusterAuthorizer, openAuthorizer, reviewHandlers } from './authz/index.ts';

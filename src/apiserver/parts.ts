@@ -2,7 +2,18 @@ import type { KindCatalogue } from '#kinds';
 import type { Handler, Route, ServerObjects } from './contract.ts';
 import type { KindHooks, ResourceContext, Verb } from './resources/context.ts';
 import { namespaceFinalize, namespaceHooks } from './resources/namespaces.ts';
+import { keepKubernetesService } from './bootstrap/kubernetes-service.ts';
+import { approval, certificateRequestHooks } from './resources/certificate-requests.ts';
+import { bindPod } from './resources/pods/binding.ts';
+import { evictPod } from './resources/pods/eviction.ts';
+import { ephemeralContainers, resize } from './resources/pods/pod-parts.ts';
+import { ServiceAllocator } from './resources/services/allocator.ts';
+import { serviceHooks } from './resources/services/hooks.ts';
+import { createToken } from './resources/token-request.ts';
 import type { ApiServerOptions } from './server.ts';
+
+const defaultServiceRanges = ['10.96.0.0/12'];
+const defaultNodePorts = [30000, 32767] as const;
 
 /** What the server is made of beyond the generic resources. */
 export interface ServerParts {
@@ -23,16 +34,33 @@ export async function serverParts(wiring: {
   catalogue: KindCatalogue;
   hooks: Map<string, KindHooks>;
 }): Promise<ServerParts> {
-  const { hooks } = wiring;
+  const { hooks, context, objects, options } = wiring;
+  const ranges = options.services?.ranges ?? defaultServiceRanges;
+  const allocator = new ServiceAllocator(
+    { ranges, nodePorts: options.services?.nodePorts ?? defaultNodePorts },
+    objects.view('v1', 'services'),
+    context.random,
+  );
   hooks.set('/namespaces', namespaceHooks);
+  hooks.set('/services', serviceHooks(allocator));
+  hooks.set('certificates.k8s.io/certificatesigningrequests', certificateRequestHooks);
   const subresources = new Map<string, ReadonlyMap<string, Verb>>([
     ['/namespaces/finalize', new Map([['update', namespaceFinalize]])],
+    ['/pods/binding', new Map([['create', bindPod]])],
+    ['/pods/eviction', new Map([['create', evictPod]])],
+    ['/pods/ephemeralcontainers', ephemeralContainers],
+    ['/pods/resize', resize],
+    ['/serviceaccounts/token', new Map([['create', createToken]])],
+    ['certificates.k8s.io/certificatesigningrequests/approval', approval],
   ]);
   return {
     subresources,
     routes: [],
     otherwise: undefined,
-    async start() {},
+    async start() {
+      const { advertise } = options;
+      if (advertise !== undefined) await keepKubernetesService({ objects, range: ranges[0] as string, advertise });
+    },
     async close() {},
   };
 }

@@ -2,6 +2,7 @@ import { type Clock, type Closable, type Log, type Random, silentLog, systemCloc
 import { type KindCatalogue, openKindCatalogue } from '#kinds';
 import type { Lease, Store } from '#store';
 import type { Identity, Transport } from '#wire';
+import type { PolicyObject } from './authz/index.ts';
 import { bootstrapObjects } from './bootstrap/bootstrap.ts';
 import type {
   AdmissionPlugin,
@@ -65,7 +66,7 @@ export interface ApiServerOptions {
   /** Where clients reach this server: the endpoints of the `kubernetes` Service. Absent: it is not kept. */
   readonly advertise?: { readonly address: string; readonly port: number };
   /** Roles and bindings that must be there at start (reconciled). */
-  readonly policy?: readonly object[];
+  readonly policy?: readonly PolicyObject[];
 }
 
 export interface ServiceNetworkOptions {

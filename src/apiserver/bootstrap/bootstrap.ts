@@ -1,33 +1,58 @@
 import { messageOf } from '#base';
-import { ApiError, apiErrorFromStatus } from '#machinery';
+import { apiVersionOf } from '#api';
+import { type PolicyObject, reconcilePolicyObject } from '../authz/index.ts';
 import type { ServerObjects } from '../contract.ts';
 import type { ResourceContext } from '../resources/context.ts';
+import { put } from './put.ts';
 
 const firstNamespaces = ['kube-system', 'default', 'kube-public', 'kube-node-lease'];
 
-/** The objects that every cluster has from the start. */
+/** The objects that every cluster has from the start: the first namespaces, then roles and bindings. */
 export async function bootstrapObjects(options: {
   readonly context: ResourceContext;
   readonly objects: ServerObjects;
-  readonly policy: readonly object[];
+  readonly policy: readonly PolicyObject[];
 }): Promise<void> {
-  const { context, objects } = options;
+  const { context, objects, policy } = options;
   const transport = objects.transport();
-  const namespaces = objects.view('v1', 'namespaces');
-  await namespaces.ready;
-  const make = async (name: string): Promise<void> => {
-    if (namespaces.get(undefined, name) !== undefined) return;
-    const response = await transport.request({
-      method: 'POST',
-      target: '/api/v1/namespaces',
-      objectBody: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
-      objects: true,
-    });
-    if (response.status === 201 || response.status === 409) return;
-    throw apiErrorFromStatus(response.object as ConstructorParameters<typeof ApiError>[0]);
-  };
-  await Promise.all(firstNamespaces.map(make)).catch((error: unknown) => {
-    context.log.error({ error: messageOf(error) }, 'the first namespaces could not be made');
+  try {
+    const namespaces = objects.view('v1', 'namespaces');
+    await namespaces.ready;
+    await Promise.all(
+      firstNamespaces
+        .filter((name) => namespaces.get(undefined, name) === undefined)
+        .map((name) =>
+          put(
+            transport,
+            '/api/v1/namespaces',
+            { apiVersion: 'v1', kind: 'Namespace', metadata: { name } } as object as Named,
+            false,
+          ),
+        ),
+    );
+    await Promise.all(policy.map((wanted) => reconcile(context, objects, wanted)));
+  } catch (error) {
+    context.log.error({ error: messageOf(error) }, 'the first objects could not be made');
     throw error;
-  });
+  }
+}
+
+interface Named {
+  readonly metadata: { readonly name?: string };
+}
+
+async function reconcile(context: ResourceContext, objects: ServerObjects, wanted: PolicyObject): Promise<void> {
+  const definition = context.registry.catalogue
+    .all()
+    .find(({ resource }) => resource.kind === wanted.kind && apiVersionOf(resource) === wanted.apiVersion);
+  if (definition === undefined) return;
+  const { plural } = definition.resource;
+  const { name, namespace } = wanted.metadata;
+  const view = objects.view(wanted.apiVersion, plural);
+  await view.ready;
+  const stored = view.get(namespace, name);
+  const collection = `/apis/${wanted.apiVersion}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${plural}`;
+  if (stored === undefined) return put(objects.transport(), collection, wanted, false);
+  const merged = reconcilePolicyObject(stored as unknown as PolicyObject, wanted);
+  if (merged !== undefined) await put(objects.transport(), collection, merged, true);
 }

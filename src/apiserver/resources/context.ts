@@ -31,16 +31,27 @@ export interface ResourceContext {
   leaseFor(kind: KindResource): Promise<Lease> | undefined;
 }
 
-/** Undoes what a hook did when the write did not happen. */
-export type Undo = () => void;
+/** Lets go of what a hook holds: called when the write failed, or when it has come back through the cache. */
+export type Release = () => void;
+
+/** Calls `release` when every reader of the cache has seen `revision`. */
+export function releaseAt(context: ResourceContext, revision: number, release: Release | undefined): void {
+  if (release === undefined) return;
+  const reached = context.feed.reached(revision);
+  if (reached === undefined) release();
+  else void reached.then(release);
+}
 
 /**
- * What one kind needs of the server beyond its definition: allocations and other state. Runs after validation and admission, right
- * before the write. `dryRun` hooks must leave nothing behind.
+ * What one kind needs of the server beyond its definition: allocations and other state. `before…` run after validation and admission,
+ * right before the write. `dryRun` hooks must leave nothing behind.
  */
 export interface KindHooks {
-  beforeCreate?(draft: AnyObject, how: HookOptions): Promise<Undo | undefined> | Undo | undefined;
-  beforeUpdate?(draft: AnyObject, old: AnyObject, how: HookOptions): Promise<Undo | undefined> | Undo | undefined;
+  /** Before validation: fills in what depends on the request or on the server's configuration. */
+  prepareCreate?(draft: AnyObject, how: HookOptions): void;
+  prepareUpdate?(draft: AnyObject, old: AnyObject, how: HookOptions): void;
+  beforeCreate?(draft: AnyObject, how: HookOptions): Promise<Release | undefined> | Release | undefined;
+  beforeUpdate?(draft: AnyObject, old: AnyObject, how: HookOptions): Promise<Release | undefined> | Release | undefined;
   /** After an update was stored. */
   afterUpdate?(object: AnyObject, old: AnyObject): void;
   /** Before a deletion begins; throws to refuse it. */

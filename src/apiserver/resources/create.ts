@@ -10,7 +10,7 @@ import {
 } from '#machinery';
 import type { ServerRequest } from '../contract.ts';
 import { admit } from './admit.ts';
-import { hooksOf, type ResourceContext, type Verb } from './context.ts';
+import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.ts';
 import type { KindResource } from './kind-resource.ts';
 import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
@@ -61,6 +61,7 @@ export async function createObject(create: CreateOptions): Promise<Result> {
   await admission.mutate();
   if (admission.mutates) applyDefaults(draft, kind);
   beginObject(context, draft, kind);
+  hooksOf(context, kind)?.prepareCreate?.(draft, { dryRun: options.dryRun, request });
   if (generated) generateName(context, draft);
   if (create.managed !== true) {
     trackUpdate({
@@ -82,11 +83,11 @@ export async function createObject(create: CreateOptions): Promise<Result> {
 async function storeNew(create: CreateOptions, generated: boolean): Promise<Result> {
   const { context, kind, request, draft, options } = create;
   const hooks = hooksOf(context, kind);
-  const undo = await hooks?.beforeCreate?.(draft, { dryRun: options.dryRun, request });
+  const release = await hooks?.beforeCreate?.(draft, { dryRun: options.dryRun, request });
   try {
     const { storage } = kind;
     if (options.dryRun) {
-      undo?.();
+      release?.();
       const there = await storage.get(kind.key(draft.metadata.namespace ?? '', draft.metadata.name));
       if (there !== undefined) throw errAlreadyExists(kind.groupResource, draft.metadata.name);
       return { object: draft };
@@ -100,14 +101,17 @@ async function storeNew(create: CreateOptions, generated: boolean): Promise<Resu
         stored,
         lease === undefined ? undefined : await lease,
       );
-      if (written.written) return { cached: written.object };
+      if (written.written) {
+        releaseAt(context, written.object.revision, release);
+        return { cached: written.object };
+      }
       if (!generated) throw errAlreadyExists(kind.groupResource, name);
       if (attempt === nameAttempts)
         throw errGenerateNameConflict(kind.groupResource, stored.metadata.generateName ?? '');
       generateName(context, stored);
     }
   } catch (error) {
-    if (!options.dryRun) undo?.();
+    if (!options.dryRun) release?.();
     throw error;
   }
 }

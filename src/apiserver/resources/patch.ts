@@ -118,7 +118,7 @@ export async function patchObject(patching: PatchOptions): Promise<{ result: Res
     current,
     conditional: namesRevision(patching),
     managed: type === 'apply',
-    change: (old) => changed(patching, old),
+    change: (old) => patched(patching, old),
   });
   return { result, created: false };
 }
@@ -132,24 +132,25 @@ function namesRevision({ body, type }: PatchOptions): boolean {
   return typeof version === 'string' && version !== '';
 }
 
-function changed(patching: PatchOptions, old: AnyObject): AnyObject {
+/** The patch's outcome as a complete draft. */
+export function patched(patching: PatchOptions, old: AnyObject): AnyObject {
   const { kind, request, type, body, options } = patching;
   const { name } = request.info;
-  let patched: AnyObject;
+  let outcome: AnyObject;
   switch (type) {
     case 'json':
-      patched = applyJsonPatch(old, body as object[]) as AnyObject;
+      outcome = applyJsonPatch(old, body as object[]) as AnyObject;
       break;
     case 'merge':
-      patched = applyMergePatch(old, body as object) as AnyObject;
+      outcome = applyMergePatch(old, body as object) as AnyObject;
       break;
     case 'strategic':
-      patched = applyStrategicMergePatch(old, body as object, kind.node) as AnyObject;
+      outcome = applyStrategicMergePatch(old, body as object, kind.node) as AnyObject;
       break;
     case 'apply':
       return applied(patching, old, applyConfiguration(patching));
   }
-  const value = cloneObject(patched);
+  const value = cloneObject(outcome);
   const draft = checkDraft({ value, findings: [] }, draftTypeOf(kind), request, options);
   applyDefaults(draft, kind);
   if (draft.metadata.name !== name) throw renamed(draft, name);

@@ -9,6 +9,7 @@ import type { KindResource } from './kind-resource.ts';
 import { list } from './list.ts';
 import { patch } from './patch.ts';
 import { review } from './review.ts';
+import { createBinding } from './pods/binding.ts';
 import { getScale, patchScale, updateScale } from './scale.ts';
 import { update } from './update.ts';
 import { watch } from './watch.ts';
@@ -72,6 +73,7 @@ async function route(
     const served = kind.definition.verbs ?? allVerbs;
     if (!kind.isStored) {
       if (!served.includes(info.verb)) throw errMethodNotSupported(kind.groupResource, info.verb);
+      if (kind.info.plural === 'bindings') return createBinding(context, kind, request);
       return review(context, kind, request);
     }
     const verb = verbs.get(info.verb);

@@ -14,7 +14,7 @@ import {
 import type { ServerRequest } from '../contract.ts';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import { admit } from './admit.ts';
-import { hooksOf, type ResourceContext, type Undo, type Verb } from './context.ts';
+import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.ts';
 import { createObject, placeInNamespace, removeField } from './create.ts';
 import type { KindResource } from './kind-resource.ts';
 import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
@@ -129,6 +129,7 @@ async function attemptUpdate(update: UpdateOptions, current: CachedObject): Prom
     await admission.mutate();
     if (admission.mutates && subresource === '') applyDefaults(draft, kind);
   }
+  if (subresource === '') hooksOf(context, kind)?.prepareUpdate?.(draft, old, { dryRun: options.dryRun, request });
   if (update.managed !== true) {
     trackUpdate({
       live: old,
@@ -172,7 +173,7 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
   metadata.resourceVersion = before.resourceVersion;
   keep(metadata, before, 'deletionTimestamp');
   keep(metadata, before, 'deletionGracePeriodSeconds');
-  keep(metadata, before, 'generation');
+  if (update.unchecked !== true) keep(metadata, before, 'generation');
   keep(metadata, before, 'generateName');
   removeField(metadata, 'selfLink');
   if (metadata.managedFields === undefined && before.managedFields !== undefined) {
@@ -182,7 +183,12 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
     if (subresource === 'status') definition.prepareForStatusUpdate?.(draft, old);
     else definition.prepareForUpdate?.(draft, old);
   }
-  if (definition.generation === true && subresource !== 'status' && specChanged(draft, old)) {
+  if (
+    definition.generation === true &&
+    subresource !== 'status' &&
+    update.unchecked !== true &&
+    specChanged(draft, old)
+  ) {
     metadata.generation = (before.generation ?? 0) + 1;
   }
   return draft;
@@ -247,9 +253,9 @@ async function storeChanged(
 ): Promise<Outcome> {
   const { context, kind, request, options } = update;
   const hooks = hooksOf(context, kind);
-  const undo: Undo | undefined = await hooks?.beforeUpdate?.(draft, old, { dryRun: options.dryRun, request });
+  const release = await hooks?.beforeUpdate?.(draft, old, { dryRun: options.dryRun, request });
   if (options.dryRun) {
-    undo?.();
+    release?.();
     return { result: { object: draft } };
   }
   const { storage } = kind;
@@ -257,9 +263,10 @@ async function storeChanged(
     if (isFinished(draft, old, hooks?.mustStay)) {
       const removed = await storage.remove(current);
       if (!removed.written) {
-        undo?.();
+        release?.();
         return { current: removed.current };
       }
+      releaseAt(context, removed.object.revision, release);
       hooks?.afterDelete?.(draft);
       return { result: { object: draft } };
     }
@@ -267,13 +274,14 @@ async function storeChanged(
     const lease = context.leaseFor(kind);
     const written = await storage.replace(current, stored, lease === undefined ? undefined : await lease);
     if (!written.written) {
-      undo?.();
+      release?.();
       return { current: written.current };
     }
+    releaseAt(context, written.object.revision, release);
     hooks?.afterUpdate?.(written.object.objectAs(kind.definition), old);
     return { result: { cached: written.object } };
   } catch (error) {
-    undo?.();
+    release?.();
     throw error;
   }
 }

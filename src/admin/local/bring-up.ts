@@ -10,13 +10,14 @@ import { resource } from '#api';
 import { CodedError, sleep, systemClock } from '#base';
 import { type Client, openClient } from '#client';
 import type { ClusterPki } from '#pki';
-import { openHttpsTransport } from '#wire';
+import { openHttpsTransport, type Transport } from '#wire';
 import { apiUrl, writeAgentConfiguration } from './configure.ts';
 
 /** The command line of this very program with other arguments. */
 export type OwnCommand = (...args: string[]) => { program: string; args: string[] };
 
 export interface Reach {
+  readonly transport: Transport;
   readonly client: Client;
   close(): Promise<void>;
 }
@@ -30,7 +31,7 @@ export function reach(state: ClusterState, pki: ClusterPki): Reach {
     clientCert: admin.certificatePem,
     clientKey: admin.keyPem,
   });
-  return { client: openClient({ transport, userAgent: 'k8ts' }), close: () => transport.close() };
+  return { transport, client: openClient({ transport, userAgent: 'k8ts' }), close: () => transport.close() };
 }
 
 /** Starts the control plane's process, on its node or, without real nodes, here. */
@@ -108,9 +109,10 @@ function lastWords(logFile: string): string {
   }
 }
 
-export async function isApiReady(client: Client): Promise<boolean> {
-  await client.raw('GET', '/readyz');
-  return true;
+export async function isApiReady(transport: Transport): Promise<boolean> {
+  const response = await transport.request({ method: 'GET', target: '/readyz' });
+  await response.bytes();
+  return response.status === 200;
 }
 
 export async function areNodesReady(client: Client, names: readonly string[]): Promise<boolean> {

@@ -87,7 +87,7 @@ async function up(layout: ClusterLayout, options: UpOptions, progress: Progress)
   const pki = openPki(layout, state);
   const kubeconfigText = writeAdminKubeconfig(layout, state, pki);
   const deadlineMs = startMs + options.wait;
-  const { client, close } = reach(state, pki);
+  const { client, transport, close } = reach(state, pki);
   try {
     if (state.nodes.length > 0) {
       await progress.phase(`machines ${state.nodes.map((one) => one.name).join(', ')}`, () =>
@@ -110,7 +110,7 @@ async function up(layout: ClusterLayout, options: UpOptions, progress: Progress)
       processes: readonly { pidFile: string; logFile: string }[],
       ask: () => Promise<boolean>,
     ): Promise<void> => progress.phase(what, () => until({ what, deadlineMs, everyMs: 15, processes, ask }));
-    await wait('API server ready', [server], () => isApiReady(client));
+    await wait('API server ready', [server], () => isApiReady(transport));
     await wait('default ServiceAccount', [server], () => hasDefaultServiceAccount(client));
     const names = [
       ...state.nodes.map((one) => one.name),

@@ -1,0 +1,60 @@
+import {
+  type ApiServerOptions,
+  bootstrapPolicy,
+  type ClusterAuthorizer,
+  openAuthenticator,
+  openAuthorizer,
+  openTokenIssuer,
+  reviewHandlers,
+} from '#apiserver';
+import type { Clock, Log, Random } from '#base';
+import { type ClusterPki, parseCertificate } from '#pki';
+import type { Store } from '#store';
+
+export interface SecureServerOptions {
+  readonly store: Store;
+  readonly pki: ClusterPki;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Version of this package. */
+  readonly version: string;
+  readonly serviceCidr: string;
+  /** Where nodes and pods reach this server; a loopback address is of no use to them and is not published. */
+  readonly advertise: { readonly address: string; readonly port: number };
+  /** Issuer of service-account tokens, and their default audience. */
+  readonly issuer: string;
+}
+
+/** The options of an API server with everything that a real cluster has on: authentication, RBAC, admission. */
+export function secureServer(options: SecureServerOptions): ApiServerOptions {
+  const { store, pki, clock, random, log, version, serviceCidr, advertise, issuer } = options;
+  const audiences = [issuer];
+  const clientRoots = [parseCertificate(pki.ca.certificatePem)];
+  const frontProxyRoots = [parseCertificate(pki.frontProxyCa.certificatePem)];
+  const kubeletClient = pki.credential('apiserver-kubelet-client');
+  return {
+    store,
+    clock,
+    random,
+    log,
+    version: { version },
+    authenticator: (objects) =>
+      openAuthenticator({
+        clock,
+        objects,
+        clientRoots: () => clientRoots,
+        frontProxy: { roots: () => frontProxyRoots, allowedNames: ['front-proxy-client'] },
+        serviceAccounts: { keys: () => pki.serviceAccountPublicKeys, issuers: [issuer] },
+        audiences,
+        bootstrapTokens: true,
+      }),
+    authorizer: (objects) => openAuthorizer({ objects }),
+    reviews: (_objects, authenticator, authorizer) => reviewHandlers({ authenticator, authorizer: authorizer as ClusterAuthorizer, audiences }),
+    tokens: openTokenIssuer({ key: () => pki.serviceAccountKey, issuer, audiences, clock, random }),
+    services: { ranges: [serviceCidr] },
+    kubelet: { ca: pki.ca.certificatePem, clientCert: kubeletClient.certificatePem, clientKey: kubeletClient.keyPem },
+    ...(advertise.address.startsWith('127.') ? {} : { advertise }),
+    policy: bootstrapPolicy(),
+  };
+}

@@ -15,6 +15,9 @@ import { type ControllerSettings, type RunningControllers, startControllers } fr
 import { openMemoryStore, type Store } from '#store';
 import type { Identity } from '#wire';
 import { type SimulatedNodes, type SimulatedNodeShape, startSimulatedNodes } from '../kubelet/simulated/index.ts';
+import { defaultTolerationSeconds } from '../apiserver/admission/default-toleration-seconds.admission.ts';
+import { namespaceLifecycle } from '../apiserver/admission/namespace-lifecycle.admission.ts';
+import type { AdmissionOptions } from '../apiserver/admission/options.ts';
 import { startBinding } from './binding.ts';
 import { advanceUntil, type WaitOptions, waitForObjects } from './waiting.ts';
 
@@ -76,7 +79,17 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     options.clock === 'manual' ? new ManualClock() : typeof options.clock === 'object' ? options.clock : systemClock;
   const random: Random = seededRandom(seed);
   const store = options.store ?? (await openMemoryStore({ clock }));
-  const server = await openApiServer({ store, clock, random, log, ...options.server });
+  const server = await openApiServer({
+    store,
+    clock,
+    random,
+    log,
+    admission(objects, authorizer) {
+      const plugin = { objects, authorizer: authorizer as AdmissionOptions['authorizer'], clock, random, log };
+      return [namespaceLifecycle(plugin), defaultTolerationSeconds()];
+    },
+    ...options.server,
+  });
   const clientOf = (identity: Identity): Client =>
     openClient({ transport: server.transport(identity), userAgent: identity.user });
   const client = clientOf(administrator);

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '#api';
+import { testState } from './test-cluster.ts';
+import { claimsOf, planVolumes, type VolumeCatalogue } from './volumes.ts';
+
+const onNode = (name: string): object => ({
+  required: {
+    nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [name] }] }],
+  },
+});
+
+function catalogue(parts: { claims?: object[]; volumes?: object[]; classes?: object[] }): VolumeCatalogue {
+  const named = <T extends { metadata: { name: string } }>(list: object[] | undefined, name: string): T | undefined =>
+    (list as T[] | undefined)?.find((one) => one.metadata.name === name);
+  return {
+    claim: (_, name) => named<PersistentVolumeClaim>(parts.claims, name),
+    volume: (name) => named<PersistentVolume>(parts.volumes, name),
+    volumes: () => (parts.volumes ?? []) as PersistentVolume[],
+    storageClass: (name) => named<StorageClass>(parts.classes, name),
+  };
+}
+
+const claim = (name: string, spec: object = {}, annotations: object = {}): object => ({
+  metadata: { name, namespace: 'default', uid: `uid-${name}`, annotations },
+  spec: {
+    accessModes: ['ReadWriteOnce'],
+    resources: { requests: { storage: '1Gi' } },
+    storageClassName: 'local',
+    ...spec,
+  },
+});
+const volume = (name: string, spec: object = {}, phase = 'Available'): object => ({
+  metadata: { name },
+  spec: { accessModes: ['ReadWriteOnce'], capacity: { storage: '1Gi' }, storageClassName: 'local', ...spec },
+  status: { phase },
+});
+const bound = { 'pv.kubernetes.io/bind-completed': 'yes' };
+const waits = {
+  metadata: { name: 'local' },
+  provisioner: 'kubernetes.io/no-provisioner',
+  volumeBindingMode: 'WaitForFirstConsumer',
+};
+const makes = {
+  metadata: { name: 'local' },
+  provisioner: 'example.com/disk',
+  volumeBindingMode: 'WaitForFirstConsumer',
+};
+const using = (claimName: string): object => ({
+  spec: { containers: [{ name: 'c' }], volumes: [{ name: 'v', persistentVolumeClaim: { claimName } }] },
+});
+
+function fits(parts: Parameters<typeof catalogue>[0], claimName = 'data'): unknown {
+  const state = testState({ volumes: catalogue(parts) });
+  state.node('a');
+  state.node('b');
+  return state.fits(state.pod('p', using(claimName)));
+}
+
+test('claims decide where a pod may go', () => {
+  assert.equal(fits({}), '0/2 nodes are available: persistentvolumeclaim "data" not found.');
+  assert.equal(
+    fits({ claims: [claim('data')] }),
+    '0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.',
+  );
+  const data = claim('data', { volumeName: 'pv' }, bound);
+  assert.deepEqual(fits({ claims: [data], volumes: [volume('pv', { nodeAffinity: onNode('b') })] }), ['b']);
+  assert.deepEqual(fits({ claims: [data], volumes: [volume('pv')] }), ['a', 'b']);
+  assert.match(
+    fits({ claims: [data], volumes: [volume('pv', { nodeAffinity: onNode('c') })] }) as string,
+    /2 node\(s\) didn't match PersistentVolume's node affinity/,
+  );
+  assert.match(fits({ claims: [data] }) as string, /bound to non-existent pv/);
+});
+
+test('a claim that waits for its consumer takes the smallest volume that fits, or has one made', () => {
+  const volumes = [
+    volume('big', { capacity: { storage: '9Gi' } }),
+    volume('tiny', { capacity: { storage: '1Mi' } }),
+    volume('local-b', { nodeAffinity: onNode('b') }),
+    volume('used', {}, 'Bound'),
+  ];
+  const parts = { claims: [claim('data')], volumes, classes: [waits] };
+  assert.deepEqual(fits(parts), ['a', 'b']);
+  assert.match(
+    fits({ ...parts, volumes: [] }) as string,
+    /2 node\(s\) didn't find available persistent volumes to bind/,
+  );
+  assert.deepEqual(fits({ ...parts, volumes: [], classes: [makes] }), ['a', 'b']);
+  const selected = claim('data', {}, { 'volume.kubernetes.io/selected-node': 'b' });
+  assert.deepEqual(fits({ claims: [selected], classes: [makes] }), ['b']);
+
+  const all = catalogue(parts);
+  const state = testState({ volumes: all });
+  state.node('a');
+  state.node('b');
+  const claims = claimsOf(state.pod('p', using('data')), all);
+  assert.ok(typeof claims !== 'string');
+  const plan = (node: string, taken: string[] = []): string | undefined => {
+    const found = state.cluster.nodes.get(node);
+    assert.ok(found);
+    return planVolumes(claims, found, all, new Set(taken))
+      ?.bind.map((one) => one.volume.metadata.name)
+      .join();
+  };
+  assert.equal(plan('a'), 'big');
+  assert.equal(plan('b'), 'local-b');
+  assert.equal(plan('b', ['local-b']), 'big');
+  assert.equal(plan('a', ['big']), undefined);
+});

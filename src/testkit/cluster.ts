@@ -12,13 +12,13 @@ import type { KubeObject, ResourceInfo } from '#api';
 import { type ApiServer, type ApiServerOptions, openApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import { type ControllerSettings, type RunningControllers, startControllers } from '#controllers';
+import { startScheduler } from '#scheduler';
 import { openMemoryStore, type Store } from '#store';
 import type { Identity } from '#wire';
 import { type SimulatedNodes, type SimulatedNodeShape, startSimulatedNodes } from '../kubelet/simulated/index.ts';
 import { defaultTolerationSeconds } from '../apiserver/admission/default-toleration-seconds.admission.ts';
 import { namespaceLifecycle } from '../apiserver/admission/namespace-lifecycle.admission.ts';
 import type { AdmissionOptions } from '../apiserver/admission/options.ts';
-import { startBinding } from './binding.ts';
 import { advanceUntil, type WaitOptions, waitForObjects } from './waiting.ts';
 
 export interface TestClusterOptions {
@@ -110,7 +110,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     ...(options.controllers === undefined ? {} : { controllers: options.controllers }),
   });
   parts.push(controllers);
-  if (options.scheduler !== false) parts.push(await startBinding({ client: actors, informers, clock, random, log }));
+  if (options.scheduler !== false) parts.push(await startScheduler({ client: actors, informers, clock, random, log }));
   const nodes = await startSimulatedNodes({
     client: actors,
     informers,

@@ -9,6 +9,7 @@ import { evictPod } from './resources/pods/eviction.ts';
 import { ephemeralContainers, resize } from './resources/pods/pod-parts.ts';
 import { ServiceAllocator } from './resources/services/allocator.ts';
 import { serviceHooks } from './resources/services/hooks.ts';
+import { streamSubresources } from './streams/subresources.ts';
 import { createToken } from './resources/token-request.ts';
 import type { ApiServerOptions } from './server.ts';
 
@@ -52,6 +53,7 @@ export async function serverParts(wiring: {
     ['/pods/resize', resize],
     ['/serviceaccounts/token', new Map([['create', createToken]])],
     ['certificates.k8s.io/certificatesigningrequests/approval', approval],
+    ...streamSubresources({ context, objects, kubelet: options.kubelet }),
   ]);
   return {
     subresources,

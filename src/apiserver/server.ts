@@ -34,6 +34,7 @@ import type { Seal } from './resources/object-storage.ts';
 import { ResourceRegistry, segmentOf, storageRoot } from './resources/resource-registry.ts';
 import { resourceRouter } from './resources/router.ts';
 import { type ServerParts, serverParts } from './parts.ts';
+import type { KubeletClientOptions } from './streams/kubelet.ts';
 import { StoreFeed } from './watchcache/store-feed.ts';
 
 export interface ApiServerOptions {
@@ -74,12 +75,6 @@ export interface ServiceNetworkOptions {
   readonly ranges?: readonly string[];
   /** Default [30000, 32767]. */
   readonly nodePorts?: readonly [first: number, last: number];
-}
-
-export interface KubeletClientOptions {
-  readonly ca: string;
-  readonly clientCert: string;
-  readonly clientKey: string;
 }
 
 export interface ApiServer extends Closable {

@@ -1,0 +1,121 @@
+import type { EndpointSlice, Pod, Service } from '#api';
+import type { Random } from '#base';
+import { errBadRequest, errNotFound, errServiceUnavailable } from '#machinery';
+import type { ServerObjects, ServerRequest } from '../contract.ts';
+import type { Verb } from '../resources/context.ts';
+import { type Backend, forward, isProxyable } from './backend.ts';
+import { admitConnect } from './connect.ts';
+import type { KubeletDirectory } from './kubelet.ts';
+
+/** `scheme:name:port`, `name:port` or `name`. */
+export function splitProxyName(text: string): {
+  readonly scheme: '' | 'http' | 'https';
+  readonly name: string;
+  readonly port: string;
+} {
+  const parts = text.split(':');
+  if (parts.length === 1) return { scheme: '', name: text, port: '' };
+  if (parts.length === 2) return { scheme: '', name: parts[0] as string, port: parts[1] as string };
+  const [scheme = '', name = '', port = ''] = parts;
+  if (parts.length > 3 || (scheme !== 'http' && scheme !== 'https' && scheme !== ''))
+    throw errBadRequest(`invalid proxy request ${JSON.stringify(text)}`);
+  return { scheme, name, port };
+}
+
+function targetOf({ info }: ServerRequest): string {
+  const path = info.rest === '' ? '/' : info.rest;
+  return info.rawQuery === '' ? path : `${path}?${info.rawQuery}`;
+}
+
+/** nodes/NAME/proxy: the kubelet's own pages, with this server's certificate. */
+export function nodeProxy(kubelets: KubeletDirectory): Verb {
+  return async (context, kind, request) => {
+    const { scheme, name, port } = splitProxyName(request.info.name);
+    await admitConnect(context, kind, request, 'NodeProxyOptions');
+    const backend = await kubelets.backend(name, targetOf(request));
+    if (port === '' || Number(port) === backend.port) return forward(request, backend);
+    // Another port of the node is not the kubelet: it gets no certificate of ours.
+    return forward(request, {
+      scheme: scheme || 'http',
+      host: backend.host,
+      port: portNumber(port),
+      target: backend.target,
+      tls: { rejectUnauthorized: false },
+    });
+  };
+}
+
+/** pods/NAME/proxy: a port of a pod. */
+export function podProxy(allowLoopback: boolean): Verb {
+  return async (context, kind, request) => {
+    const { scheme, name, port } = splitProxyName(request.info.name);
+    const found = await kind.storage.get(kind.key(request.info.namespace, name));
+    if (found === undefined) throw errNotFound(kind.groupResource, name);
+    await admitConnect(context, kind, request, 'PodProxyOptions');
+    const pod = found.object as unknown as Pod;
+    const host = pod.status?.podIP ?? '';
+    if (host === '') throw errBadRequest('address not allowed');
+    const first = (pod.spec?.containers ?? []).flatMap((one) => one.ports ?? [])[0]?.containerPort;
+    return forward(
+      request,
+      backendOf(
+        { scheme, host, port: port === '' ? (first ?? 80) : portNumber(port), target: targetOf(request) },
+        allowLoopback,
+      ),
+    );
+  };
+}
+
+/** services/NAME/proxy: one ready endpoint of a Service. */
+export function serviceProxy(objects: ServerObjects, random: Random, allowLoopback: boolean): Verb {
+  return async (context, kind, request) => {
+    const { namespace } = request.info;
+    const { scheme, name, port } = splitProxyName(request.info.name);
+    const found = await kind.storage.get(kind.key(namespace, name));
+    if (found === undefined) throw errNotFound(kind.groupResource, name);
+    await admitConnect(context, kind, request, 'ServiceProxyOptions');
+    const service = found.object as unknown as Service;
+    const portName = portNameOf(service, port);
+    const slices = objects.view('discovery.k8s.io/v1', 'endpointslices');
+    await slices.current();
+    const choices: { host: string; port: number }[] = [];
+    for (const slice of slices.list(namespace) as unknown as EndpointSlice[]) {
+      if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
+      const match = (slice.ports ?? []).find((one) => (one.name ?? '') === portName);
+      if (match?.port === undefined) continue;
+      for (const endpoint of slice.endpoints ?? []) {
+        if (endpoint.conditions?.ready === false) continue;
+        for (const host of endpoint.addresses) choices.push({ host, port: match.port });
+      }
+    }
+    const chosen = choices[random.int(Math.max(1, choices.length))];
+    if (chosen === undefined)
+      throw errServiceUnavailable(`no endpoints available for service ${JSON.stringify(request.info.name)}`);
+    return forward(request, backendOf({ scheme, ...chosen, target: targetOf(request) }, allowLoopback));
+  };
+}
+
+function portNameOf(service: Service, asked: string): string {
+  const ports = service.spec?.ports ?? [];
+  if (asked === '') return ports.length === 1 ? (ports[0]?.name ?? '') : '';
+  const found = ports.find((one) => one.name === asked || String(one.port) === asked);
+  if (found === undefined)
+    throw errServiceUnavailable(
+      `no service port ${JSON.stringify(asked)} found for service ${JSON.stringify(service.metadata.name)}`,
+    );
+  return found.name ?? '';
+}
+
+function backendOf(
+  { scheme, host, port, target }: { scheme: '' | 'http' | 'https'; host: string; port: number; target: string },
+  allowLoopback: boolean,
+): Backend {
+  if (!allowLoopback && !isProxyable(host)) throw errBadRequest('address not allowed');
+  return { scheme: scheme || 'http', host, port, target, tls: { rejectUnauthorized: false } };
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw errBadRequest(`invalid port ${JSON.stringify(text)}`);
+  return port;
+}

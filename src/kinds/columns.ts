@@ -76,7 +76,11 @@ export function workloadColumns<T>(
 /** A label selector as text; `<none>` for an empty or missing one. */
 export function selectorText(selector: LabelSelector | undefined): string {
   if (selector == null) return '<none>';
-  return labelSelectorOf(selector).toString() || '<none>';
+  try {
+    return labelSelectorOf(selector).toString() || '<none>';
+  } catch {
+    return '<error>';
+  }
 }
 
 /** Labels as `a=1,b=2`, sorted; `<none>` when there are none. */

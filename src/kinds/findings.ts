@@ -105,7 +105,7 @@ export class Findings {
   }
 
   selector(field: string, selector: LabelSelector | undefined): void {
-    if (selector != null) this.add(validateLabelSelector(selector, field));
+    if (selector != null) this.add(validateLabelSelector(completeSelector(selector), field));
   }
 
   /** Required when empty; true when there is a value. */
@@ -118,6 +118,12 @@ export class Findings {
   immutable(field: string, value: unknown, old: unknown): void {
     if (!sameValue(value, old)) this.invalid(field, value ?? null, immutableMessage);
   }
+}
+
+/** The same with an empty key where a requirement has none: a client may send that. */
+function completeSelector(selector: LabelSelector): LabelSelector {
+  if (selector.matchExpressions?.every(({ key }) => key != null) !== false) return selector;
+  return { ...selector, matchExpressions: selector.matchExpressions.map((one) => ({ ...one, key: one.key ?? '' })) };
 }
 
 /** Equal as Go sees it: absent, null, and empty strings, lists and objects are the same; order of keys does not matter. */

@@ -13,7 +13,7 @@ function addressList(endpoints: Endpoints): string {
   return listWithMore(list, 3);
 }
 
-const hostPort = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+const hostPort = (host = '', port = 0): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
 
 export const endpointsKind = defineKind<Endpoints>({
   resource: resource('v1', 'endpoints'),

@@ -80,11 +80,17 @@ const cache = new Map<string, Amount>();
 const cacheSize = 4096;
 
 function amountOf(quantity: string | number): Amount {
-  const text = typeof quantity === 'string' ? quantity : numberText(quantity);
+  const parsed = read(typeof quantity === 'string' ? quantity : numberText(quantity));
+  if (typeof parsed === 'string') throw errBadRequest(parsed);
+  return parsed;
+}
+
+/** The amount, remembered, or why there is none. */
+function read(text: string): Amount | string {
   const known = cache.get(text);
   if (known !== undefined) return known;
   const parsed = parse(text);
-  if (typeof parsed === 'string') throw errBadRequest(parsed);
+  if (typeof parsed === 'string') return parsed;
   if (cache.size >= cacheSize) cache.clear();
   if (text.length <= 32) cache.set(text, parsed);
   return parsed;
@@ -124,12 +130,12 @@ const divideUp = (value: bigint, divisor: bigint): bigint =>
 
 /** True when `text` is a quantity: `1`, `100m`, `1.5Gi`, `1e3`. */
 export function isQuantity(text: string): boolean {
-  return typeof text === 'string' && (cache.has(text) || typeof parse(text) !== 'string');
+  return typeof text === 'string' && typeof read(text) !== 'string';
 }
 
 /** Why `text` is no quantity, in upstream's words; undefined when it is one. */
 export function quantityError(text: string): string | undefined {
-  const parsed = parse(text);
+  const parsed = read(text);
   return typeof parsed === 'string' ? parsed : undefined;
 }
 

@@ -31,7 +31,7 @@ export function applyPodDefaults(pod: Pod): void {
 
 /** What is not requested is requested as limited. */
 function requestLimits(resources: ResourceRequirements): void {
-  resources.requests = { ...resources.limits, ...resources.requests };
+  resources.requests = { ...resources.requests, ...resources.limits, ...resources.requests };
 }
 
 function applyPodLevelRequests(pod: Pod): void {

@@ -11,7 +11,7 @@ import { Findings } from '../findings.ts';
 import { isIpv6, sameFamilyTwice, validateNonSpecialAddress } from './address-validation.ts';
 import { validatePort } from './probe-validation.ts';
 import { isReachedFromOutside } from './service-defaults.ts';
-import { hasClusterIp, isHeadless } from './service-facts.ts';
+import { isHeadless } from './service-facts.ts';
 
 const kubeletPort = 10250;
 const maxAffinitySeconds = 86400;
@@ -223,7 +223,7 @@ function validateTraffic(service: Service, spec: ServiceSpec, found: Findings): 
       health,
       "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
     );
-  if (hasClusterIp(service) || spec.type === 'ClusterIP' || spec.type === 'NodePort' || spec.type === 'LoadBalancer') {
+  if (spec.type === 'ClusterIP' || spec.type === 'NodePort' || spec.type === 'LoadBalancer') {
     if (spec.internalTrafficPolicy == null) found.required('spec.internalTrafficPolicy');
     else if (!trafficPolicies.includes(spec.internalTrafficPolicy))
       found.notSupported('spec.internalTrafficPolicy', spec.internalTrafficPolicy, trafficPolicies);

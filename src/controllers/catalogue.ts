@@ -1,9 +1,16 @@
+import { bootstrapSignerController, tokenCleanerController } from './bootstrap-tokens/bootstrap-tokens.controller.ts';
+import {
+  csrApprovingController,
+  csrCleanerController,
+  csrSigningController,
+} from './certificate-signing/certificate-signing.controller.ts';
 import { clusterRoleAggregationController } from './cluster-role-aggregation/cluster-role-aggregation.controller.ts';
 import { cronJobController } from './cron-job/cron-job.controller.ts';
 import { daemonSetController } from './daemon-set/daemon-set.controller.ts';
 import type { ControllerDefinition } from './definition.ts';
 import { deploymentController } from './deployment/deployment.controller.ts';
 import { disruptionController } from './disruption/disruption.controller.ts';
+import { endpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.controller.ts';
 import { endpointSliceController } from './endpoint-slice/endpoint-slice.controller.ts';
 import { endpointsController } from './endpoints/endpoints.controller.ts';
 import { garbageCollectorController } from './garbage-collector/garbage-collector.controller.ts';
@@ -14,11 +21,18 @@ import { nodeLifecycleController } from './node-lifecycle/node-lifecycle.control
 import { podGarbageCollectorController } from './pod-garbage-collector/pod-garbage-collector.controller.ts';
 import { replicaSetController } from './replica-set/replica-set.controller.ts';
 import { replicationControllerController } from './replication-controller/replication-controller.controller.ts';
+import { resourceQuotaController } from './resource-quota/resource-quota.controller.ts';
 import { rootCaController } from './root-ca/root-ca.controller.ts';
+import { serviceAccountTokensController } from './service-account-tokens/service-account-tokens.controller.ts';
 import { serviceAccountController } from './service-account/service-account.controller.ts';
 import { statefulSetController } from './stateful-set/stateful-set.controller.ts';
 import { taintEvictionController } from './taint-eviction/taint-eviction.controller.ts';
 import { ttlAfterFinishedController } from './ttl-after-finished/ttl-after-finished.controller.ts';
+import { volumeBinderController } from './volume-binder/volume-binder.controller.ts';
+import {
+  claimProtectionController,
+  volumeProtectionController,
+} from './volume-protection/volume-protection.controller.ts';
 
 /** Every controller, started in this order. A new one is one folder and one line here. */
 export const controllerCatalogue: readonly ControllerDefinition[] = [
@@ -34,12 +48,23 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   cronJobController,
   endpointSliceController,
   endpointsController,
+  endpointSliceMirroringController,
   nodeLifecycleController,
   taintEvictionController,
   nodeIpamController,
   disruptionController,
+  resourceQuotaController,
+  volumeBinderController,
+  claimProtectionController,
+  volumeProtectionController,
   ttlAfterFinishedController,
   clusterRoleAggregationController,
+  csrApprovingController,
+  csrSigningController,
+  csrCleanerController,
+  serviceAccountTokensController,
+  bootstrapSignerController,
+  tokenCleanerController,
   podGarbageCollectorController,
   garbageCollectorController,
 ];

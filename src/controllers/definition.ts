@@ -1,5 +1,6 @@
 import type { Clock, Closable, Log, Random } from '#base';
 import type { Client, EventRecorder, Informers } from '#client';
+import type { Authority } from '#pki';
 import type { ResourceDirectory } from './discovery/directory.ts';
 
 /** What an operator may set; every default is upstream's unless said. */
@@ -21,24 +22,10 @@ export interface ControllerSettings {
   /** PEM of the CA that signs the API server's certificate; absent: not published to namespaces. */
   readonly rootCa?: string;
   /** Signs approved certificate requests of kubelets and API clients; absent: nothing is signed. */
-  readonly signer?: CertificateSigner;
-  /** Makes ServiceAccount tokens for Secrets of type service-account-token. */
-  readonly tokenSigner?: (claims: {
-    namespace: string;
-    serviceAccount: string;
-    uid: string;
-    secret: string;
-    secretUid: string;
-  }) => Promise<string>;
+  readonly signer?: Authority;
+  /** Longest life of a certificate signed here; default one year. */
+  readonly certificateDurationMs?: number;
 }
-
-/** Signs a PKCS#10 request (PEM) and returns the certificate (PEM). */
-export type CertificateSigner = (request: {
-  readonly request: string;
-  readonly signerName: string;
-  readonly usages: readonly string[];
-  readonly expirationSeconds: number;
-}) => Promise<string>;
 
 /** What every controller is given. */
 export interface ControllerContext {

@@ -1,6 +1,5 @@
 export { controllerCatalogue } from './catalogue.ts';
 export type {
-  CertificateSigner,
   ControllerContext,
   ControllerDefinition,
   ControllerSettings,

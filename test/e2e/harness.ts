@@ -22,13 +22,23 @@ export function whyNoContainers(): string | undefined {
   return undefined;
 }
 
-export function run(program: string, args: readonly string[], options: { env?: object; input?: string; timeoutMs?: number } = {}): Promise<Result> {
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { env?: object; input?: string; timeoutMs?: number } = {},
+): Promise<Result> {
   return new Promise((resolve) => {
     const child = execFile(
       program,
       [...args],
-      { env: { ...process.env, ...options.env } as NodeJS.ProcessEnv, timeout: options.timeoutMs ?? 120_000, maxBuffer: 64 << 20, killSignal: 'SIGKILL' },
-      (error, stdout, stderr) => resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, stdout, stderr }),
+      {
+        env: { ...process.env, ...options.env } as NodeJS.ProcessEnv,
+        timeout: options.timeoutMs ?? 120_000,
+        maxBuffer: 64 << 20,
+        killSignal: 'SIGKILL',
+      },
+      (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, stdout, stderr }),
     );
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input ?? '');
@@ -36,7 +46,11 @@ export function run(program: string, args: readonly string[], options: { env?: o
 }
 
 /** Tries until it returns something other than undefined or false, or fails with the last error after `timeoutMs`. */
-export async function eventually<T>(what: string, attempt: () => Promise<T | undefined | false>, timeoutMs = 60_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  attempt: () => Promise<T | undefined | false>,
+  timeoutMs = 60_000,
+): Promise<T> {
   const endMs = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -109,7 +123,10 @@ export class Machine {
   }
 
   async apply(manifest: string): Promise<string> {
-    const { code, stdout, stderr } = await run(join(tools, 'kubectl-1.35'), ['apply', '-f', '-'], { env: this.env, input: manifest });
+    const { code, stdout, stderr } = await run(join(tools, 'kubectl-1.35'), ['apply', '-f', '-'], {
+      env: this.env,
+      input: manifest,
+    });
     if (code !== 0) throw new Error(`kubectl apply: ${stderr || stdout}`);
     return stdout;
   }

@@ -3,6 +3,7 @@ import type { Handler, Route, ServerObjects } from './contract.ts';
 import type { KindHooks, ResourceContext, Verb } from './resources/context.ts';
 import { namespaceFinalize, namespaceHooks } from './resources/namespaces.ts';
 import { keepKubernetesService } from './bootstrap/kubernetes-service.ts';
+import { CustomResources, customResourceDefinitionHooks } from './crd/registrar.ts';
 import { approval, certificateRequestHooks } from './resources/certificate-requests.ts';
 import { bindPod } from './resources/pods/binding.ts';
 import { evictPod } from './resources/pods/eviction.ts';
@@ -42,7 +43,9 @@ export async function serverParts(wiring: {
     objects.view('v1', 'services'),
     context.random,
   );
+  const customResources = new CustomResources(context, objects);
   hooks.set('/namespaces', namespaceHooks);
+  hooks.set('apiextensions.k8s.io/customresourcedefinitions', customResourceDefinitionHooks);
   hooks.set('/services', serviceHooks(allocator));
   hooks.set('certificates.k8s.io/certificatesigningrequests', certificateRequestHooks);
   const subresources = new Map<string, ReadonlyMap<string, Verb>>([
@@ -60,9 +63,10 @@ export async function serverParts(wiring: {
     routes: [],
     otherwise: undefined,
     async start() {
+      await customResources.start();
       const { advertise } = options;
       if (advertise !== undefined) await keepKubernetesService({ objects, range: ranges[0] as string, advertise });
     },
-    async close() {},
+    close: () => customResources.close(),
   };
 }

@@ -60,6 +60,8 @@ export interface KindHooks {
   afterDelete?(object: AnyObject): void;
   /** First finalizer-like condition beside metadata.finalizers: true while the object must stay (namespaces). */
   mustStay?(object: AnyObject): boolean;
+  /** Finalizers that the first deletion adds. */
+  deletionFinalizers?(object: AnyObject): readonly string[];
   /** Changes a deletion makes to an object that stays for now (namespaces: phase Terminating). */
   markDeleted?(draft: AnyObject): void;
 }

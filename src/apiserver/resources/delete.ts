@@ -187,12 +187,11 @@ export function planDeletion({ context, kind, options }: Deletion, old: AnyObjec
   const { definition } = kind;
   const { deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
   const before = old.metadata.finalizers ?? [];
-  const finalizers = finalizersAfter(
-    options,
-    definition.defaultPropagation ?? 'background',
-    before,
-    deletionTimestamp !== undefined,
-  );
+  const marked = deletionTimestamp !== undefined;
+  const finalizers = finalizersAfter(options, definition.defaultPropagation ?? 'background', before, marked);
+  for (const one of marked ? [] : (hooks?.deletionFinalizers?.(old) ?? [])) {
+    if (!finalizers.includes(one)) finalizers.push(one);
+  }
   const grace = definition.gracePeriodSeconds?.(old, options.gracePeriodSeconds) ?? 0;
   const stays = finalizers.length > 0 || hooks?.mustStay?.(old) === true;
   if (deletionTimestamp !== undefined) {

@@ -1,0 +1,131 @@
+import type { AnyObject, CustomResourceDefinition, CustomResourceDefinitionVersion, ResourceInfo } from '#api';
+import { type Column, defineKind, type KindDefinition, type ScaleDefinition, timeSince } from '#kinds';
+import { parseJsonPath, setAt, valueAt, valuesAt } from './json-path.ts';
+import { rootNode } from './schema-node.ts';
+import { type PatternMatcher, SchemaValidator } from './validation.ts';
+
+/** The kinds that a CustomResourceDefinition serves, one a version. */
+export function kindsOf(crd: CustomResourceDefinition, matcher: PatternMatcher): KindDefinition[] {
+  const storage = crd.spec.versions.find((one) => one.storage)?.name ?? '';
+  return crd.spec.versions.filter((one) => one.served).map((version) => kindOf(crd, version, storage, matcher));
+}
+
+function kindOf(
+  crd: CustomResourceDefinition,
+  version: CustomResourceDefinitionVersion,
+  storage: string,
+  matcher: PatternMatcher,
+): KindDefinition {
+  const { group, names, scope } = crd.spec;
+  const accepted = crd.status?.acceptedNames ?? names;
+  const resource: ResourceInfo = Object.freeze({
+    group,
+    version: version.name,
+    kind: names.kind,
+    plural: names.plural,
+    singular: names.singular ?? names.kind.toLowerCase(),
+    namespaced: scope === 'Namespaced',
+    shortNames: accepted.shortNames ?? [],
+    categories: accepted.categories ?? [],
+  });
+  const schema = version.schema?.openAPIV3Schema;
+  const validator = schema === undefined ? undefined : new SchemaValidator(schema, matcher);
+  const hasStatus = version.subresources?.status !== undefined;
+  const scale = scaleOf(version);
+  const selectable = (version.selectableFields ?? []).flatMap(({ jsonPath }) => {
+    const path = parseJsonPath(jsonPath);
+    return path === undefined
+      ? []
+      : [[jsonPath.replace(/^\./, ''), (object: AnyObject) => scalarText(valueAt(object, path))] as const];
+  });
+  return defineKind({
+    resource,
+    schema: rootNode(schema),
+    storageSegment: `${group}/${names.plural}`,
+    storageVersion: `${group}/${storage}`,
+    generation: true,
+    allowUnconditionalUpdate: false,
+    columns: columnsOf(version),
+    ...(hasStatus ? { status: true } : {}),
+    ...(scale === undefined ? {} : { scale }),
+    ...(selectable.length === 0 ? {} : { fieldSelectors: Object.fromEntries(selectable) }),
+    ...(validator === undefined ? {} : { validate: (object: AnyObject) => validator.validate(object) }),
+    ...(validator === undefined ? {} : { validateStatusUpdate: (object: AnyObject) => validator.validate(object) }),
+    ...(version.deprecated === true
+      ? { warnings: () => [version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`] }
+      : {}),
+  });
+}
+
+const nameColumn: Column = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  description: 'Name of the object, unique for its kind within its namespace.',
+  value: (object) => object.metadata.name,
+};
+const ageColumn: Column = {
+  name: 'Age',
+  type: 'date',
+  description: 'Time since the object was created.',
+  value: (object, { nowMs }) => timeSince(object.metadata.creationTimestamp, nowMs),
+};
+
+function columnsOf({ additionalPrinterColumns }: CustomResourceDefinitionVersion): readonly Column[] {
+  if (additionalPrinterColumns === undefined || additionalPrinterColumns.length === 0) return [nameColumn, ageColumn];
+  return [
+    nameColumn,
+    ...additionalPrinterColumns.map((one): Column => {
+      const path = parseJsonPath(one.jsonPath);
+      return {
+        name: one.name,
+        type: one.type as Column['type'],
+        ...(one.format === undefined ? {} : { format: one.format as '' }),
+        description: one.description ?? `Custom resource definition column (in JSONPath format): ${one.jsonPath}`,
+        ...((one.priority ?? 0) > 0 ? { priority: 1 as const } : {}),
+        value: (object, { nowMs }) => (path === undefined ? null : cell(valuesAt(object, path), one.type, nowMs)),
+      };
+    }),
+  ];
+}
+
+function cell(values: readonly unknown[], type: string, nowMs: number): string | number | boolean | null {
+  if (values.length === 0) return null;
+  if (type === 'string' && values.length > 1) return values.map(scalarText).join(',');
+  const [value] = values;
+  if (value === null || value === undefined) return null;
+  switch (type) {
+    case 'integer':
+      return typeof value === 'number' ? Math.trunc(value) : typeof value === 'bigint' ? Number(value) : null;
+    case 'number':
+      return typeof value === 'number' ? value : null;
+    case 'boolean':
+      return typeof value === 'boolean' ? value : null;
+    case 'date':
+      return typeof value === 'string' ? timeSince(value, nowMs) : null;
+    default:
+      return scalarText(value);
+  }
+}
+
+function scalarText(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+function scaleOf({ subresources }: CustomResourceDefinitionVersion): ScaleDefinition | undefined {
+  const scale = subresources?.scale;
+  if (scale === undefined) return undefined;
+  const spec = parseJsonPath(scale.specReplicasPath);
+  const status = parseJsonPath(scale.statusReplicasPath);
+  const selector = scale.labelSelectorPath === undefined ? undefined : parseJsonPath(scale.labelSelectorPath);
+  const numberAt = (object: AnyObject, path: typeof spec): number => Number((path && valueAt(object, path)) ?? 0);
+  return {
+    replicas: (object) => numberAt(object, spec),
+    setReplicas: (draft, replicas) => {
+      if (spec !== undefined) setAt(draft, spec, replicas);
+    },
+    statusReplicas: (object) => numberAt(object, status),
+    selector: (object) => scalarText(selector && valueAt(object, selector)),
+  };
+}

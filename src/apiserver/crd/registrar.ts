@@ -1,0 +1,272 @@
+import type {
+  AnyObject,
+  CustomResourceDefinition,
+  CustomResourceDefinitionCondition,
+  CustomResourceDefinitionNames,
+} from '#api';
+import { messageOf, rfc3339 } from '#base';
+import type { KindDefinition } from '#kinds';
+import { cloneObject, deepEqual, isNotFound } from '#machinery';
+import type { ObjectView, ServerObjects } from '../contract.ts';
+import { read } from '../bootstrap/put.ts';
+import type { KindHooks, ResourceContext } from '../resources/context.ts';
+import { kindsOf } from './definitions.ts';
+import type { PatternMatcher } from './validation.ts';
+
+export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
+const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+/** A definition that goes takes its objects along first. */
+export const customResourceDefinitionHooks: KindHooks = {
+  deletionFinalizers: () => [cleanupFinalizer],
+};
+
+/** Serves what CustomResourceDefinitions say: adds, replaces and removes kinds, keeps their conditions, cleans up after them. */
+export class CustomResources {
+  readonly #context: ResourceContext;
+  readonly #objects: ServerObjects;
+  readonly #view: ObjectView;
+  readonly #served = new Map<string, { readonly from: string; readonly kinds: readonly KindDefinition[] }>();
+  readonly #working = new Map<string, Promise<void>>();
+  readonly #again = new Set<string>();
+  #matcher: Promise<PatternMatcher> | undefined;
+  #forget: (() => void) | undefined;
+  #closed = false;
+
+  constructor(context: ResourceContext, objects: ServerObjects) {
+    this.#context = context;
+    this.#objects = objects;
+    this.#view = objects.view('apiextensions.k8s.io/v1', 'customresourcedefinitions');
+  }
+
+  /** Resolves when everything that is stored already is served. */
+  async start(): Promise<void> {
+    await this.#view.ready;
+    this.#forget = this.#view.onChange(({ object, old }) => this.#wake(((object ?? old) as AnyObject).metadata.name));
+    for (const one of this.#view.list()) this.#wake(one.metadata.name);
+    await Promise.all(this.#working.values());
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#forget?.();
+    await Promise.all(this.#working.values());
+  }
+
+  #wake(name: string): void {
+    if (this.#closed) return;
+    if (this.#working.has(name)) {
+      this.#again.add(name);
+      return;
+    }
+    const work = this.#settle(name)
+      .catch((error: unknown) =>
+        this.#context.log.warn({ name, error: messageOf(error) }, 'a custom resource definition could not be served'),
+      )
+      .finally(() => {
+        this.#working.delete(name);
+        if (this.#again.delete(name)) this.#wake(name);
+      });
+    this.#working.set(name, work);
+  }
+
+  async #settle(name: string): Promise<void> {
+    const crd = this.#view.get(undefined, name) as unknown as CustomResourceDefinition | undefined;
+    if (crd === undefined) return this.#withdraw(name);
+    const conflicts = this.#conflicts(crd);
+    if (conflicts === undefined || this.#served.has(name)) await this.#serve(crd);
+    if (crd.metadata.deletionTimestamp !== undefined) await this.#cleanUp(crd);
+    else await this.#keepStatus(crd, conflicts);
+  }
+
+  /** Names that another definition of the group, or a built-in kind, has already. */
+  #conflicts(crd: CustomResourceDefinition): string | undefined {
+    const { group, names } = crd.spec;
+    const taken = new Set<string>();
+    const kinds = new Set<string>();
+    for (const { resource } of this.#context.registry.catalogue.all()) {
+      if (resource.group !== group || resource.plural === names.plural) continue;
+      for (const one of [resource.plural, resource.singular, ...resource.shortNames]) taken.add(one);
+      kinds.add(resource.kind);
+    }
+    for (const one of [names.plural, names.singular ?? '', ...(names.shortNames ?? [])]) if (taken.has(one)) return one;
+    return kinds.has(names.kind) ? names.kind : undefined;
+  }
+
+  async #serve(crd: CustomResourceDefinition): Promise<void> {
+    const { name } = crd.metadata;
+    const from = JSON.stringify([crd.spec, crd.metadata.deletionTimestamp !== undefined]);
+    const before = this.#served.get(name);
+    if (before?.from === from) return;
+    this.#matcher ??= linearMatcher();
+    const kinds = kindsOf(crd, await this.#matcher);
+    const { catalogue } = this.#context.registry;
+    for (const one of before?.kinds ?? []) {
+      const { group, version, plural } = one.resource;
+      if (!kinds.some((kind) => kind.resource.version === version)) catalogue.remove(group, version, plural);
+    }
+    for (const one of kinds) catalogue.add(one);
+    this.#served.set(name, { from, kinds });
+  }
+
+  #withdraw(name: string): void {
+    const served = this.#served.get(name);
+    if (served === undefined) return;
+    this.#served.delete(name);
+    for (const { resource } of served.kinds)
+      this.#context.registry.catalogue.remove(resource.group, resource.version, resource.plural);
+  }
+
+  async #keepStatus(crd: CustomResourceDefinition, conflict: string | undefined): Promise<void> {
+    const { names } = crd.spec;
+    const accepted = conflict === undefined;
+    const established = accepted || hasCondition(crd, 'Established');
+    const wanted = [
+      accepted
+        ? condition('NamesAccepted', 'True', 'NoConflicts', 'no conflicts found')
+        : condition('NamesAccepted', 'False', 'NameConflict', `${JSON.stringify(conflict)} is already in use`),
+      established
+        ? condition('Established', 'True', 'InitialNamesAccepted', 'the initial names have been accepted')
+        : condition('Established', 'False', 'NotAccepted', 'not all names are accepted'),
+    ];
+    await this.#update(crd, (draft) => {
+      const status = (draft.status ??= {});
+      const now = rfc3339(this.#context.clock.nowMs());
+      const conditions = [...(status.conditions ?? [])];
+      for (const one of wanted) {
+        const at = conditions.findIndex(({ type }) => type === one.type);
+        const old = conditions[at];
+        const lastTransitionTime = old?.status === one.status ? old.lastTransitionTime : now;
+        const next = { lastTransitionTime, ...one } as CustomResourceDefinitionCondition;
+        if (at < 0) conditions.push(next);
+        else if (old?.status !== one.status) conditions[at] = next;
+      }
+      status.conditions = conditions;
+      if (accepted) status.acceptedNames = namesOf(names);
+      else status.acceptedNames ??= { plural: '', kind: '' };
+      status.storedVersions ??= crd.spec.versions.filter((one) => one.storage).map((one) => one.name);
+    });
+  }
+
+  async #cleanUp(crd: CustomResourceDefinition): Promise<void> {
+    if (!(crd.metadata.finalizers ?? []).includes(cleanupFinalizer)) return;
+    await this.#update(crd, (draft) => {
+      const status = (draft.status ??= {});
+      if (status.conditions?.some(({ type }) => type === 'Terminating')) return;
+      const now = rfc3339(this.#context.clock.nowMs());
+      const terminating = {
+        lastTransitionTime: now,
+        ...condition('Terminating', 'True', 'InstanceDeletionInProgress', 'CustomResource deletion is in progress'),
+      };
+      status.conditions = [...(status.conditions ?? []), terminating as CustomResourceDefinitionCondition];
+    });
+    const served = this.#served.get(crd.metadata.name)?.kinds[0];
+    const transport = this.#objects.transport();
+    if (served !== undefined) {
+      const kind = this.#context.registry.of(served);
+      const { group, version, plural, namespaced } = served.resource;
+      await kind.storage.cache.ready;
+      await kind.storage.cache.fresh();
+      for (const one of kind.storage.cache.snapshot().slice('', '')) {
+        const place = namespaced ? `namespaces/${encodeURIComponent(one.namespace)}/` : '';
+        await transport.request({
+          method: 'DELETE',
+          target: `/apis/${group}/${version}/${place}${plural}/${encodeURIComponent(one.name)}`,
+          objects: true,
+        });
+      }
+      await kind.storage.cache.fresh();
+      if (kind.storage.cache.size > 0) {
+        const forget = kind.storage.cache.watch(
+          {},
+          () => {
+            if (kind.storage.cache.size > 0) return;
+            forget();
+            this.#wake(crd.metadata.name);
+          },
+          () => {},
+        );
+        return;
+      }
+    }
+    await this.#update(
+      crd,
+      (draft) => {
+        draft.metadata.finalizers = (draft.metadata.finalizers ?? []).filter((one) => one !== cleanupFinalizer);
+      },
+      '',
+    );
+  }
+
+  /** Reads, changes and writes until no one else was faster. */
+  async #update(
+    crd: CustomResourceDefinition,
+    change: (draft: CustomResourceDefinition) => void,
+    subresource = '/status',
+  ): Promise<void> {
+    const transport = this.#objects.transport();
+    const target = `${collection}/${crd.metadata.name}`;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const current = await read(transport, target).catch((error: unknown) => {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      });
+      if (current === undefined || current.metadata.uid !== crd.metadata.uid) return;
+      const draft = cloneObject(current);
+      change(draft as unknown as CustomResourceDefinition);
+      if (deepEqual(draft, current)) return;
+      const written = await transport.request({
+        method: 'PUT',
+        target: target + subresource,
+        objectBody: draft,
+        objects: true,
+        headers: { 'user-agent': 'kube-apiserver' },
+      });
+      if (written.status !== 409) {
+        if (written.status >= 300) throw new Error(JSON.stringify(written.object));
+        return;
+      }
+    }
+  }
+}
+
+function condition(
+  type: string,
+  status: string,
+  reason: string,
+  message: string,
+): Pick<CustomResourceDefinitionCondition, 'type' | 'status' | 'reason' | 'message'> {
+  return { type, status, reason, message };
+}
+
+function hasCondition(crd: CustomResourceDefinition, type: string): boolean {
+  return crd.status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
+}
+
+function namesOf(names: CustomResourceDefinitionNames): CustomResourceDefinitionNames {
+  return {
+    ...names,
+    singular: names.singular ?? names.kind.toLowerCase(),
+    listKind: names.listKind ?? `${names.kind}List`,
+  };
+}
+
+/** User patterns run on RE2: linear in the text, whatever the pattern. Compiled once each. */
+async function linearMatcher(): Promise<PatternMatcher> {
+  const { RE2JS } = await import('re2js');
+  const compiled = new Map<string, (text: string) => boolean>();
+  return (pattern) => {
+    let match = compiled.get(pattern);
+    if (match === undefined) {
+      try {
+        const expression = RE2JS.compile(pattern);
+        match = (text) => expression.matcher(text).find();
+      } catch {
+        match = () => true;
+      }
+      if (compiled.size > 10_000) compiled.clear();
+      compiled.set(pattern, match);
+    }
+    return match;
+  };
+}

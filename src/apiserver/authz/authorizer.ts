@@ -61,7 +61,7 @@ export function openAuthorizer(options: {
   };
 
   let isReady = false;
-  const ready = Promise.all([rbac.ready, node.ready]).then(() => {
+  const ready = rbac.ready.then(() => {
     isReady = true;
   });
   ready.catch(() => {});

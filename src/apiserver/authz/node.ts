@@ -1,5 +1,6 @@
 import type { AnyObject } from '#api';
 import type { AuthorizationDecision, Authorizer, ObjectView, RequestAttributes } from '../contract.ts';
+import { followView } from './follow.ts';
 import { podReferences, type PodReference } from './pod-references.ts';
 import { nodeRules } from './policy-roles.ts';
 import { parseRule } from './policy-rules.ts';
@@ -35,9 +36,10 @@ interface NodeEntry {
 
 /**
  * A node may do what kubelets do, and only to its own: its Node, Lease and CSINode, the pods bound to it, and what those refer to.
- * Says nothing of other identities. References are counted by node as pods change, so a decision is a look-up.
+ * Says nothing of other identities. References are counted by node as pods change, so a decision is
+ * a look-up; the views are opened at the first question of a node.
  */
-export function openNodeAuthorizer(sources: NodeSources): Authorizer & { readonly ready: Promise<void> } {
+export function openNodeAuthorizer(sources: NodeSources): Authorizer {
   const nodes = new Map<string, NodeEntry>();
   const track = (pod: AnyObject, add: boolean): void => {
     const nodeName = (pod.spec as { nodeName?: string } | undefined)?.nodeName;
@@ -54,11 +56,14 @@ export function openNodeAuthorizer(sources: NodeSources): Authorizer & { readonl
     if (entry.pods.size === 0) nodes.delete(nodeName);
     else nodes.set(nodeName, entry);
   };
-  for (const pod of sources.pods.list()) track(pod, true);
-  sources.pods.onChange(({ object, old }) => {
-    if (old !== undefined) track(old, false);
-    if (object !== undefined) track(object, true);
-  });
+  let isReady = false;
+  let ready: Promise<void> | undefined;
+  const start = async (): Promise<void> => {
+    const { pods, ...others } = sources;
+    const index = { put: (pod: AnyObject) => track(pod, true), remove: (pod: AnyObject) => track(pod, false) };
+    await Promise.all([followView(pods, index), ...Object.values(others).map((view) => view.ready)]);
+    isReady = true;
+  };
 
   const refersTo = (node: string, resource: string, namespace: string, name: string): boolean =>
     (nodes.get(node)?.counts.get(`${resource}:${namespace}/${name}`) ?? 0) > 0;
@@ -168,13 +173,14 @@ export function openNodeAuthorizer(sources: NodeSources): Authorizer & { readonl
   };
 
   return {
-    ready: Promise.all(Object.values(sources).map((view) => view.ready)).then(() => {}),
     authorize(request) {
       if (!request.identity.groups.includes('system:nodes')) return no('');
       const node = nodeNameOf(request.identity);
-      if (node === undefined || node === '')
-        return no(`unknown node for user ${JSON.stringify(request.identity.user)}`);
-      return request.isResource ? decide(node, request) : no('');
+      if (node === undefined || node === '') return no(`unknown node for user ${JSON.stringify(request.identity.user)}`);
+      if (!request.isResource) return no('');
+      if (isReady) return decide(node, request);
+      ready ??= start();
+      return ready.then(() => decide(node, request));
     },
   };
 }

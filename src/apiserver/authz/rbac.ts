@@ -1,6 +1,7 @@
 import type { AnyObject } from '#api';
 import type { Identity } from '#wire';
 import type { AuthorizationDecision, Authorizer, ObjectView, RequestAttributes } from '../contract.ts';
+import { followView } from './follow.ts';
 import type { PolicyRule } from './policy-rules.ts';
 import { ruleAllows } from './rule-match.ts';
 
@@ -61,7 +62,7 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
   const resolved = new WeakMap<Identity, Resolved>();
   let generation = 0;
 
-  const index = (binding: AnyObject): SubjectIndex => {
+  const indexOf = (binding: AnyObject): SubjectIndex => {
     const namespace = binding.metadata.namespace;
     if (namespace === undefined || namespace === '') return cluster;
     let own = namespaces.get(namespace);
@@ -69,7 +70,7 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
     return own;
   };
   const put = (binding: Binding, add: boolean): void => {
-    const target = index(binding);
+    const target = indexOf(binding);
     for (const subject of binding.subjects ?? []) {
       const key = subjectKey(subject, binding.metadata.namespace);
       const held = target.get(key) ?? new Map<string, Binding>();
@@ -81,15 +82,19 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
     const namespace = binding.metadata.namespace;
     if (!add && target.size === 0 && namespace !== undefined) namespaces.delete(namespace);
   };
-  for (const view of [sources.roleBindings, sources.clusterRoleBindings]) {
-    for (const binding of view.list()) put(binding as Binding, true);
-    view.onChange(({ object, old }) => {
-      generation++;
-      if (old !== undefined) put(old as Binding, false);
-      if (object !== undefined) put(object as Binding, true);
-    });
-  }
-  for (const view of [sources.roles, sources.clusterRoles]) view.onChange(() => generation++);
+  const changed = (binding: AnyObject, add: boolean): void => {
+    generation++;
+    put(binding as Binding, add);
+  };
+  const index = { put: (binding: AnyObject) => changed(binding, true), remove: (binding: AnyObject) => changed(binding, false) };
+  const roles = { put: () => generation++, remove: () => generation++ };
+  const ready = Promise.all([
+    followView(sources.roleBindings, index),
+    followView(sources.clusterRoleBindings, index),
+    followView(sources.roles, roles),
+    followView(sources.clusterRoles, roles),
+  ]).then(() => {});
+  ready.catch(() => {});
 
   const roleRules = (
     roleRef: { readonly kind: string; readonly name: string },
@@ -154,12 +159,7 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
   };
 
   return {
-    ready: Promise.all([
-      sources.roles.ready,
-      sources.roleBindings.ready,
-      sources.clusterRoles.ready,
-      sources.clusterRoleBindings.ready,
-    ]).then(() => {}),
+    ready,
     authorize,
     rules,
     roleRules,

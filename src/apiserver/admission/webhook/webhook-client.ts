@@ -1,0 +1,118 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { CodedError, messageOf } from '#base';
+import type { Webhook } from './webhook-rules.ts';
+
+/** Where a Service's port is reached from here. `connect` replaces a plain TCP connection. */
+export type ServiceResolver = (service: {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+}) => Promise<{
+  readonly host: string;
+  readonly port: number;
+  readonly connect?: () => Duplex;
+}>;
+
+const longestAnswer = 8 << 20;
+
+/** Posts a review and returns the answer's JSON. HTTPS only; a redirect is a failure, and nothing of a failure's body is repeated. */
+export async function callWebhook(webhook: Webhook, body: string, resolve: ServiceResolver): Promise<unknown> {
+  const target = await targetOf(webhook, resolve);
+  try {
+    return JSON.parse(await post(target, body, webhook.timeoutSeconds * 1000));
+  } catch (error) {
+    throw new CodedError(
+      'WebhookFailed',
+      `failed to call webhook: Post ${JSON.stringify(target.url.href)}: ${messageOf(error)}`,
+    );
+  }
+}
+
+interface Target {
+  readonly url: URL;
+  readonly host: string;
+  readonly port: number;
+  readonly servername: string;
+  readonly ca?: string;
+  readonly connect?: () => Duplex;
+}
+
+async function targetOf(webhook: Webhook, resolve: ServiceResolver): Promise<Target> {
+  const { url, service, caBundle } = webhook.clientConfig;
+  const ca = caBundle === undefined || caBundle === '' ? {} : { ca: Buffer.from(caBundle, 'base64').toString('utf8') };
+  if (service !== undefined) {
+    const port = service.port ?? 443;
+    const name = `${service.name}.${service.namespace}.svc`;
+    const full = new URL(`https://${name}:${port}${service.path ?? '/'}`);
+    full.searchParams.set('timeout', `${webhook.timeoutSeconds}s`);
+    try {
+      return {
+        url: full,
+        ...(await resolve({ namespace: service.namespace, name: service.name, port })),
+        servername: name,
+        ...ca,
+      };
+    } catch (error) {
+      throw new CodedError(
+        'WebhookFailed',
+        `failed to call webhook: Post ${JSON.stringify(full.href)}: ${messageOf(error)}`,
+      );
+    }
+  }
+  const full = new URL(url ?? '');
+  if (full.protocol !== 'https:') throw new CodedError('WebhookFailed', 'failed to call webhook: the URL is not https');
+  full.searchParams.set('timeout', `${webhook.timeoutSeconds}s`);
+  const host = full.hostname.replace(/^\[|\]$/g, '');
+  return { url: full, host, port: Number(full.port || '443'), servername: host, ...ca };
+}
+
+async function post(target: Target, body: string, timeoutMs: number): Promise<string> {
+  const { request } = await import('node:https');
+  const { isIP } = await import('node:net');
+  const { connect: tlsConnect } = await import('node:tls');
+  const { connect } = target;
+  const tls = {
+    ...(target.ca === undefined ? {} : { ca: target.ca }),
+    ...(isIP(target.servername) === 0 ? { servername: target.servername } : {}),
+  };
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const call = request(
+      {
+        method: 'POST',
+        host: target.host,
+        port: target.port,
+        path: `${target.url.pathname}${target.url.search}`,
+        headers: {
+          host: target.url.host,
+          'content-type': 'application/json',
+          accept: 'application/json',
+          'content-length': Buffer.byteLength(body),
+        },
+        agent: false,
+        ...tls,
+        ...(connect === undefined ? {} : { createConnection: () => tlsConnect({ socket: connect(), ...tls }) }),
+        signal,
+      },
+      (response) => readAll(response).then(resolve, reject),
+    );
+    call.on('error', (error) => reject(signal.aborted ? new Error('context deadline exceeded') : error));
+    call.end(body);
+  });
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  if (response.statusCode !== 200) {
+    response.resume();
+    throw new Error(`the server answered with status ${response.statusCode}`);
+  }
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of response) {
+    length += (part as Buffer).length;
+    if (length > longestAnswer) throw new Error('the answer is too long');
+    parts.push(part as Buffer);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}

@@ -1,0 +1,120 @@
+import { errInternal, applyJsonPatch, cloneObject } from '#machinery';
+import { messageOf } from '#base';
+import type { AdmissionAttributes, AdmissionPlugin, ObjectView } from '../../contract.ts';
+import type { AdmissionOptions } from '../options.ts';
+import { askWebhook, replaceContent } from './review.ts';
+import type { ServiceResolver } from './webhook-client.ts';
+import { type RequestKind, rulesMatch, selectorsMatch, type Webhook, webhooksOf } from './webhook-rules.ts';
+
+const ownGroup = 'admissionregistration.k8s.io';
+
+interface Hooks {
+  /** Whether any webhook may care; true while the configurations are not known yet. */
+  readonly handles: NonNullable<AdmissionPlugin['handles']>;
+  matching(attributes: AdmissionAttributes): Promise<Webhook[]>;
+}
+
+function openHooks(options: AdmissionOptions, plural: string): Hooks {
+  const { objects } = options;
+  const view = objects.view(`${ownGroup}/v1`, plural);
+  const namespaces = objects.view('v1', 'namespaces');
+  let known: { readonly generation: number; readonly hooks: readonly Webhook[] } | undefined;
+  const hooks = (source: ObjectView): readonly Webhook[] => {
+    if (known === undefined || known.generation !== source.generation)
+      known = { generation: source.generation, hooks: webhooksOf(source.list()) };
+    return known.hooks;
+  };
+  return {
+    handles(operation, definition, subresource) {
+      if (definition === undefined || definition.resource.group === ownGroup) return false;
+      if (!view.isReady) return true;
+      const all = hooks(view);
+      if (all.length === 0) return false;
+      const { group, version, plural: resource, namespaced } = definition.resource;
+      const request: RequestKind = { operation, group, version, resource, subresource, namespaced };
+      return all.some((one) => rulesMatch(one.rules, request));
+    },
+    async matching(attributes) {
+      if (!view.isReady) {
+        await view.ready;
+        known = undefined;
+      }
+      if (!namespaces.isReady) await namespaces.ready;
+      const { operation, version, resource, subresource, definition } = attributes;
+      const request: RequestKind = {
+        operation,
+        group: definition?.resource.group ?? attributes.group,
+        version: definition?.resource.version ?? version,
+        resource,
+        subresource,
+        namespaced: definition?.resource.namespaced ?? attributes.namespace !== '',
+      };
+      return hooks(view).filter((one) => rulesMatch(one.rules, request) && selectorsMatch(one, attributes, namespaces));
+    },
+  };
+}
+
+/** Mutating webhooks, one after the other; those that ask for it once more when a later one has changed the object. */
+export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
+  const hooks = openHooks(options, 'mutatingwebhookconfigurations');
+  const resolve = options.resolveService ?? clusterIpResolver(options);
+  const invoke = async (webhook: Webhook, attributes: AdmissionAttributes): Promise<boolean> => {
+    const { patch } = await askWebhook({ webhook, attributes, uid: options.random.uuid(), resolve, mutating: true });
+    if (patch === undefined || patch.length === 0 || attributes.object === undefined) return false;
+    try {
+      replaceContent(attributes.object, applyJsonPatch(cloneObject(attributes.object), patch as never));
+    } catch (error) {
+      throw errInternal(`failed calling webhook ${JSON.stringify(webhook.name)}: ${messageOf(error)}`);
+    }
+    return true;
+  };
+  return {
+    name: 'MutatingAdmissionWebhook',
+    handles: hooks.handles,
+    async mutate(attributes) {
+      const called: Webhook[] = [];
+      let again: Webhook[] = [];
+      for (const webhook of await hooks.matching(attributes)) {
+        if (await invoke(webhook, attributes)) again = called.filter((one) => one.reinvoke);
+        called.push(webhook);
+      }
+      for (const webhook of again) await invoke(webhook, attributes);
+    },
+  };
+}
+
+/** Validating webhooks, all at once; the first refusal in their order is the answer. */
+export function validatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
+  const hooks = openHooks(options, 'validatingwebhookconfigurations');
+  const resolve = options.resolveService ?? clusterIpResolver(options);
+  return {
+    name: 'ValidatingAdmissionWebhook',
+    handles: hooks.handles,
+    async validate(attributes) {
+      const matching = await hooks.matching(attributes);
+      if (matching.length === 0) return;
+      const results = await Promise.allSettled(
+        matching.map((webhook) =>
+          askWebhook({ webhook, attributes, uid: options.random.uuid(), resolve, mutating: false }),
+        ),
+      );
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+    },
+  };
+}
+
+/** A Service's cluster IP, where the server's own machine routes to it. */
+function clusterIpResolver({ objects }: AdmissionOptions): ServiceResolver {
+  const view = objects.view('v1', 'services');
+  return async ({ namespace, name, port }) => {
+    await view.ready;
+    const spec = view.get(namespace, name)?.spec as
+      | { clusterIP?: string; type?: string; externalName?: string; ports?: readonly { port: number }[] }
+      | undefined;
+    if (spec === undefined) throw new Error(`service ${JSON.stringify(name)} not found`);
+    if (spec.type === 'ExternalName') return { host: spec.externalName ?? '', port };
+    if (!(spec.ports ?? []).some((one) => one.port === port))
+      throw new Error(`no service port ${port} found for service ${JSON.stringify(name)}`);
+    return { host: spec.clusterIP ?? '', port };
+  };
+}

@@ -13,8 +13,14 @@ import type { PodInfo } from './state/pod-info.ts';
 
 const mostRemembered = 4096;
 
+export interface OwnSelectors {
+  readonly selectorOf: OwnSelector;
+  readonly synced: Promise<unknown>;
+  close(): void;
+}
+
 /** The selector that the pods of one Service or workload share: what the system's default spreading counts by. */
-export function openOwnSelector(informers: Informers): { readonly selectorOf: OwnSelector; close(): void } {
+export function openOwnSelector(informers: Informers): OwnSelectors {
   const services = informers.of<Service>(resource('v1', 'services'));
   const replicaSets = informers.of<ReplicaSet>(resource('apps/v1', 'replicasets'));
   const statefulSets = informers.of<StatefulSet>(resource('apps/v1', 'statefulsets'));
@@ -57,6 +63,7 @@ export function openOwnSelector(informers: Informers): { readonly selectorOf: Ow
   }
 
   return {
+    synced: Promise.all([services, replicaSets, statefulSets, controllers].map((one) => one.synced)),
     selectorOf(pod) {
       const key = `${pod.namespace}/${controllerOf(pod.pod)?.uid ?? ''}/${JSON.stringify(pod.labels ?? {})}`;
       let known = remembered.get(key);

@@ -6,7 +6,7 @@ import { Bounded } from './bounded.ts';
 import { Decider, type Failure } from './decide.ts';
 import { fitMessage } from './fit-error.ts';
 import type { ClusterEvent, SchedulingPlugin } from './framework.ts';
-import { openOwnSelector } from './own-selector.ts';
+import { type OwnSelectors, openOwnSelector } from './own-selector.ts';
 import { schedulingPlugins } from './plugins/order.ts';
 import { type Preemption, planPreemption } from './preemption/plan-preemption.ts';
 import { type QueuedPod, SchedulingQueue } from './queue/scheduling-queue.ts';
@@ -68,6 +68,7 @@ class Scheduler implements RunningScheduler {
   readonly #decider: Decider;
   readonly #plugins: readonly SchedulingPlugin[];
   readonly #volumes: VolumeBinder;
+  readonly #ownSelector: OwnSelectors;
   readonly #recorder: EventRecorder;
   readonly #bindings = new Bounded(bindingsAtOnce);
   readonly #writes = new Bounded(writesAtOnce);
@@ -89,10 +90,10 @@ class Scheduler implements RunningScheduler {
     this.#informers = informers;
     this.#recorder = openEventRecorder({ client, component: name, clock, random, log });
     this.#volumes = openVolumeBinder({ client, informers, clock });
-    const ownSelector = openOwnSelector(informers);
-    this.#endings.push(() => ownSelector.close());
+    this.#ownSelector = openOwnSelector(informers);
+    this.#endings.push(() => this.#ownSelector.close());
     this.#plugins = schedulingPlugins({
-      ownSelector: ownSelector.selectorOf,
+      ownSelector: this.#ownSelector.selectorOf,
       volumes: this.#volumes.catalogue,
       takenVolumes: this.#volumes.taken,
     });
@@ -120,7 +121,8 @@ class Scheduler implements RunningScheduler {
     this.#cluster.useNamespaces((name) => namespaceInformer.get(undefined, name)?.metadata.labels);
     this.#budgets = () => budgetInformer.list();
     this.#podOf = (namespace, name) => podInformer.get(namespace, name);
-    await this.#informers.synced();
+    const watched = [nodeInformer, podInformer, namespaceInformer, budgetInformer];
+    await Promise.all([...watched.map((one) => one.synced), this.#ownSelector.synced, this.#volumes.synced]);
     this.#endings.push(
       nodeInformer.onChange((change) => this.#onNode(change)),
       podInformer.onChange((change) => this.#onPod(change)),
@@ -131,9 +133,7 @@ class Scheduler implements RunningScheduler {
       }),
     );
     this.#volumes.onChange((event) => this.#queue.happened(event));
-    for (const one of [nodeInformer, podInformer, namespaceInformer, budgetInformer]) {
-      this.#endings.push(() => one.close());
-    }
+    for (const one of watched) this.#endings.push(() => one.close());
     this.#loop = this.#run();
   }
 
@@ -277,6 +277,8 @@ class Scheduler implements RunningScheduler {
       const gone = isNotFound(error) && this.#podOf(namespace, name)?.metadata.uid !== uid;
       if (gone || (this.#podOf(namespace, name)?.spec?.nodeName ?? '') !== '') this.#queue.delete(uid);
       else if (this.#open) {
+        const newest = this.#podOf(namespace, name);
+        if (newest?.metadata.uid === uid) queued.info = this.#shapes.info(newest);
         this.#queue.giveBack(queued, undefined);
         const message = `binding rejected: ${messageOf(error)}`;
         if (!isConflict(error)) this.#recorder.event(pod, 'Warning', 'FailedScheduling', message);

@@ -11,6 +11,7 @@ const longestWaitMs = 10 * 60_000;
 export interface VolumeBinder {
   readonly catalogue: VolumeCatalogue;
   readonly taken: ReadonlySet<string>;
+  readonly synced: Promise<unknown>;
   /** Keeps the plan's volumes from others until `release`. */
   reserve(plan: VolumePlan): void;
   release(plan: VolumePlan): void;
@@ -60,6 +61,7 @@ export function openVolumeBinder(options: { client: Client; informers: Informers
       storageClass: (name) => (name === '' ? undefined : classInformer.get(undefined, name)),
     },
     taken,
+    synced: Promise.all([claimInformer, volumeInformer, classInformer].map((one) => one.synced)),
     reserve(plan) {
       for (const { volume } of plan.bind) taken.add(volume.metadata.name);
     },

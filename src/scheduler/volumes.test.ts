@@ -108,3 +108,23 @@ test('a claim that waits for its consumer takes the smallest volume that fits, o
   assert.equal(plan('b', ['local-b']), 'big');
   assert.equal(plan('a', ['big']), undefined);
 });
+
+test('a claim for one pod is not given to a second; zones of volumes are kept to', () => {
+  const alone = claim('data', { volumeName: 'pv', accessModes: ['ReadWriteOncePod'] }, bound);
+  const state = testState({ volumes: catalogue({ claims: [alone], volumes: [volume('pv')] }) });
+  state.node('a');
+  assert.deepEqual(state.fits(state.pod('p', using('data'))), ['a']);
+  state.on('a', 'first', using('data'));
+  assert.match(
+    state.fits(state.pod('p', using('data'))) as string,
+    /with the same name and ReadWriteOncePod access mode/,
+  );
+
+  const zoned = { ...volume('pv'), metadata: { name: 'pv', labels: { 'topology.kubernetes.io/zone': 'z1__z2' } } };
+  const zones = testState({
+    volumes: catalogue({ claims: [claim('data', { volumeName: 'pv' }, bound)], volumes: [zoned] }),
+  });
+  for (const zone of ['z1', 'z2', 'z3']) zones.node(zone, { labels: { 'topology.kubernetes.io/zone': zone } });
+  zones.node('none');
+  assert.deepEqual(zones.fits(zones.pod('p', using('data'))), ['none', 'z1', 'z2']);
+});

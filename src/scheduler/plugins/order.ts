@@ -10,6 +10,8 @@ import { nodeUnschedulable } from './node-unschedulable.plugin.ts';
 import { type OwnSelector, podTopologySpread } from './pod-topology-spread.plugin.ts';
 import { taintToleration } from './taint-toleration.plugin.ts';
 import { volumeBinding } from './volume-binding.plugin.ts';
+import { volumeRestrictions } from './volume-restrictions.plugin.ts';
+import { volumeZone } from './volume-zone.plugin.ts';
 
 export interface PluginSources {
   readonly ownSelector: OwnSelector;
@@ -29,7 +31,9 @@ export function schedulingPlugins({ ownSelector, volumes, takenVolumes }: Plugin
     nodeAffinity,
     nodePorts,
     nodeResourcesFit,
+    volumeRestrictions(volumes),
     volumeBinding(volumes, takenVolumes),
+    volumeZone(volumes),
     podTopologySpread(ownSelector),
     interPodAffinity,
     balancedAllocation,

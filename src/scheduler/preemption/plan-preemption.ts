@@ -20,6 +20,7 @@ export interface PreemptionQuestion {
   readonly offset: number;
 }
 
+const noVictims = 'No preemption victims found for incoming pod';
 const fewestCandidates = 100;
 const candidateShare = 0.1;
 
@@ -46,6 +47,10 @@ export function planPreemption(question: PreemptionQuestion): Preemption | strin
   }
   const enough = Math.max(fewestCandidates, Math.floor(nodes * candidateShare));
   const found: Preemption[] = [];
+  if (decider.cluster.lowestPriority >= pod.priority && candidates.length > 0) {
+    because(noVictims, candidates.length);
+    candidates.length = 0;
+  }
   for (let index = 0; index < candidates.length && found.length < enough; index++) {
     const node = candidates[(offset + index) % candidates.length] as NodeInfo;
     const plan = planOn(node, pod, decider, filters, budgets);
@@ -76,7 +81,7 @@ function planOn(
   budgets: readonly PodDisruptionBudget[],
 ): Preemption | string {
   const lower = [...node.pods.values()].filter((one) => one.priority < pod.priority).sort(byImportance);
-  if (lower.length === 0) return 'No preemption victims found for incoming pod';
+  if (lower.length === 0) return noVictims;
   const trial = node.trial();
   for (const one of lower) trial.removePod(one.uid);
   return withPods(filters, node, lower, -1, () => {

@@ -30,6 +30,7 @@ export class ClusterState {
   readonly #nominatedAt = new Map<string, string>();
   readonly #places = new Map<string, { readonly info: PodInfo; readonly node: NodeInfo; readonly assumed: boolean }>();
   readonly #counts = new Map<string, MatchCounts>();
+  readonly #priorities = new Map<number, number>();
   readonly #domains = new Map<string, Domains>();
   #domainsVersion = -1;
   #order: NodeInfo[] | undefined;
@@ -157,7 +158,17 @@ export class ClusterState {
     return this.#places.size;
   }
 
+  /** The least priority of any pod on a node. */
+  get lowestPriority(): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const priority of this.#priorities.keys()) if (priority < lowest) lowest = priority;
+    return lowest;
+  }
+
   #countPod(info: PodInfo, node: NodeInfo, by: 1 | -1): void {
+    const alike = (this.#priorities.get(info.priority) ?? 0) + by;
+    if (alike > 0) this.#priorities.set(info.priority, alike);
+    else this.#priorities.delete(info.priority);
     for (const counts of this.#counts.values()) counts.count(info, node, by);
     const { shape } = info;
     if (

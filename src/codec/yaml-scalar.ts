@@ -12,7 +12,7 @@ const notJson = /^([+-]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$/;
 
 /**
  * What an unquoted YAML scalar means to Go's YAML 1.1 parser, which upstream's clients and server use: `yes` and `on` are
- * true, `0777` is octal, `1_000` is a thousand; dates and base-60 numbers stay text. Integers beyond 2^53 are BigInt.
+ * true, `0777` is octal, `1_000` is a thousand; dates and base-60 numbers stay text. Integers beyond 2^53 are BigInt, beyond int64 doubles.
  */
 export function plainScalar(text: string): string | number | bigint | boolean | null {
   const word = words.get(text);
@@ -27,7 +27,7 @@ export function plainScalar(text: string): string | number | bigint | boolean | 
     const digits = match[2] as string;
     const magnitude = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits}` : digits);
     const value = match[1] === '-' ? -magnitude : magnitude;
-    if (value >= -(2n ** 63n) && value < 2n ** 64n) {
+    if (value >= -(2n ** 63n) && value < 2n ** 63n) {
       const number = Number(value);
       return Number.isSafeInteger(number) ? number : value;
     }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeYaml, decodeYamlDocuments, encodeYaml } from './yaml.ts';
+import { decodeYaml, decodeYamlDocuments, encodeYaml, readWithLibrary } from './yaml.ts';
+import { decodeJson } from './json.ts';
+import { readPlainYaml } from './yaml-block.ts';
+import { notPlainYaml } from './yaml-quoted.ts';
 
 const decode = (text: string, options?: Parameters<typeof decodeYaml>[1]): unknown =>
   decodeYaml(Buffer.from(text), options);
@@ -114,8 +117,159 @@ test('printing is in the style of kubectl', () => {
 test('any JSON value comes back from YAML', () => {
   fc.assert(
     fc.property(fc.jsonValue({ noUnicodeString: false } as object), (value) => {
-      const plain = JSON.parse(JSON.stringify(value).replaceAll('-0', '0')) as unknown;
+      const plain = plainly(value);
       assert.deepEqual(decodeYaml(encodeYaml({ value: plain })), { value: plain });
     }),
   );
+});
+
+/** As JSON would hand it over: no negative zero, BigInt where a double is not exact. */
+const plainly = (value: unknown): unknown => decodeJson(Buffer.from(JSON.stringify(value)));
+
+const limits = { maxDepth: 100, strict: false };
+
+test('manifests are read without the library', () => {
+  const text = `# a comment
+---
+apiVersion: v1  # the version
+kind: ConfigMap
+metadata:
+  name: "a b"
+  labels: {app: web, "x/y": 'it''s'}
+  annotations: {}
+data:
+  script: |
+    #!/bin/sh
+
+    echo "a: b" # no comment
+      indented
+  strip: |-
+    x
+  keep: |+
+    x
+
+  fold: >
+    one
+    two
+
+    three
+  long: this goes on
+    and on
+
+    and ends
+  quoted: "over
+    lines\\tand \\u00e9"
+list:
+- a
+- b: 1
+  c:
+  - - x
+    - z
+  -
+    d: null
+- [1, "two", {three: 3}, []]
+-
+- http://x:80/y#z
+---
+kind: Second
+`;
+  const [first, second] = readPlainYaml(text, limits) as [Record<string, unknown>, unknown];
+  assert.deepEqual(first, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'a b', labels: { app: 'web', 'x/y': "it's" }, annotations: {} },
+    data: {
+      script: '#!/bin/sh\n\necho "a: b" # no comment\n  indented\n',
+      strip: 'x',
+      keep: 'x\n\n',
+      fold: 'one two\nthree\n',
+      long: 'this goes on and on\nand ends',
+      quoted: 'over lines\tand é',
+    },
+    list: ['a', { b: 1, c: [['x', 'z'], { d: null }] }, [1, 'two', { three: 3 }, []], null, 'http://x:80/y#z'],
+  });
+  assert.deepEqual(second, { kind: 'Second' });
+});
+
+test('what is printed is read without the library', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue(), { minKeys: 1 }), (value) => {
+      const plain = plainly(value);
+      const text = encodeYaml(plain).toString();
+      try {
+        assert.deepEqual(readPlainYaml(text, limits), [plain]);
+      } catch (error) {
+        if (error !== notPlainYaml) throw error;
+      }
+    }),
+  );
+});
+
+test('where both readers read, they read the same', () => {
+  const line = fc.tuple(
+    fc.constantFrom('', '  ', '    ', '      ', '- ', '  - ', '- - ', '    - '),
+    fc.constantFrom('a', 'b', '"c"', "'d'", 'yes', '1', 'k-1', '-'),
+    fc.constantFrom(': ', ':', ' ', ': |', ': >-', ':  ', ' : ', ': # c', ':  |+'),
+    fc.constantFrom(
+      '',
+      'x',
+      'x y',
+      '"q"',
+      "'q",
+      '"q\\',
+      'q"',
+      '[a, b]',
+      '[a',
+      '{b: c}',
+      '{b}',
+      'x # c',
+      'x#c',
+      '# c',
+      'x: y',
+      '- z',
+      'x:',
+      '&a',
+      '*a',
+      '0777',
+      '~',
+      '\\n',
+      "it's",
+      ']',
+      '%',
+      '"a" b',
+      '[]',
+      '{}: x',
+      '! x',
+      '?',
+      ',',
+      '> x',
+    ),
+  );
+  const text = fc.array(
+    fc.oneof(
+      { weight: 12, arbitrary: line.map((parts) => parts.join('')) },
+      fc.constantFrom('', '---', '# c', '  # c', '   ', ' x', '    y', '...', '\t'),
+    ),
+    {
+      minLength: 1,
+      maxLength: 7,
+    },
+  );
+  let both = 0;
+  fc.assert(
+    fc.property(text, fc.constantFrom('\n', ''), (lines, end) => {
+      const input = lines.join('\n') + end;
+      let plain: unknown;
+      try {
+        plain = readPlainYaml(input, limits);
+      } catch (error) {
+        assert.equal(error, notPlainYaml);
+        return;
+      }
+      both++;
+      assert.deepEqual(plain, readWithLibrary(input, limits), JSON.stringify(input));
+    }),
+    { numRuns: 6000 },
+  );
+  assert.ok(both > 300, String(both));
 });

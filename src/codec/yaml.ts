@@ -3,6 +3,8 @@ import { createRequire } from 'node:module';
 import type * as Yaml from 'yaml';
 import { DecodeError } from './errors.ts';
 import { asBuffer, decodeJson, defaultMaxDepth } from './json.ts';
+import { readPlainYaml } from './yaml-block.ts';
+import { defineOwn, notPlainYaml } from './yaml-quoted.ts';
 import { plainScalar, taggedScalar } from './yaml-scalar.ts';
 
 type Library = typeof Yaml;
@@ -10,7 +12,7 @@ type Library = typeof Yaml;
 const load = createRequire(import.meta.url);
 let loaded: Library | undefined;
 
-/** The parser is big: it is loaded by the first YAML document that is not JSON. */
+/** The library is big and slow: it is loaded by the first document that `readPlainYaml` leaves to it. */
 function library(): Library {
   loaded ??= load('yaml') as Library;
   return loaded;
@@ -20,11 +22,14 @@ export interface DecodeYamlOptions {
   readonly maxDepth?: number;
   /** Default 3 MiB, upstream's limit of a request body. */
   readonly maxBytes?: number;
+  /** Documents that need the library (anchors, tags, bad syntax) may have this many bytes: it reads about a megabyte a second. Default 256 KiB. */
+  readonly maxUnusualBytes?: number;
   /** Refuse a key that a mapping has twice; else the last one wins. */
   readonly strict?: boolean;
 }
 
 const defaultMaxBytes = 3 << 20;
+const defaultMaxUnusualBytes = 256 << 10;
 /** Nodes that aliases may bring in, all together: a bomb of nine nested lists asks for a billion. */
 const maxAliasedNodes = 100_000;
 const maxNestingMarks = 10_000;
@@ -42,7 +47,12 @@ export function decodeYaml(bytes: Uint8Array, options: DecodeYamlOptions = {}): 
 
 /** Each document of a stream that `---` divides, empty ones left out: what a manifest file holds. */
 export function decodeYamlDocuments(bytes: Uint8Array, options: DecodeYamlOptions = {}): unknown[] {
-  const { maxBytes = defaultMaxBytes, maxDepth = defaultMaxDepth, strict = false } = options;
+  const {
+    maxBytes = defaultMaxBytes,
+    maxUnusualBytes = defaultMaxUnusualBytes,
+    maxDepth = defaultMaxDepth,
+    strict = false,
+  } = options;
   if (bytes.length > maxBytes) throw new DecodeError('TooLarge', `the document exceeds ${maxBytes} bytes`);
   if (looksLikeJson(bytes)) {
     try {
@@ -52,8 +62,27 @@ export function decodeYamlDocuments(bytes: Uint8Array, options: DecodeYamlOption
     }
   }
   if (!isUtf8(bytes)) throw new DecodeError('InvalidYaml', 'yaml: invalid UTF-8');
-  const text = asBuffer(bytes).toString('utf8');
-  refuseDeepNesting(text, maxDepth);
+  const text = asBuffer(bytes).toString('utf8').replaceAll('\r\n', '\n');
+  try {
+    return readPlainYaml(text, { maxDepth, strict });
+  } catch (error) {
+    if (error !== notPlainYaml) throw error;
+  }
+  if (bytes.length > maxUnusualBytes) {
+    throw new DecodeError(
+      'TooLarge',
+      `yaml: beyond ${maxUnusualBytes} bytes a document must be JSON or plain block YAML`,
+    );
+  }
+  return readWithLibrary(text, { maxDepth, strict });
+}
+
+/** Exported for the test that compares both readers. */
+export function readWithLibrary(
+  text: string,
+  options: { readonly maxDepth: number; readonly strict: boolean },
+): unknown[] {
+  refuseDeepNesting(text, options.maxDepth);
   try {
     const parsed = library().parseAllDocuments(text, {
       version: '1.1',
@@ -62,7 +91,7 @@ export function decodeYamlDocuments(bytes: Uint8Array, options: DecodeYamlOption
       logLevel: 'silent',
     });
     const documents = Array.isArray(parsed) ? parsed : [];
-    return documents.filter((one) => !isEmpty(one)).map((one) => new Composition({ maxDepth, strict }).valueOf(one));
+    return documents.filter((one) => !isEmpty(one)).map((one) => new Composition(options).valueOf(one));
   } catch (error) {
     if (error instanceof RangeError) throw new DecodeError('TooDeep', 'exceeded max depth');
     throw error;
@@ -174,7 +203,7 @@ class Composition {
         );
       }
       own.add(name);
-      define(mapping, name, this.#value(value, depth + 1));
+      defineOwn(mapping, name, this.#value(value, depth + 1));
     }
     if (node.anchor !== undefined) this.#expanding.delete(node);
     for (const one of merged) {
@@ -182,7 +211,7 @@ class Composition {
         throw new DecodeError('InvalidYaml', 'yaml: map merge requires map or sequence of maps as the value');
       }
       for (const [name, value] of Object.entries(one)) {
-        if (!Object.hasOwn(mapping, name)) define(mapping, name, value);
+        if (!Object.hasOwn(mapping, name)) defineOwn(mapping, name, value);
       }
     }
     return mapping;
@@ -197,12 +226,6 @@ class Composition {
 
 function isMergeKey(key: Yaml.Node | null): boolean {
   return library().isScalar(key) && key.type === 'PLAIN' && key.value === '<<' && key.tag === undefined;
-}
-
-function define(target: Record<string, unknown>, name: string, value: unknown): void {
-  if (name === '__proto__') {
-    Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
-  } else target[name] = value;
 }
 
 /** A value as YAML in the style of kubectl: sorted keys, lists not indented, no aliases, no folding. */

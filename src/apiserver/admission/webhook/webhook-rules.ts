@@ -102,8 +102,8 @@ export function selectorsMatch(webhook: Webhook, attributes: AdmissionAttributes
   const objectFits = [attributes.object, attributes.oldObject].some(
     (one) => one !== undefined && webhook.objectSelector.matches(one.metadata?.labels),
   );
-  if (!objectFits && !webhook.objectSelector.isEmpty) return false;
-  if (webhook.namespaceSelector.isEmpty) return true;
+  if (!objectFits && !webhook.objectSelector.isEmpty()) return false;
+  if (webhook.namespaceSelector.isEmpty()) return true;
   if (attributes.resource === 'namespaces' && attributes.group === '') {
     return webhook.namespaceSelector.matches((attributes.object ?? attributes.oldObject)?.metadata.labels);
   }

@@ -24,3 +24,5 @@ export type {
 } from './contract.ts';
 export { type AuthenticationOptions, openAuthenticator, openTokenIssuer } from './authn/index.ts';
 export { bootstrapPolicy, type ClusterAuthorizer, openAuthorizer, reviewHandlers } from './authz/index.ts';
+export { type AdmissionOptions, admissionPlugins, type ServiceResolver, systemPriorityClasses } from './admission/index.ts';
+export { joinPolicy, type PolicyObject } from './authz/index.ts';

@@ -47,6 +47,7 @@ export class Bounded {
 
   #release(which: 'room' | 'idle'): void {
     const waiting = which === 'room' ? this.#resolveRoom : this.#resolveIdle;
+    if (waiting.length === 0) return;
     if (which === 'room') this.#resolveRoom = [];
     else this.#resolveIdle = [];
     for (const resolve of waiting) resolve();

@@ -82,14 +82,19 @@ export class Decider {
     const { pinned } = pod.shape;
     if (pinned !== undefined) return this.#feasiblePinned(pod, pinned, check, refusals);
 
-    const enough = feasibleEnough(order.length);
+    const count = order.length;
+    const enough = feasibleEnough(count);
     const feasible: NodeInfo[] = [];
-    let looked = 0;
-    for (; looked < order.length && feasible.length < enough; looked++) {
-      const node = order[(this.#start + looked) % order.length] as NodeInfo;
-      if (check(node)) feasible.push(node);
+    const simple = filters.length === 0 && cluster.nominated.size === 0;
+    let at = count === 0 ? 0 : this.#start % count;
+    for (let looked = 0; looked < count && feasible.length < enough; looked++) {
+      const node = order[at] as NodeInfo;
+      if (++at === count) at = 0;
+      const refusal = simple ? this.verdicts.refusal(verdicts, pod, node) : this.#refusal(pod, node, verdicts, filters);
+      if (refusal === undefined) feasible.push(node);
+      else refusals.set(node, refusal);
     }
-    if (order.length > 0) this.#start = (this.#start + looked) % order.length;
+    this.#start = at;
     return feasible;
   }
 
@@ -155,12 +160,13 @@ export class Decider {
     const totals = new Float64Array(feasible.length);
     for (let i = 0; i < feasible.length; i++) totals[i] = verdicts.score(feasible[i] as NodeInfo);
     this.verdicts.normalized.forEach((plugin, index) => {
+      if (!verdicts.differs(index)) return;
       let high = 0;
       for (const node of feasible) high = Math.max(high, verdicts.raw(index, node));
-      if (high === 0 && plugin.normalize === 'share') return;
+      if (high === 0) return;
       const weight = plugin.weight ?? 1;
       for (let i = 0; i < feasible.length; i++) {
-        const part = high === 0 ? 0 : Math.floor((verdicts.raw(index, feasible[i] as NodeInfo) * 100) / high);
+        const part = Math.floor((verdicts.raw(index, feasible[i] as NodeInfo) * 100) / high);
         totals[i] = (totals[i] as number) + weight * (plugin.normalize === 'inverse' ? 100 - part : part);
       }
     });

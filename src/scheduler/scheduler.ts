@@ -184,7 +184,9 @@ class Scheduler implements RunningScheduler {
       this.#queue.delete(uid);
       if (old !== undefined && old.spec?.nodeName === nodeName && unchangedForUs(old, pod)) return;
       const known = this.#cluster.isAssumed(uid);
-      const change = this.#cluster.place(this.#shapes.info(pod), nodeName);
+      const placed = this.#cluster.infoOf(uid);
+      const info = placed === undefined ? this.#shapes.info(pod) : this.#shapes.renewed(placed, pod);
+      const change = this.#cluster.place(info, nodeName);
       if (change === 'same' && !known) return;
       if (change === 'changed') this.#happenedAt('AssignedPodUpdate', this.#cluster.nodeOf(uid));
       else this.#queue.happened('AssignedPodAdd');

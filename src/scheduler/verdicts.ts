@@ -13,9 +13,12 @@ export class Verdicts {
   #scores = new Float64Array(0);
   /** Raw scores of each plugin that needs it. */
   #raws: Float64Array[];
+  /** Per plugin, whether any node was ever worth more than nothing. */
+  readonly #some: boolean[];
 
   constructor(rawCount: number) {
     this.#raws = Array.from({ length: rawCount }, () => new Float64Array(0));
+    this.#some = this.#raws.map(() => false);
   }
 
   grow(slots: number): void {
@@ -46,11 +49,20 @@ export class Verdicts {
     return (this.#raws[index] as Float64Array)[node.slot] as number;
   }
 
+  /** False: every node got 0 from that plugin, so it makes no difference. */
+  differs(index: number): boolean {
+    return this.#some[index] === true;
+  }
+
   set(node: NodeInfo, refusal: Refusal | undefined, score: number, raws: readonly number[]): void {
     this.#seen[node.slot] = node.generation;
     this.#refusals[node.slot] = refusal;
     this.#scores[node.slot] = score;
-    for (let i = 0; i < raws.length; i++) (this.#raws[i] as Float64Array)[node.slot] = raws[i] as number;
+    for (let i = 0; i < raws.length; i++) {
+      const raw = raws[i] as number;
+      (this.#raws[i] as Float64Array)[node.slot] = raw;
+      if (raw !== 0) this.#some[i] = true;
+    }
   }
 }
 

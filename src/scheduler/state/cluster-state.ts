@@ -150,6 +150,10 @@ export class ClusterState {
     return this.#places.get(uid)?.assumed === true;
   }
 
+  infoOf(uid: string): PodInfo | undefined {
+    return this.#places.get(uid)?.info;
+  }
+
   nodeOf(uid: string): NodeInfo | undefined {
     return this.#places.get(uid)?.node;
   }

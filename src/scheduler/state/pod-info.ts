@@ -6,7 +6,7 @@ import type {
   TopologySpreadConstraint,
   WeightedPodAffinityTerm,
 } from '#api';
-import { type LabelSelector, labelSelectorOf, quantityMilli, quantityValue } from '#machinery';
+import { deepEqual, type LabelSelector, labelSelectorOf, quantityMilli, quantityValue } from '#machinery';
 import type { NodeInfo } from './node-info.ts';
 import { compileNodeSelection, compileNodeTerm, pinnedNodeNames } from './node-match.ts';
 
@@ -161,6 +161,18 @@ export class PodShapes {
 
   info(pod: Pod): PodInfo {
     return new PodInfo(pod, this.#shape(pod));
+  }
+
+  /** A newer version of a pod that has its node: all but what its containers ask for is as it was. */
+  renewed(known: PodInfo, pod: Pod): PodInfo {
+    const before = known.pod.spec;
+    const { containers, initContainers, resources, overhead } = pod.spec as PodSpec;
+    const same =
+      deepEqual(before?.containers, containers) &&
+      deepEqual(before?.initContainers, initContainers) &&
+      deepEqual(before?.resources, resources) &&
+      deepEqual(before?.overhead, overhead);
+    return same ? new PodInfo(pod, known.shape) : this.info(pod);
   }
 
   #shape(pod: Pod): PodShape {

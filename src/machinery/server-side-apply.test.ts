@@ -288,3 +288,63 @@ test('set algebra is that of sets of paths', () => {
     { numRuns: 500 },
   );
 });
+
+const container = fc.record(
+  {
+    name: fc.constantFrom('a', 'b', 'c'),
+    image: fc.constantFrom('x', 'y'),
+    env: fc.uniqueArray(fc.record({ name: fc.constantFrom('A', 'B'), value: fc.constantFrom('1', '2') }), {
+      selector: (one) => one.name,
+    }),
+    args: fc.array(fc.constantFrom('p', 'q'), { maxLength: 2 }),
+  },
+  { requiredKeys: ['name'] },
+);
+const randomConfig = fc
+  .record(
+    {
+      replicas: fc.nat(2),
+      containers: fc.uniqueArray(container, { selector: (one) => one.name, minLength: 1 }),
+      annotations: fc.dictionary(fc.constantFrom('k', 'l'), fc.constantFrom('1', '2'), { noNullPrototype: true }),
+    },
+    { requiredKeys: [] },
+  )
+  .map(({ replicas, containers, annotations }) =>
+    config(
+      {
+        ...(replicas === undefined ? {} : { replicas }),
+        ...(containers === undefined ? {} : { template: { spec: { containers } } }),
+      },
+      annotations === undefined ? {} : { annotations },
+    ),
+  );
+
+test('whoever applies in whatever order: repeating changes nothing, giving all up leaves nothing', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.constantFrom('one', 'two', 'three'), randomConfig), { minLength: 1, maxLength: 8 }),
+      (steps) => {
+        let live: AnyObject | undefined;
+        for (const [manager, wanted] of steps) {
+          const before = live === undefined ? undefined : JSON.stringify(live);
+          const result = apply(live, wanted, manager, true);
+          if (live !== undefined) assert.equal(JSON.stringify(live), before, 'the live object was changed');
+          assert.equal(deepEqual(apply(result, wanted, manager, false, 999_000), result), true, 'not repeatable');
+          for (const path of owned(result, manager)) {
+            const others = (result.metadata.managedFields ?? []).filter((one) => one.manager !== manager);
+            if (!others.some((one) => memberPaths(one.fieldsV1 as FieldSet).includes(path))) continue;
+            assert.doesNotThrow(() => apply(result, wanted, manager), 'shared fields must agree');
+          }
+          live = result;
+        }
+        for (const manager of ['one', 'two', 'three']) live = apply(live, config({}), manager);
+        const { spec, metadata } = live as Any;
+        assert.deepEqual(
+          [spec?.replicas, spec?.template?.spec?.containers, metadata.annotations ?? {}],
+          [undefined, undefined, {}],
+        );
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

@@ -17,4 +17,4 @@ function keepCompiledCode(): void {
 
 keepCompiledCode();
 const { runCli } = await import('./run.ts');
-process.exitCode = await runCli(process.argv.slice(2));
+process.exit(await runCli(process.argv.slice(2)));

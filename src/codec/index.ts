@@ -36,4 +36,5 @@ export {
   patchType,
 } from './negotiation.ts';
 export { type IncludeObject, partialMetadataOf, type TableColumn, type TableOptions, tableOf } from './table.ts';
-export { type DecodeYamlOptions, decodeYaml, decodeYamlDocuments, encodeYaml, yamlText } from './yaml.ts';
+export { type DecodeYamlOptions, decodeYaml, decodeYamlDocuments, encodeYaml } from './yaml.ts';
+export { yamlText } from './yaml-print.ts';

@@ -27,6 +27,7 @@ class BlockReader {
   #at = 0;
   /** Of the line at hand, after `#next`. */
   #line = '';
+  /** Where its content begins; further right inside of `- - a`. */
   #indent = -1;
 
   constructor(lines: string[], options: { readonly maxDepth: number; readonly strict: boolean }) {
@@ -88,8 +89,7 @@ class BlockReader {
         this.#at++;
         items.push(this.#next() && this.#indent > indent ? this.#node(depth + 1) : null);
       } else if (this.#isDash(column) || this.#keyEnd(column) >= 0) {
-        this.#lines[this.#at] = ' '.repeat(column) + this.#line.slice(column);
-        this.#next();
+        this.#indent = column;
         items.push(this.#node(depth + 1));
       } else items.push(this.#scalar(column, indent, depth + 1));
     } while (this.#next() && this.#indent === indent && this.#isDash(indent));

@@ -7,6 +7,8 @@ const words = new Map<string, boolean | null>([
 ]);
 
 const integer = /^([+-]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9]\d*)$/;
+/** An int64 in binary, with sign and prefix. */
+const longestInteger = 67;
 const float = /^[+-]?(\.\d+|\d+(\.\d*)?)([eE][+-]?\d+)?$/;
 const notJson = /^([+-]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$/;
 
@@ -22,7 +24,7 @@ export function plainScalar(text: string): string | number | bigint | boolean | 
   if (!numeric) return text;
   if (notJson.test(text)) throw new DecodeError('InvalidYaml', `json: unsupported value: ${text}`);
   const plain = first === 0x2e ? text : text.replaceAll('_', '');
-  const match = integer.exec(plain);
+  const match = plain.length > longestInteger ? null : integer.exec(plain);
   if (match !== null) {
     const digits = match[2] as string;
     const magnitude = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits}` : digits);

@@ -205,6 +205,58 @@ test('what is printed is read without the library', () => {
   );
 });
 
+test('printed YAML is what another reader of YAML 1.1 takes it for', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: 'binary' }),
+    fc
+      .array(fc.constantFrom('a', ' ', '\n', ':', '#', '-', "'", '"', '\t', '0', '1', '.', 'e', '\\', '|', 'é', '😀'), {
+        maxLength: 8,
+      })
+      .map((parts) => parts.join('')),
+    fc.constantFrom(
+      'yes',
+      'null',
+      '~',
+      '1e3',
+      '0x1f',
+      '1:30',
+      '2001-12-14',
+      '=',
+      '<<',
+      '---',
+      '...',
+      '- a',
+      '? a',
+      'a:',
+      '.inf',
+      '+1',
+      '08',
+      '1_0',
+    ),
+  );
+  const value = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      text,
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((one) => (Object.is(one, -0) ? 0 : one)),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(tie('value'), { maxLength: 4 }),
+      fc.dictionary(text, tie('value'), { maxKeys: 4 }),
+    ),
+  })).value;
+  fc.assert(
+    fc.property(value, (one) => {
+      const plain = plainly(one);
+      const printed = encodeYaml(plain);
+      assert.deepEqual(decodeYaml(printed), plain, printed.toString());
+      assert.deepEqual(readWithLibrary(printed.toString(), limits), [plain], printed.toString());
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test('where both readers read, they read the same', () => {
   const line = fc.tuple(
     fc.constantFrom('', '  ', '    ', '      ', '- ', '  - ', '- - ', '    - '),

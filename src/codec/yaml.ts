@@ -5,6 +5,7 @@ import { DecodeError } from './errors.ts';
 import { asBuffer, decodeJson, defaultMaxDepth } from './json.ts';
 import { readPlainYaml } from './yaml-block.ts';
 import { defineOwn, notPlainYaml } from './yaml-quoted.ts';
+import { yamlText } from './yaml-print.ts';
 import { plainScalar, taggedScalar } from './yaml-scalar.ts';
 
 type Library = typeof Yaml;
@@ -22,14 +23,14 @@ export interface DecodeYamlOptions {
   readonly maxDepth?: number;
   /** Default 3 MiB, upstream's limit of a request body. */
   readonly maxBytes?: number;
-  /** Documents that need the library (anchors, tags, bad syntax) may have this many bytes: it reads about a megabyte a second. Default 256 KiB. */
+  /** Documents that need the library (anchors, tags, bad syntax) may have this many bytes: it reads about a megabyte a second. Default 128 KiB. */
   readonly maxUnusualBytes?: number;
   /** Refuse a key that a mapping has twice; else the last one wins. */
   readonly strict?: boolean;
 }
 
 const defaultMaxBytes = 3 << 20;
-const defaultMaxUnusualBytes = 256 << 10;
+const defaultMaxUnusualBytes = 128 << 10;
 /** Nodes that aliases may bring in, all together: a bomb of nine nested lists asks for a billion. */
 const maxAliasedNodes = 100_000;
 const maxNestingMarks = 10_000;
@@ -228,19 +229,7 @@ function isMergeKey(key: Yaml.Node | null): boolean {
   return library().isScalar(key) && key.type === 'PLAIN' && key.value === '<<' && key.tag === undefined;
 }
 
-/** A value as YAML in the style of kubectl: sorted keys, lists not indented, no aliases, no folding. */
+/** A value as YAML in the style of kubectl. */
 export function encodeYaml(value: unknown): Buffer {
   return Buffer.from(yamlText(value));
-}
-
-/** The same as text. */
-export function yamlText(value: unknown): string {
-  return library().stringify(value, {
-    version: '1.1',
-    aliasDuplicateObjects: false,
-    sortMapEntries: true,
-    indentSeq: false,
-    lineWidth: 0,
-    blockQuote: 'literal',
-  });
 }

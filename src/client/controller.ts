@@ -48,6 +48,11 @@ export interface ControllerOptions {
   /** Keys reconciled side by side; default 5. */
   readonly concurrency?: number;
   readonly backoff?: BackoffOptions;
+  /**
+   * After a reconcile that took d, the same key waits pace · d (1 s at most) before the next: a burst of changes to a big object
+   * is then worked off in a few looks instead of one a change. Default 0.
+   */
+  readonly pace?: number;
   /** Informers that must have synced before the first reconcile, beside those of the sources. */
   readonly needs?: readonly Promise<void>[];
 }
@@ -60,9 +65,11 @@ export interface RunningController extends Closable {
   readonly idle: boolean;
 }
 
+const longestRestMs = 1_000;
+
 /** Starts reconciling the keys that the sources name, once everything it reads has synced. */
 export function startController(options: ControllerOptions): RunningController {
-  const { name, clock, sources, reconcile, concurrency = 5, backoff, needs = [] } = options;
+  const { name, clock, sources, reconcile, concurrency = 5, backoff, pace = 0, needs = [] } = options;
   const log = options.log.child({ controller: name });
   const queue = openWorkQueue({ clock, ...(backoff === undefined ? {} : { backoff }) });
   const closing = new AbortController();
@@ -70,6 +77,7 @@ export function startController(options: ControllerOptions): RunningController {
 
   async function work(): Promise<void> {
     for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
+      const beganMs = clock.monotonicMs();
       try {
         const outcome = await reconcile(key, closing.signal);
         queue.forget(key);
@@ -86,7 +94,7 @@ export function startController(options: ControllerOptions): RunningController {
           queue.addRateLimited(key);
         }
       } finally {
-        queue.done(key);
+        queue.done(key, Math.min(longestRestMs, (clock.monotonicMs() - beganMs) * pace));
       }
     }
   }

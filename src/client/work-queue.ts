@@ -14,7 +14,8 @@ export interface WorkQueue {
   failures(key: string): number;
   /** The next key, or undefined when the queue was closed. Call `done` when its work ends. */
   take(): Promise<string | undefined>;
-  done(key: string): void;
+  /** The work on a key has ended; if it was added meanwhile it waits again, but `restMs` from now at the earliest. */
+  done(key: string, restMs?: number): void;
   /** Keys waiting to be taken, those with a delay not counted. */
   readonly length: number;
   /** Nothing waits (delays not counted) and nothing is being worked on. */
@@ -35,6 +36,8 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
   const dirty = new Set<string>();
   const working = new Set<string>();
   const delayed = new Map<string, { readonly dueMs: number; readonly timer: Timer }>();
+  /** Keys that rest after their work, and until when. */
+  const resting = new Map<string, number>();
   const takers: ((key: string | undefined) => void)[] = [];
   let open = true;
 
@@ -51,11 +54,12 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
   const queue: WorkQueue = {
     add(key) {
       if (!open) return;
-      if (working.has(key)) dirty.add(key);
-      else {
-        waiting.add(key);
-        handOut();
-      }
+      if (working.has(key)) return void dirty.add(key);
+      const leftMs = (resting.get(key) ?? 0) - clock.monotonicMs();
+      if (leftMs > 0) return queue.addAfter(key, leftMs);
+      resting.delete(key);
+      waiting.add(key);
+      handOut();
     },
     addAfter(key, delayMs) {
       if (!open) return;
@@ -80,11 +84,11 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
         handOut();
       });
     },
-    done(key) {
+    done(key, restMs = 0) {
       working.delete(key);
-      if (!dirty.delete(key) || !open) return;
-      waiting.add(key);
-      handOut();
+      if (restMs >= 1) resting.set(key, clock.monotonicMs() + restMs);
+      else resting.delete(key);
+      if (dirty.delete(key)) queue.add(key);
     },
     get length() {
       return waiting.size;

@@ -156,6 +156,7 @@ function start(context: ControllerContext): RunningPart {
     ],
     needs: [revisionInformer.synced],
     reconcile,
+    pace: 3,
   });
 }
 

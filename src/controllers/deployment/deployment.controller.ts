@@ -157,6 +157,7 @@ function start(context: ControllerContext): RunningPart {
       changesOf(podInformer, (pod, { type }) => (type === 'deleted' ? ownersOfGonePod(pod) : undefined)),
     ],
     reconcile,
+    pace: 3,
   });
 }
 

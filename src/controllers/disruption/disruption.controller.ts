@@ -113,6 +113,7 @@ function start(context: ControllerContext): RunningPart {
       ),
     ],
     reconcile,
+    pace: 3,
   });
 }
 

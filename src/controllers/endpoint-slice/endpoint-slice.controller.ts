@@ -65,6 +65,7 @@ function start(context: ControllerContext): RunningPart {
     ],
     needs: [nodes.synced],
     reconcile,
+    pace: 3,
   });
 }
 

@@ -48,6 +48,7 @@ function start(context: ControllerContext): RunningPart {
     log,
     sources: [changesOf(services), podChanges(pods, services), changesOf(informer)],
     reconcile,
+    pace: 3,
   });
 }
 

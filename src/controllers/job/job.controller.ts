@@ -145,6 +145,7 @@ function start(context: ControllerContext): RunningPart {
     log,
     sources: [changesOf(informer), changesOf(podInformer, jobOf)],
     reconcile,
+    pace: 3,
   });
   const orphans = startController({
     name: 'job-orphan-pods',

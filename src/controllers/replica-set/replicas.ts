@@ -141,6 +141,7 @@ export function startReplicas<T extends ReplicaOwner>(context: ControllerContext
       changesOf(podInformer, (pod, { type }) => ownersOfPod(pod, type === 'deleted', owners, kind)),
     ],
     reconcile,
+    pace: 3,
   });
 }
 

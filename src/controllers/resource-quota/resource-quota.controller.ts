@@ -106,6 +106,7 @@ function start(context: ControllerContext): RunningPart {
       changesOf(claims, all),
     ],
     reconcile,
+    pace: 3,
   });
   return {
     get idle() {

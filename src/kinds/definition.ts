@@ -24,6 +24,8 @@ export interface KindDefinition {
   readonly toStorage?: (draft: AnyObject) => AnyObject;
   /** `/status`: then the main resource ignores changes of status and the subresource takes only those. */
   readonly status?: boolean;
+  /** The status of a new object, whatever was sent: `{}` or zeros that clients rely on. Absent: none. */
+  readonly initialStatus?: object;
   /** A status sent at creation is kept (nodes register with one); else it is dropped. */
   readonly statusAtCreation?: boolean;
   readonly scale?: ScaleDefinition;

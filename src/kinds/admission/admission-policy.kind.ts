@@ -13,6 +13,7 @@ export const validatingAdmissionPolicyKind = defineKind<ValidatingAdmissionPolic
   resource: resource('admissionregistration.k8s.io/v1', 'validatingadmissionpolicies'),
   storageSegment: 'validatingadmissionpolicies',
   status: true,
+  initialStatus: {},
   generation: true,
   allowUnconditionalUpdate: false,
   applyDefaults: (draft) => {

@@ -29,7 +29,11 @@ function validateUrl(text: string, field: string, found: Findings): void {
     found.invalid(field, url.protocol.slice(0, -1), `'https' is the only allowed URL scheme${form}`);
   if (url.hostname === '') found.invalid(field, '', `host must be specified${form}`);
   if (url.username !== '' || url.password !== '')
-    found.invalid(field, url.username, 'user information is not permitted in the URL');
+    found.invalid(
+      field,
+      url.password === '' ? url.username : `${url.username}:${url.password}`,
+      'user information is not permitted in the URL',
+    );
   if (url.hash !== '') found.invalid(field, url.hash.slice(1), 'fragments are not permitted in the URL');
   if (url.search !== '') found.invalid(field, url.search.slice(1), 'query parameters are not permitted in the URL');
 }

@@ -1,6 +1,6 @@
 import { type ControllerRevision, resource } from '#api';
 import { controllerOf } from '#machinery';
-import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { Findings } from '../findings.ts';
 
@@ -28,7 +28,7 @@ export const controllerRevisionKind = defineKind<ControllerRevision>({
   columns: [
     nameColumn,
     textColumn('Controller', 'Controller of the revision.', controllerText),
-    integerColumn('Revision', 'Number of the revision.', (object) => object.revision ?? 0),
+    textColumn('Revision', 'Number of the revision.', (object) => object.revision ?? 0),
     ageColumn,
   ],
 });

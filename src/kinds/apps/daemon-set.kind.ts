@@ -9,15 +9,29 @@ import {
   workloadColumns,
 } from '../columns.ts';
 import { defineKind } from '../definition.ts';
+import { sameValue } from '../findings.ts';
 import { applyDaemonSetDefaults } from './workload-defaults.ts';
 import { validateDaemonSet, validateReplicaStatus, validateSelectorUpdate } from './workload-validation.ts';
+
+const generationAnnotation = 'deprecated.daemonset.template.generation';
+
+/** Counts changes of the template, for clients that still look there. */
+function setTemplateGeneration({ metadata }: DaemonSet, generation: number): void {
+  metadata.annotations = { ...metadata.annotations, [generationAnnotation]: String(generation) };
+}
 
 export const daemonSetKind = defineKind<DaemonSet>({
   resource: resource('apps/v1', 'daemonsets'),
   storageSegment: 'daemonsets',
   status: true,
+  initialStatus: { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 },
   generation: true,
   applyDefaults: applyDaemonSetDefaults,
+  prepareForCreate: (draft) => setTemplateGeneration(draft, 1),
+  prepareForUpdate: (draft, old) => {
+    const before = Number(old.metadata.annotations?.[generationAnnotation]) || 1;
+    setTemplateGeneration(draft, sameValue(draft.spec?.template, old.spec?.template) ? before : before + 1);
+  },
   validate: validateDaemonSet,
   validateUpdate: validateSelectorUpdate,
   validateStatusUpdate: ({ status }, old) => validateReplicaStatus(status, old.status, []),

@@ -1,5 +1,5 @@
 import { type Deployment, resource } from '#api';
-import { ageColumn, integerColumn, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
+import { ageColumn, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { workloadScale } from '../workload-scale.ts';
 import { applyDeploymentDefaults } from './workload-defaults.ts';
@@ -9,6 +9,7 @@ export const deploymentKind = defineKind<Deployment>({
   resource: resource('apps/v1', 'deployments'),
   storageSegment: 'deployments',
   status: true,
+  initialStatus: {},
   generation: true,
   scale: workloadScale,
   applyDefaults: applyDeploymentDefaults,
@@ -23,8 +24,8 @@ export const deploymentKind = defineKind<Deployment>({
       'Ready pods of those wanted.',
       ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
     ),
-    integerColumn('Up-to-date', 'Pods of the present template.', (object) => object.status?.updatedReplicas ?? 0),
-    integerColumn('Available', 'Pods available to users.', (object) => object.status?.availableReplicas ?? 0),
+    textColumn('Up-to-date', 'Pods of the present template.', (object) => object.status?.updatedReplicas ?? 0),
+    textColumn('Available', 'Pods available to users.', (object) => object.status?.availableReplicas ?? 0),
     ageColumn,
     ...workloadColumns<Deployment>(
       (object) => object.spec?.template?.spec?.containers,

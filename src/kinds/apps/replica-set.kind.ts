@@ -9,6 +9,7 @@ export const replicaSetKind = defineKind<ReplicaSet>({
   resource: resource('apps/v1', 'replicasets'),
   storageSegment: 'replicasets',
   status: true,
+  initialStatus: { replicas: 0 },
   generation: true,
   scale: workloadScale,
   applyDefaults: applyReplicaSetDefaults,

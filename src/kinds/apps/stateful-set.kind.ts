@@ -9,6 +9,7 @@ export const statefulSetKind = defineKind<StatefulSet>({
   resource: resource('apps/v1', 'statefulsets'),
   storageSegment: 'statefulsets',
   status: true,
+  initialStatus: { replicas: 0, availableReplicas: 0 },
   generation: true,
   scale: workloadScale,
   applyDefaults: applyStatefulSetDefaults,

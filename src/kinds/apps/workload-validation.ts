@@ -38,8 +38,10 @@ function validateSelectorAndTemplate(
   found: Findings,
 ): void {
   const selector = spec?.selector;
-  if (selector == null) found.required('spec.selector');
-  else {
+  if (selector == null) {
+    found.required('spec.selector');
+    validateMatch(undefined, spec?.template, found);
+  } else {
     const before = found.list.length;
     found.selector('spec.selector', selector);
     const size = Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions ?? []).length;
@@ -58,7 +60,11 @@ function validateSelectorAndTemplate(
 }
 
 /** The selector must choose the pods that the template makes. */
-export function validateMatch(selector: LabelSelector, template: PodTemplateSpec | undefined, found: Findings): void {
+export function validateMatch(
+  selector: LabelSelector | undefined,
+  template: PodTemplateSpec | undefined,
+  found: Findings,
+): void {
   const labels = template?.metadata?.labels;
   if (!labelSelectorOf(selector).matches(labels))
     found.invalid('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`');

@@ -21,6 +21,7 @@ export const certificateSigningRequestKind = defineKind<CertificateSigningReques
   resource: resource('certificates.k8s.io/v1', 'certificatesigningrequests'),
   storageSegment: 'certificatesigningrequests',
   status: true,
+  initialStatus: {},
   subresources: [{ name: 'approval', verbs: readWriteVerbs }],
   validateName: pathSegmentName,
   validate: validateCertificateRequest,

@@ -13,6 +13,7 @@ export const horizontalPodAutoscalerV1Kind = defineKind<V1>({
   fromStorage: (draft) => autoscalerToV1(draft as unknown as HorizontalPodAutoscaler),
   toStorage: (draft) => autoscalerFromV1(draft) as unknown as V1,
   status: true,
+  initialStatus: { currentReplicas: 0, desiredReplicas: 0 },
   applyDefaults: (draft) => {
     draft.spec ??= {} as V1['spec'];
     draft.spec.minReplicas ??= 1;

@@ -9,6 +9,7 @@ export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
   storageSegment: 'horizontalpodautoscalers',
   storageVersion: 'autoscaling/v2',
   status: true,
+  initialStatus: { currentReplicas: 0, desiredReplicas: 0 },
   applyDefaults: applyAutoscalerDefaults,
   validate: validateAutoscaler,
   validateStatusUpdate: validateAutoscalerStatus,

@@ -17,6 +17,7 @@ export const cronJobKind = defineKind<CronJob>({
   resource: resource('batch/v1', 'cronjobs'),
   storageSegment: 'cronjobs',
   status: true,
+  initialStatus: {},
   generation: true,
   applyDefaults: applyCronJobDefaults,
   validate: validateCronJob,

@@ -36,6 +36,7 @@ export const jobKind = defineKind<Job>({
   resource: resource('batch/v1', 'jobs'),
   storageSegment: 'jobs',
   status: true,
+  initialStatus: {},
   generation: true,
   defaultPropagation: 'orphan',
   applyDefaults: applyJobDefaults,

@@ -182,11 +182,11 @@ function validateMounts(
     if (devices.has(mount.name)) found.invalid(`${at}.name`, mount.name, 'must not already exist in volumeDevices');
     if (devicePaths.has(mount.mountPath))
       found.invalid(`${at}.mountPath`, mount.mountPath, 'must not already exist as a path in volumeDevices');
-    if (mount.subPath) validateDescendingPath(mount.subPath, `${at}.subPath`, found);
+    if (mount.subPath) validateDescendingPath(mount.subPath, `${field}.volumeMounts.subPath`, found);
     if (mount.subPathExpr) {
       if (mount.subPath)
         found.invalid(`${at}.subPathExpr`, mount.subPathExpr, 'subPathExpr and subPath are mutually exclusive');
-      validateDescendingPath(mount.subPathExpr, `${at}.subPathExpr`, found);
+      validateDescendingPath(mount.subPathExpr, `${field}.volumeMounts.subPathExpr`, found);
     }
     if (mount.mountPropagation != null) {
       const propagations = ['Bidirectional', 'HostToContainer', 'None'];

@@ -49,7 +49,7 @@ const resources: readonly string[] = [
 ];
 
 const oneSource =
-  'must specify one of: `configMapKeyRef`, `fieldRef`, `fileKeyRef`, `resourceFieldRef` or `secretKeyRef`';
+  'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`';
 
 export function validateEnv(variables: readonly EnvVar[] | undefined, field: string, found: Findings): void {
   for (const [index, variable] of (variables ?? []).entries()) {

@@ -8,6 +8,10 @@ export const eventKind = defineKind<Event>({
   storageSegment: 'events',
   storageVersion: 'v1',
   allowCreateOnUpdate: true,
+  applyDefaults: (draft) => {
+    draft.reportingComponent ??= '';
+    draft.reportingInstance ??= '';
+  },
   validate: (event) => validateEvent(event, false),
   columns: eventColumns,
   fieldSelectors: {

@@ -11,14 +11,12 @@ const whenBound = (claim: PersistentVolumeClaim, text: string): string => (claim
 export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
   resource: resource('v1', 'persistentvolumeclaims'),
   status: true,
+  initialStatus: { phase: 'Pending' },
   applyDefaults: (draft) => {
     draft.spec ??= {};
     applyClaimSpecDefaults(draft.spec);
     draft.status ??= {};
     if (!draft.status.phase) draft.status.phase = 'Pending';
-  },
-  prepareForCreate: (draft) => {
-    draft.status = { phase: 'Pending' };
   },
   validate: (claim) => {
     const found = new Findings();

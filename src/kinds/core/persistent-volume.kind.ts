@@ -8,6 +8,7 @@ import { validatePersistentVolume, validatePersistentVolumeUpdate } from './pers
 export const persistentVolumeKind = defineKind<PersistentVolume>({
   resource: resource('v1', 'persistentvolumes'),
   status: true,
+  initialStatus: { phase: 'Pending' },
   applyDefaults: (draft) => {
     const spec = (draft.spec ??= {});
     if (!spec.persistentVolumeReclaimPolicy) spec.persistentVolumeReclaimPolicy = 'Retain';
@@ -16,9 +17,6 @@ export const persistentVolumeKind = defineKind<PersistentVolume>({
     applyLegacyDefaults(spec);
     draft.status ??= {};
     if (!draft.status.phase) draft.status.phase = 'Pending';
-  },
-  prepareForCreate: (draft) => {
-    draft.status = { phase: 'Pending' };
   },
   validate: validatePersistentVolume,
   validateUpdate: validatePersistentVolumeUpdate,

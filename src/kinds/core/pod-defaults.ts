@@ -76,8 +76,9 @@ function applyContainerDefaults(container: Container | EphemeralContainer): void
   container.resources ??= {};
   for (const port of container.ports ?? []) if (!port.protocol) port.protocol = 'TCP';
   for (const variable of container.env ?? []) {
-    const field = variable.valueFrom?.fieldRef;
-    if (field != null && !field.apiVersion) field.apiVersion = 'v1';
+    const { fieldRef, resourceFieldRef } = variable.valueFrom ?? {};
+    if (fieldRef != null && !fieldRef.apiVersion) fieldRef.apiVersion = 'v1';
+    if (resourceFieldRef != null) resourceFieldRef.divisor ??= '0';
   }
   for (const probe of [container.livenessProbe, container.readinessProbe, container.startupProbe])
     if (probe != null) applyProbeDefaults(probe);

@@ -7,8 +7,8 @@ import { validateResourceAmount, validateResourceName, validateResources } from 
 import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
 
-const restartPolicies: readonly string[] = ['Always', 'Never', 'OnFailure'];
-const dnsPolicies: readonly string[] = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'];
+const restartPolicies: readonly string[] = ['Always', 'OnFailure', 'Never'];
+const dnsPolicies: readonly string[] = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
 const preemptionPolicies: readonly string[] = ['Never', 'PreemptLowerPriority'];
 const maxInt32 = 2147483647;
 const mirrorAnnotation = 'kubernetes.io/config.mirror';

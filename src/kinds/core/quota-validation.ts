@@ -31,6 +31,14 @@ const counted: readonly string[] = [
   'services.loadbalancers',
 ];
 
+const measured: readonly string[] = ['cpu', 'memory', 'ephemeral-storage'];
+
+const isQuotaResource = (name: string): boolean =>
+  counted.includes(name) ||
+  name === 'requests.storage' ||
+  measured.includes(name.replace(/^(requests|limits)\./, '')) ||
+  /^(requests\.)?hugepages-/.test(name);
+
 export function validateResourceQuota(quota: ResourceQuota): FieldError[] {
   const found = new Findings();
   validateAmounts(quota.spec?.hard, 'spec.hard', found);
@@ -76,6 +84,7 @@ function validateAmounts(list: Record<string, string> | undefined, field: string
   for (const [name, amount] of Object.entries(list ?? {})) {
     const at = `${field}[${name}]`;
     validateResourceName(name, at, found);
+    if (!name.includes('/') && !isQuotaResource(name)) found.invalid(at, name, 'must be a standard resource for quota');
     validateResourceAmount(name, amount, at, found);
     if (isQuantity(String(amount)) && counted.includes(name) && quantityMilli(amount) % 1000 !== 0)
       found.invalid(at, amount, 'must be an integer');
@@ -140,7 +149,8 @@ function validateOrder(item: LimitRangeItem, name: string, field: string, found:
     list !== undefined && Object.hasOwn(list, name) ? list[name] : undefined;
   const more = (a: string | undefined, b: string | undefined): boolean =>
     a !== undefined && b !== undefined && isQuantity(String(a)) && isQuantity(String(b)) && compareQuantities(a, b) > 0;
-  const [min, max, limit, request] = [of(item.min), of(item.max), of(item.default), of(item.defaultRequest)];
+  const [min, max] = [of(item.min), of(item.max)];
+  const [limit, request] = item.type === 'Pod' ? [] : [of(item.default), of(item.defaultRequest)];
   const ratio = of(item.maxLimitRequestRatio);
   const at = (list: string) => `${field}.${list}[${name}]`;
   if (more(min, max)) found.invalid(at('min'), min, `min value ${min} is greater than max value ${max}`);

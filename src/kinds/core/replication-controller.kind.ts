@@ -20,6 +20,7 @@ export const replicationControllerKind = defineKind<ReplicationController>({
   resource: resource('v1', 'replicationcontrollers'),
   storageSegment: 'controllers',
   status: true,
+  initialStatus: { replicas: 0 },
   generation: true,
   defaultPropagation: 'orphan',
   scale: {

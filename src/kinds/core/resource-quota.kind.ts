@@ -15,6 +15,7 @@ function usage(quota: ResourceQuota, limits: boolean): string {
 export const resourceQuotaKind = defineKind<ResourceQuota>({
   resource: resource('v1', 'resourcequotas'),
   status: true,
+  initialStatus: {},
   validate: validateResourceQuota,
   validateUpdate: validateResourceQuotaUpdate,
   validateStatusUpdate: validateResourceQuotaStatus,

@@ -57,9 +57,8 @@ function validateAmount(name: string, amount: string, field: string, found: Find
 }
 
 function validateContainerResourceName(name: string, field: string, found: Findings): void {
-  const messages = validateQualifiedName(name);
-  found.each(field, name, messages);
-  if (messages.length > 0) return;
+  validateResourceName(name, field, found);
+  if (validateQualifiedName(name).length > 0) return;
   if (!name.includes('/')) {
     if (!containerResources.includes(name) && !isHugePage(name))
       found.invalid(field, name, 'must be a standard resource for containers');

@@ -33,12 +33,10 @@ export const serviceKind = defineKind<Service>({
   resource: resource('v1', 'services'),
   storageSegment: 'services/specs',
   status: true,
+  initialStatus: { loadBalancer: {} },
   subresources: [proxySubresource('ServiceProxyOptions')],
   allowCreateOnUpdate: true,
   applyDefaults: applyServiceDefaults,
-  prepareForCreate: (draft) => {
-    draft.status = { loadBalancer: {} };
-  },
   validateName: serviceName,
   validate: validateService,
   validateUpdate: validateServiceUpdate,

@@ -1,4 +1,10 @@
-import type { PersistentVolumeClaimSpec, PersistentVolumeSource, Volume, VolumeProjection } from '#api';
+import type {
+  DownwardAPIVolumeFile,
+  PersistentVolumeClaimSpec,
+  PersistentVolumeSource,
+  Volume,
+  VolumeProjection,
+} from '#api';
 import { defaultPullPolicy } from './image-name.ts';
 
 const fileMode = 0o644;
@@ -10,7 +16,7 @@ export function applyVolumeDefaults(volume: Volume): void {
     volume.emptyDir = {};
   for (const source of [volume.secret, volume.configMap, volume.downwardAPI, volume.projected])
     if (source != null) source.defaultMode ??= fileMode;
-  for (const file of volume.downwardAPI?.items ?? []) applyFieldVersion(file.fieldRef);
+  for (const file of volume.downwardAPI?.items ?? []) applyFileDefaults(file);
   for (const projection of volume.projected?.sources ?? []) applyProjectionDefaults(projection);
   if (volume.hostPath != null) volume.hostPath.type ??= '';
   if (volume.image != null && !volume.image.pullPolicy)
@@ -21,12 +27,13 @@ export function applyVolumeDefaults(volume: Volume): void {
 }
 
 function applyProjectionDefaults(projection: VolumeProjection): void {
-  for (const file of projection.downwardAPI?.items ?? []) applyFieldVersion(file.fieldRef);
+  for (const file of projection.downwardAPI?.items ?? []) applyFileDefaults(file);
   if (projection.serviceAccountToken != null) projection.serviceAccountToken.expirationSeconds ??= tokenLifeSeconds;
 }
 
-function applyFieldVersion(field: { apiVersion?: string } | undefined): void {
-  if (field != null && !field.apiVersion) field.apiVersion = 'v1';
+function applyFileDefaults({ fieldRef, resourceFieldRef }: DownwardAPIVolumeFile): void {
+  if (fieldRef != null && !fieldRef.apiVersion) fieldRef.apiVersion = 'v1';
+  if (resourceFieldRef != null) resourceFieldRef.divisor ??= '0';
 }
 
 /** Defaults of a claim, as itself or as a template. */

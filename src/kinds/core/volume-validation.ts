@@ -20,7 +20,7 @@ const hostPathTypes: readonly string[] = [
 const pullPolicies: readonly string[] = ['Always', 'IfNotPresent', 'Never'];
 const tooManySources = 'may not specify more than 1 volume type';
 
-/** Volumes of a pod or template; returns them by name for the mounts. `podName` is known for pods only. */
+/** Volumes of a pod or template; returns those without fault by name, for the mounts. `podName` is known for pods only. */
 export function validateVolumes(
   volumes: readonly Volume[] | undefined,
   podName: string | undefined,
@@ -30,6 +30,7 @@ export function validateVolumes(
   const byName = new Map<string, Volume>();
   for (const [index, volume] of (volumes ?? []).entries()) {
     const at = `${field}[${index}]`;
+    const before = found.list.length;
     if (!volume.name) found.required(`${at}.name`);
     else {
       const messages = validateDns1123Label(volume.name);
@@ -37,7 +38,7 @@ export function validateVolumes(
       if (messages.length === 0 && byName.has(volume.name)) found.duplicate(`${at}.name`, volume.name);
     }
     validateSource(volume, podName, at, found);
-    if (volume.name) byName.set(volume.name, volume);
+    if (found.list.length === before) byName.set(volume.name, volume);
   }
   return byName;
 }

@@ -18,6 +18,7 @@ export const endpointSliceKind = defineKind<EndpointSlice>({
   storageSegment: 'endpointslices',
   generation: true,
   applyDefaults: (draft) => {
+    for (const endpoint of draft.endpoints ?? []) endpoint.conditions ??= {};
     for (const port of draft.ports ?? []) {
       port.name ??= '';
       port.protocol ??= 'TCP';

@@ -14,6 +14,7 @@ export const apiServiceKind = defineKind<APIService>({
   resource: resource('apiregistration.k8s.io/v1', 'apiservices'),
   storageSegment: 'apiregistration.k8s.io/apiservices',
   status: true,
+  initialStatus: {},
   applyDefaults: (draft) => {
     if (draft.spec?.service != null) draft.spec.service.port ??= 443;
   },

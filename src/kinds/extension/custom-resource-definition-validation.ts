@@ -38,6 +38,7 @@ export function validateCustomResourceDefinition(definition: CustomResourceDefin
     );
   const stored = definition.status?.storedVersions ?? [];
   if (stored.length > 0) validateStored(stored, spec, found);
+  else found.invalid('status.storedVersions', stored, 'must have at least one stored version');
   return found.list;
 }
 

@@ -24,6 +24,7 @@ export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>
   },
   prepareForCreate: (draft) => {
     draft.status = {
+      acceptedNames: { plural: '', kind: '' },
       storedVersions: (draft.spec?.versions ?? []).filter((one) => one.storage).map((one) => one.name),
     };
   },

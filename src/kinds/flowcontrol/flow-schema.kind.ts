@@ -1,5 +1,5 @@
 import { type FlowSchema, resource } from '#api';
-import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { validateFlowSchema } from './flowcontrol-validation.ts';
 
@@ -7,6 +7,7 @@ export const flowSchemaKind = defineKind<FlowSchema>({
   resource: resource('flowcontrol.apiserver.k8s.io/v1', 'flowschemas'),
   storageSegment: 'flowschemas',
   status: true,
+  initialStatus: {},
   generation: true,
   applyDefaults: (draft) => {
     if (draft.spec != null && !draft.spec.matchingPrecedence) draft.spec.matchingPrecedence = 1000;
@@ -20,7 +21,7 @@ export const flowSchemaKind = defineKind<FlowSchema>({
       'Priority level of its requests.',
       ({ spec }) => spec?.priorityLevelConfiguration?.name ?? '',
     ),
-    integerColumn('MatchingPrecedence', 'Lower is tried first.', ({ spec }) => spec?.matchingPrecedence ?? 0),
+    textColumn('MatchingPrecedence', 'Lower is tried first.', ({ spec }) => spec?.matchingPrecedence ?? 0),
     textColumn(
       'DistinguisherMethod',
       'How flows are told apart.',

@@ -6,13 +6,14 @@ import { validatePriorityLevel } from './flowcontrol-validation.ts';
 const queuing = (level: PriorityLevelConfiguration) => level.spec?.limited?.limitResponse?.queuing;
 
 function shares({ spec }: PriorityLevelConfiguration): number | string {
-  return spec?.limited?.nominalConcurrencyShares ?? spec?.exempt?.nominalConcurrencyShares ?? '<none>';
+  return spec?.limited?.nominalConcurrencyShares ?? '<none>';
 }
 
 export const priorityLevelConfigurationKind = defineKind<PriorityLevelConfiguration>({
   resource: resource('flowcontrol.apiserver.k8s.io/v1', 'prioritylevelconfigurations'),
   storageSegment: 'prioritylevelconfigurations',
   status: true,
+  initialStatus: {},
   generation: true,
   applyDefaults: (draft) => {
     const { exempt, limited } = draft.spec ?? {};

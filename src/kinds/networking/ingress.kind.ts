@@ -18,6 +18,7 @@ export const ingressKind = defineKind<Ingress>({
   resource: resource('networking.k8s.io/v1', 'ingresses'),
   storageSegment: 'ingress',
   status: true,
+  initialStatus: { loadBalancer: {} },
   generation: true,
   validate: validateIngress,
   validateStatusUpdate: validateIngressStatusUpdate,

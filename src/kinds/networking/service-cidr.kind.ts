@@ -7,6 +7,7 @@ export const serviceCidrKind = defineKind<ServiceCIDR>({
   resource: resource('networking.k8s.io/v1', 'servicecidrs'),
   storageSegment: 'servicecidrs',
   status: true,
+  initialStatus: {},
   validate: validateServiceCidr,
   validateUpdate: validateServiceCidrUpdate,
   columns: [

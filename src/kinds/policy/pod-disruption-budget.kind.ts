@@ -7,6 +7,7 @@ export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
   resource: resource('policy/v1', 'poddisruptionbudgets'),
   storageSegment: 'poddisruptionbudgets',
   status: true,
+  initialStatus: { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 },
   generation: true,
   allowUnconditionalUpdate: false,
   validate: validateDisruptionBudget,

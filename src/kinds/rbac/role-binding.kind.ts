@@ -22,7 +22,7 @@ const columns: readonly TypedColumn<AnyBinding>[] = [
   ),
   wide(
     textColumn('ServiceAccounts', 'Service accounts that get the role.', (binding) =>
-      subjectsText(binding, 'ServiceAccount', (one) => (one.namespace ? `${one.namespace}/${one.name}` : one.name)),
+      subjectsText(binding, 'ServiceAccount', (one) => `${one.namespace ?? ''}/${one.name}`),
     ),
   ),
 ];

@@ -24,6 +24,7 @@ export const resourceClaimKind = defineKind<ResourceClaim>({
   resource: resource('resource.k8s.io/v1', 'resourceclaims'),
   storageSegment: 'resourceclaims',
   status: true,
+  initialStatus: {},
   applyDefaults: (draft) => applyClaimDefaults(draft.spec),
   validate: validateResourceClaim,
   validateUpdate: validateResourceClaimUpdate,

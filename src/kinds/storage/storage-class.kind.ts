@@ -1,5 +1,5 @@
 import { resource, type StorageClass } from '#api';
-import { ageColumn, booleanColumn, nameColumn, textColumn } from '../columns.ts';
+import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { validateStorageClass, validateStorageClassUpdate } from './storage-validation.ts';
 
@@ -34,11 +34,7 @@ export const storageClassKind = defineKind<StorageClass>({
       'When volumes are made and bound.',
       (object) => object.volumeBindingMode ?? 'Immediate',
     ),
-    booleanColumn(
-      'AllowVolumeExpansion',
-      'Whether volumes can grow.',
-      (object) => object.allowVolumeExpansion ?? false,
-    ),
+    textColumn('AllowVolumeExpansion', 'Whether volumes can grow.', (object) => object.allowVolumeExpansion ?? false),
     ageColumn,
   ],
 });

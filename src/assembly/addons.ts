@@ -1,13 +1,19 @@
 import { type Service, resource } from '#api';
 import type { Client } from '#client';
-import { isAlreadyExists } from '#machinery';
+import { isAlreadyExists, isNotFound } from '#machinery';
 import { nodeLocalAnnotation } from '#network';
 import type { ServerConfiguration } from './server-configuration.ts';
 
 /** Objects that every cluster has beside those of the API server: the Service that names the cluster's DNS. */
 export async function installAddons(client: Client, configuration: ServerConfiguration): Promise<void> {
+  const services = resource('v1', 'services');
+  const present = await client.get<Service>(services, 'kube-dns', { namespace: 'kube-system' }).catch((error) => {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  });
+  if (present !== undefined) return;
   await client
-    .create<Service>(resource('v1', 'services'), {
+    .create<Service>(services, {
       metadata: {
         name: 'kube-dns',
         namespace: 'kube-system',

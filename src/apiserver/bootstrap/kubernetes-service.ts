@@ -1,7 +1,7 @@
 import type { Endpoints, EndpointSlice, ObjectMeta, Service } from '#api';
 import type { ServerObjects } from '../contract.ts';
 import { parseAddressRange } from '../resources/services/address-range.ts';
-import { put } from './put.ts';
+import { put, read } from './put.ts';
 
 const namespace = 'default';
 const name = 'kubernetes';
@@ -47,12 +47,9 @@ export async function keepKubernetesService(options: {
     endpoints: [{ addresses: [advertise.address], conditions: { ready: true } }],
     ports,
   };
-  await put(
-    transport,
-    `/api/v1/namespaces/${namespace}/services`,
-    service as object as { metadata: ObjectMeta },
-    false,
-  );
+  const services = `/api/v1/namespaces/${namespace}/services`;
+  const found = await read(transport, `${services}/${name}`);
+  if (found === undefined) await put(transport, services, service as object as { metadata: ObjectMeta }, false);
   await Promise.all([
     put(transport, `/api/v1/namespaces/${namespace}/endpoints`, endpoints as object as { metadata: ObjectMeta }, true),
     put(

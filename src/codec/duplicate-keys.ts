@@ -1,4 +1,4 @@
-import { asBuffer } from './json.ts';
+import { asBuffer, defaultMaxDepth } from './json.ts';
 
 interface Frame {
   /** Keys met so far; undefined for a list. */
@@ -12,7 +12,7 @@ const mostReported = 100;
 
 /**
  * Paths of the keys that an object of a JSON text has twice (`spec.containers[0].name`), each once, for the strict field
- * validation that answers `duplicate field "…"`. The text must be one that `decodeJson` took.
+ * validation that answers `duplicate field "…"`. Of a text that `decodeJson` refuses it says nothing that matters.
  */
 export function duplicateKeys(bytes: Uint8Array): string[] {
   return mayHaveDuplicates(bytes) ? findDuplicates(bytes) : [];
@@ -85,19 +85,28 @@ function findDuplicates(bytes: Uint8Array): string[] {
     if (byte === 0x22) {
       const end = endOfString(buffer, at);
       if (frame?.keys !== undefined && isKey(buffer, end)) {
-        const key = JSON.parse(buffer.toString('utf8', at, end + 1)) as string;
+        const key = keyOf(buffer.toString('utf8', at, end + 1));
         path = frame.path === '' ? key : `${frame.path}.${key}`;
         if (frame.keys.has(key)) found.add(path);
         frame.keys.add(key);
       }
       at = end;
     } else if (byte === 0x7b || byte === 0x5b) {
+      if (open.length >= defaultMaxDepth) return [];
       if (frame !== undefined && frame.keys === undefined) path = `${frame.path}[${frame.index}]`;
       open.push({ keys: byte === 0x7b ? new Set() : undefined, path, index: 0 });
     } else if (byte === 0x7d || byte === 0x5d) open.pop();
     else if (byte === 0x2c && frame !== undefined) frame.index++;
   }
   return [...found];
+}
+
+function keyOf(quoted: string): string {
+  try {
+    return JSON.parse(quoted) as string;
+  } catch {
+    return quoted;
+  }
 }
 
 function endOfString(buffer: Buffer, start: number): number {

@@ -72,7 +72,7 @@ export class Reflector<T extends KubeObject> {
   async #run(): Promise<void> {
     const { clock, log, resource } = this.#options;
     const { signal } = this.#closing;
-    const backoff = new Backoff({ firstMs: 100, longestMs: 30_000 });
+    const backoff = new Backoff({ firstMs: 100, longestMs: 5_000 });
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
       try {

@@ -37,3 +37,7 @@ function runIsolated(file: string): Promise<void> {
 }
 
 test('pods on a real container runtime', { skip, timeout: 240_000 }, () => runIsolated('./kubelet/pods.ts'));
+
+test('streams of pods on a real container runtime', { skip, timeout: 240_000 }, () =>
+  runIsolated('./kubelet/streams.ts'),
+);

@@ -4,7 +4,10 @@ import type { WebSocket } from 'ws';
 
 const largestMessage = 32 << 20;
 
-/** Completes a WebSocket handshake with the sub-protocol chosen (empty: none). The request's origin is not judged here. */
+/**
+ * Completes a WebSocket handshake with the sub-protocol chosen (empty: none). The request's origin is not judged here.
+ * Sub-protocols are negotiated by the caller: names such as `SPDY/3.1+portforward.k8s.io` are no tokens, and a strict parser refuses them.
+ */
 export async function acceptWebSocket(
   request: IncomingMessage,
   connection: { readonly socket: Duplex; readonly head: Buffer },
@@ -16,8 +19,10 @@ export async function acceptWebSocket(
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: largestMessage,
-    handleProtocols: () => (protocol === '' ? false : protocol),
   });
+  const { 'sec-websocket-protocol': _, ...headers } = request.headers;
+  request.headers = headers;
+  if (protocol !== '') server.on('headers', (lines: string[]) => lines.push(`Sec-WebSocket-Protocol: ${protocol}`));
   return new Promise((resolve, reject) => {
     connection.socket.once('error', reject);
     server.once('wsClientError', reject);

@@ -226,7 +226,10 @@ test('volumes: projected files follow their objects, sub-paths and modes hold', 
 
 test('a service account token and the cluster root are projected', async () => {
   await node.client
-    .create<ConfigMap>(configMaps, { metadata: { name: 'kube-root-ca.crt', namespace: 'default' }, data: { 'ca.crt': 'root' } })
+    .create<ConfigMap>(configMaps, {
+      metadata: { name: 'kube-root-ca.crt', namespace: 'default' },
+      data: { 'ca.crt': 'root' },
+    })
     .catch(() => {});
   await node.run('token', {
     restartPolicy: 'Never',

@@ -1,9 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLog, runCommand, systemClock, systemRandom } from '#base';
 import { type NewObject, type Pod, type PodSpec, resource } from '#api';
+import { openTokenIssuer } from '#apiserver';
 import type { Client } from '#client';
 import { type Kubelet, startKubelet } from '#kubelet';
 import { type Authority, type Credential, createAuthority, issueCertificate } from '#pki';
@@ -42,7 +44,16 @@ export async function openTestNode(): Promise<TestNode> {
   const directory = await mkdtemp(join(tmpdir(), 'k8ts-e2e-'));
   const group = `/k8ts-e2e-${directory.slice(-6)}`;
   const log = openLog({ level: 'debug', to: join(directory, 'kubelet.log') });
-  const cluster = await startCluster({ nodes: 0 });
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const issuer = 'https://kubernetes.default.svc.cluster.local';
+  const tokens = openTokenIssuer({
+    key: () => privateKey,
+    issuer,
+    audiences: [issuer],
+    clock: systemClock,
+    random: systemRandom,
+  });
+  const cluster = await startCluster({ nodes: 0, server: { tokens } });
   const containerd = await startContainerd(directory, [await busyboxImage(image)]);
   const { client } = cluster;
   const nowMs = systemClock.nowMs();

@@ -42,10 +42,12 @@ export class SpdyConnection {
     this.closed = promise;
     this.#onClosed = resolve;
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    this.#socket.on('end', () => this.close());
-    this.#socket.on('error', () => this.close());
-    this.#socket.on('close', () => this.close());
+    const over = (): void => void this.#incoming.then(() => this.close());
+    this.#socket.on('end', over);
+    this.#socket.on('error', over);
+    this.#socket.on('close', over);
     if (options.head !== undefined && options.head.length > 0) this.#receive(Buffer.from(options.head));
+    this.#socket.resume();
   }
 
   /** Opens a stream; resolves when its first frame is handed to the socket, without waiting for the reply. */
@@ -177,6 +179,8 @@ export class SpdyStream extends Duplex {
   readonly headers: ReadonlyMap<string, string>;
   readonly #connection: SpdyConnection;
   #paused = false;
+  #readingEnded = false;
+  #lost = false;
 
   constructor(connection: SpdyConnection, id: number, headers: ReadonlyMap<string, string>) {
     super({ allowHalfOpen: true, autoDestroy: true });
@@ -188,17 +192,20 @@ export class SpdyStream extends Duplex {
 
   /** For the connection: data from the other side. */
   receive(payload: Buffer, last: boolean): void {
-    if (payload.length > 0 && !this.readableEnded && !this.push(payload)) {
+    if (this.#readingEnded) return;
+    if (payload.length > 0 && !this.push(payload)) {
       this.#paused = true;
       this.#connection.pause(true);
     }
-    if (last) this.push(null);
+    if (last) this.#endReading();
   }
 
-  /** For the connection: nothing more will come or go. */
+  /** For the connection: nothing more will come or go. What has come can still be read. */
   connectionLost(): void {
     this.#resume();
-    this.destroy();
+    this.#lost = true;
+    this.#endReading();
+    this.end();
   }
 
   /** Gives the stream up at once, telling the other side (RST_STREAM, CANCEL). */
@@ -216,6 +223,7 @@ export class SpdyStream extends Duplex {
   }
 
   override _final(callback: (error?: Error | null) => void): void {
+    if (this.#lost) return callback();
     this.#connection.sendData(this.id, finFlag, new Uint8Array(0), () => callback());
   }
 
@@ -223,6 +231,12 @@ export class SpdyStream extends Duplex {
     this.#resume();
     this.#connection.forget(this.id);
     callback(error);
+  }
+
+  #endReading(): void {
+    if (this.#readingEnded) return;
+    this.#readingEnded = true;
+    this.push(null);
   }
 
   #resume(): void {

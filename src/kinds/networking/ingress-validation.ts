@@ -12,7 +12,6 @@ import {
 import { validateLoadBalancerStatus } from '../core/service-validation.ts';
 import { Findings } from '../findings.ts';
 
-const classAnnotation = 'kubernetes.io/ingress.class';
 const pathTypes: readonly string[] = ['Exact', 'ImplementationSpecific', 'Prefix'];
 const badSequences: readonly string[] = ['//', '/./', '/../', '%2f', '%2F'];
 const badEndings: readonly string[] = ['/..', '/.'];
@@ -41,21 +40,6 @@ export function validateIngress(ingress: Ingress): FieldError[] {
   if (spec.ingressClassName != null)
     found.each('spec.ingressClassName', spec.ingressClassName, validateDns1123Subdomain(spec.ingressClassName));
   return found.list;
-}
-
-/** Only at creation: the old annotation and the class field exclude each other. */
-export function validateIngressClassChoice(ingress: Ingress, found: Findings): void {
-  const annotation = ingress.metadata.annotations?.[classAnnotation];
-  if (
-    annotation !== undefined &&
-    ingress.spec?.ingressClassName != null &&
-    annotation !== ingress.spec.ingressClassName
-  )
-    found.invalid(
-      `annotations.${classAnnotation}`,
-      annotation,
-      'must match `ingressClassName` when both are specified',
-    );
 }
 
 function validateHost(host: string, field: string, found: Findings): void {

@@ -8,17 +8,23 @@ import {
   silentLog,
   systemClock,
 } from '#base';
-import type { KubeObject, ResourceInfo } from '#api';
-import { type ApiServer, type ApiServerOptions, openApiServer } from '#apiserver';
+import { type KubeObject, type ResourceInfo, resource } from '#api';
+import {
+  type ApiServer,
+  type ApiServerOptions,
+  admissionPlugins,
+  bootstrapPolicy,
+  type ClusterAuthorizer,
+  openApiServer,
+  openAuthorizer,
+  reviewHandlers,
+} from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import { type ControllerSettings, type RunningControllers, startControllers } from '#controllers';
 import { startScheduler } from '#scheduler';
 import { openMemoryStore, type Store } from '#store';
 import type { Identity } from '#wire';
 import { type SimulatedNodes, type SimulatedNodeShape, startSimulatedNodes } from '../kubelet/simulated/index.ts';
-import { defaultTolerationSeconds } from '../apiserver/admission/default-toleration-seconds.admission.ts';
-import { namespaceLifecycle } from '../apiserver/admission/namespace-lifecycle.admission.ts';
-import type { AdmissionOptions } from '../apiserver/admission/options.ts';
 import { advanceUntil, type WaitOptions, waitForObjects } from './waiting.ts';
 
 export interface TestClusterOptions {
@@ -67,11 +73,12 @@ export interface TestCluster extends Closable, AsyncDisposable {
   ): Promise<T>;
 }
 
+const serviceAccounts = resource('v1', 'serviceaccounts');
 export const administrator: Identity = { user: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] };
 
 /**
  * A whole control plane in this process, on memory, with simulated nodes: the real API server, controllers and scheduler, which
- * share one set of informers. Several can run side by side. Resolves when the nodes are registered.
+ * share one set of informers. Several can run side by side. Resolves when the nodes are registered and pods can be made.
  */
 export async function startCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const { nodes: count = 1, seed = 1, log = silentLog, settings = {} } = options;
@@ -84,10 +91,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     clock,
     random,
     log,
-    admission(objects, authorizer) {
-      const plugin = { objects, authorizer: authorizer as AdmissionOptions['authorizer'], clock, random, log };
-      return [namespaceLifecycle(plugin), defaultTolerationSeconds()];
-    },
+    ...apiServerParts({ clock, random, log }),
     ...options.server,
   });
   const clientOf = (identity: Identity): Client =>
@@ -121,6 +125,14 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     ...(options.nodeShape === undefined ? {} : { shape: options.nodeShape }),
   });
   parts.push(nodes);
+  if (controllers.names.includes('serviceaccount-controller')) {
+    await waitForObjects(
+      informers,
+      serviceAccounts,
+      (all) => all.some((one) => one.metadata.namespace === 'default'),
+      {},
+    );
+  }
   const close = async (): Promise<void> => {
     for (const part of parts.splice(0).toReversed()) await part.close();
     informers.close();
@@ -156,5 +168,17 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Authorization and admission as in a real cluster. */
+function apiServerParts(parts: { clock: Clock; random: Random; log: Log }): Partial<ApiServerOptions> {
+  return {
+    authorizer: (objects) => openAuthorizer({ objects }),
+    admission: (objects, authorizer) =>
+      admissionPlugins({ ...parts, objects, authorizer: authorizer as ClusterAuthorizer }),
+    reviews: (_, authenticator, authorizer) =>
+      reviewHandlers({ authenticator, authorizer: authorizer as ClusterAuthorizer, audiences: ['test'] }),
+    policy: bootstrapPolicy(),
   };
 }

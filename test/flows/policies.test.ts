@@ -37,6 +37,7 @@ test('a quota counts what is there, and again when it goes', async () => {
       },
     },
   } as never);
+  await cluster.waitForOne<ResourceQuota>(quotas, 'limit', (one) => one.status?.hard !== undefined);
   const resources = { requests: { cpu: '250m' }, limits: { memory: '64Mi' } };
   await client.create(resource('apps/v1', 'replicasets'), {
     metadata: meta('web'),

@@ -1,4 +1,5 @@
 import {
+  admissionPlugins,
   type ApiServerOptions,
   bootstrapPolicy,
   type ClusterAuthorizer,
@@ -6,6 +7,7 @@ import {
   openAuthorizer,
   openTokenIssuer,
   reviewHandlers,
+  systemPriorityClasses,
 } from '#apiserver';
 import type { Clock, Log, Random } from '#base';
 import { type ClusterPki, parseCertificate } from '#pki';
@@ -24,6 +26,8 @@ export interface SecureServerOptions {
   readonly advertise: { readonly address: string; readonly port: number };
   /** Issuer of service-account tokens, and their default audience. */
   readonly issuer: string;
+  /** Default 300, as upstream. */
+  readonly defaultTolerationSeconds?: number;
 }
 
 /** The options of an API server with everything that a real cluster has on: authentication, RBAC, admission. */
@@ -50,11 +54,23 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
         bootstrapTokens: true,
       }),
     authorizer: (objects) => openAuthorizer({ objects }),
-    reviews: (_objects, authenticator, authorizer) => reviewHandlers({ authenticator, authorizer: authorizer as ClusterAuthorizer, audiences }),
+    admission: (objects, authorizer) =>
+      admissionPlugins({
+        objects,
+        authorizer: authorizer as ClusterAuthorizer,
+        clock,
+        random,
+        log,
+        ...(options.defaultTolerationSeconds === undefined
+          ? {}
+          : { defaultTolerationSeconds: options.defaultTolerationSeconds }),
+      }),
+    reviews: (_objects, authenticator, authorizer) =>
+      reviewHandlers({ authenticator, authorizer: authorizer as ClusterAuthorizer, audiences }),
     tokens: openTokenIssuer({ key: () => pki.serviceAccountKey, issuer, audiences, clock, random }),
     services: { ranges: [serviceCidr] },
     kubelet: { ca: pki.ca.certificatePem, clientCert: kubeletClient.certificatePem, clientKey: kubeletClient.keyPem },
     ...(advertise.address.startsWith('127.') ? {} : { advertise }),
-    policy: bootstrapPolicy(),
+    policy: [...bootstrapPolicy(), ...systemPriorityClasses],
   };
 }

@@ -13,10 +13,16 @@ export interface ServerConfiguration {
   readonly serviceCidr: string;
   readonly clusterDomain: string;
   readonly clusterDns: string;
+  /** Names of nodes that get the role control-plane. */
+  readonly controlPlaneNodes?: readonly string[];
   /** Simulated nodes sim-0 … */
   readonly simulate: number;
   /** Where the administrator's kubeconfig is written. */
   readonly adminKubeconfig: string;
+  /** A node silent for so long counts as lost; default 40,000 ms, as upstream. */
+  readonly nodeMonitorGraceMs?: number;
+  /** How long pods stay on a lost node; default 300 s, as upstream. */
+  readonly defaultTolerationSeconds?: number;
   /** Version of this package, part of the version that the API reports. */
   readonly version: string;
 }

@@ -4,6 +4,7 @@ import { openClient, openInformers } from '#client';
 import { openClusterPki } from '#pki';
 import { openStore, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
+import { startNodeRoles } from './node-roles.ts';
 import { secureServer } from './secure-server.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
 
@@ -14,7 +15,10 @@ export interface ServerOptions {
   readonly log: Log;
 }
 
-const controllersIdentity = { user: 'system:kube-controller-manager', groups: ['system:masters', 'system:authenticated'] };
+const controllersIdentity = {
+  user: 'system:kube-controller-manager',
+  groups: ['system:masters', 'system:authenticated'],
+};
 const schedulerIdentity = { user: 'system:kube-scheduler', groups: ['system:authenticated'] };
 
 /**
@@ -42,7 +46,16 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
       {
         name: 'apiserver',
         async start() {
-          server = await openApiServer(secureServer({ store, pki, clock, random, log: log.child({ component: 'apiserver' }), ...apiServerSettings(configuration) }));
+          server = await openApiServer(
+            secureServer({
+              store,
+              pki,
+              clock,
+              random,
+              log: log.child({ component: 'apiserver' }),
+              ...apiServerSettings(configuration),
+            }),
+          );
           return server;
         },
       },
@@ -55,7 +68,11 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               (server as ApiServer).listen({
                 host,
                 port: configuration.port,
-                tls: { cert: credential.certificatePem, key: credential.keyPem, clientCa: pki.ca.certificatePem + pki.frontProxyCa.certificatePem },
+                tls: {
+                  cert: credential.certificatePem,
+                  key: credential.keyPem,
+                  clientCa: pki.ca.certificatePem + pki.frontProxyCa.certificatePem,
+                },
               }),
             ),
           );
@@ -82,6 +99,9 @@ function apiServerSettings(configuration: ServerConfiguration) {
     serviceCidr: configuration.serviceCidr,
     advertise: { address: configuration.advertiseAddress, port: configuration.port },
     issuer: `https://kubernetes.default.svc.${configuration.clusterDomain}`,
+    ...(configuration.defaultTolerationSeconds === undefined
+      ? {}
+      : { defaultTolerationSeconds: configuration.defaultTolerationSeconds }),
   };
 }
 
@@ -89,15 +109,35 @@ function apiServerSettings(configuration: ServerConfiguration) {
 async function startActors(server: ApiServer, options: ServerOptions, rootCa: string): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   const { startControllers } = await import('#controllers');
-  const { startScheduler } = (await import('#scheduler').catch(() => ({ startScheduler: async () => ({ close: async () => {} }) }))) as any;
+  const { startScheduler } = await import('#scheduler');
   await server.ready;
   const client = openClient({ transport: server.transport(controllersIdentity), userAgent: 'kube-controller-manager' });
   const informers = openInformers({ client, clock, random, log });
   const schedulerClient = openClient({ transport: server.transport(schedulerIdentity), userAgent: 'kube-scheduler' });
   const parts: Closable[] = [
-    await startControllers({ client, informers, clock, random, log: log.child({ component: 'controllers' }), settings: { clusterCidr: configuration.podCidr, rootCa } }),
-    await startScheduler({ client: schedulerClient, informers, clock, random, log: log.child({ component: 'scheduler' }) }),
+    await startControllers({
+      client,
+      informers,
+      clock,
+      random,
+      log: log.child({ component: 'controllers' }),
+      settings: {
+        clusterCidr: configuration.podCidr,
+        rootCa,
+        ...(configuration.nodeMonitorGraceMs === undefined
+          ? {}
+          : { nodeMonitorGraceMs: configuration.nodeMonitorGraceMs }),
+      },
+    }),
+    await startScheduler({
+      client: schedulerClient,
+      informers,
+      clock,
+      random,
+      log: log.child({ component: 'scheduler' }),
+    }),
   ];
+  parts.push(startNodeRoles({ client, informers, controlPlaneNodes: configuration.controlPlaneNodes ?? [], log }));
   await installAddons(client, configuration);
   if (configuration.simulate > 0) {
     const { startSimulatedNodes } = await import('#kubelet');

@@ -36,8 +36,12 @@ export function writeServerConfiguration(layout: ClusterLayout, state: ClusterSt
     serviceCidr: state.serviceCidr,
     clusterDomain: state.clusterDomain,
     clusterDns: dnsAddress,
+    controlPlaneNodes: state.nodes.filter((one) => one.controlPlane).map((one) => one.name),
     simulate: state.simulate,
     adminKubeconfig: layout.adminKubeconfig,
+    // All nodes are on this machine, on one wire: silence means more, sooner, than between machines.
+    nodeMonitorGraceMs: 20_000,
+    defaultTolerationSeconds: 30,
     version,
   };
   return writeConfiguration(join(layout.dataDir, 'server.json'), configuration);
@@ -125,7 +129,7 @@ export function writeAgentConfiguration(options: {
     uplink: 'eth0',
     dnsAddresses: [address],
     dnsUpstreams: state.isolated ? [] : hostResolvers(),
-    labels: node.controlPlane ? { 'node-role.kubernetes.io/control-plane': '' } : {},
+    labels: {},
     taints: node.controlPlane && !alone ? [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] : [],
     readyFile: join(nodeLayout.runDir, 'agent.ready'),
   });

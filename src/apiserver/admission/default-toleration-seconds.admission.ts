@@ -2,10 +2,10 @@ import type { Pod } from '#api';
 import type { AdmissionPlugin } from '../contract.ts';
 
 const keys = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] as const;
-const tolerationSeconds = 300;
+const upstreamSeconds = 300;
 
-/** Pods that say nothing else stay five minutes on a node that has stopped answering. */
-export function defaultTolerationSeconds(): AdmissionPlugin {
+/** Pods that say nothing else stay so long (upstream: five minutes) on a node that has stopped answering. */
+export function defaultTolerationSeconds(tolerationSeconds: number = upstreamSeconds): AdmissionPlugin {
   return {
     name: 'DefaultTolerationSeconds',
     handles: (operation, definition, subresource) =>

@@ -15,4 +15,6 @@ export interface AdmissionOptions {
   readonly resolveService?: ServiceResolver;
   /** Pod Security levels of namespaces without labels; default: nothing enforced, baseline warned and audited. */
   readonly podSecurity?: PodSecurityDefaults;
+  /** How long pods stay on a node that does not answer; default 300, as upstream. */
+  readonly defaultTolerationSeconds?: number;
 }

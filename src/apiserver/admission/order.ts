@@ -29,7 +29,7 @@ export function admissionPlugins(options: AdmissionOptions): readonly AdmissionP
     taintNodesByCondition(),
     podSecurity(options),
     priority(options),
-    defaultTolerationSeconds(),
+    defaultTolerationSeconds(options.defaultTolerationSeconds),
     defaultStorageClass(options),
     storageObjectInUseProtection(),
     persistentVolumeClaimResize(options),

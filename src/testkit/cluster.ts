@@ -43,6 +43,8 @@ export interface TestClusterOptions {
   readonly log?: Log;
   /** Default: a new memory store. */
   readonly store?: Store;
+  /** Puts something between controllers, scheduler, nodes and the server: faults, a record of their writes. */
+  readonly actors?: (client: Client) => Client;
   /** More for the API server: admission, authorizer … */
   readonly server?: Partial<ApiServerOptions>;
 }
@@ -97,10 +99,8 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
   const clientOf = (identity: Identity): Client =>
     openClient({ transport: server.transport(identity), userAgent: identity.user });
   const client = clientOf(administrator);
-  const actors = clientOf({
-    user: 'system:kube-controller-manager',
-    groups: ['system:masters', 'system:authenticated'],
-  });
+  const manager = { user: 'system:kube-controller-manager', groups: ['system:masters', 'system:authenticated'] };
+  const actors = (options.actors ?? ((one) => one))(clientOf(manager));
   await server.ready;
   const informers = openInformers({ client: actors, clock, random, log });
   const parts: Closable[] = [];

@@ -33,6 +33,7 @@ export {
   removeFromKubeconfig,
 } from './kubeconfig.ts';
 export { kubeconfigCredentials, readKubeconfig, writeKubeconfig } from './kubeconfig-file.ts';
+export { openKubeconfigTransport } from './kubeconfig-transport.ts';
 export { type LeaderElection, type LeaderElectionOptions, startLeaderElection } from './leader-election.ts';
 export { keyOf, splitKey } from './object-cache.ts';
 export { openWorkQueue, type WorkQueue, type WorkQueueOptions } from './work-queue.ts';

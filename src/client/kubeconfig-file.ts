@@ -68,7 +68,7 @@ async function linkTarget(file: string): Promise<string> {
 
 /** A target's certificates, key and token, read from the files it names (relative to `directory`) or decoded from its data. */
 export async function kubeconfigCredentials(
-  target: KubeconfigTarget,
+  target: Pick<KubeconfigTarget, 'cluster' | 'user'>,
   directory: string,
 ): Promise<{ readonly ca?: string; readonly cert?: string; readonly key?: string; readonly token?: string }> {
   const { cluster, user } = target;

@@ -13,6 +13,7 @@ import { disruptionController } from './disruption/disruption.controller.ts';
 import { endpointSliceMirroringController } from './endpoint-slice-mirroring/endpoint-slice-mirroring.controller.ts';
 import { endpointSliceController } from './endpoint-slice/endpoint-slice.controller.ts';
 import { endpointsController } from './endpoints/endpoints.controller.ts';
+import { ephemeralVolumeController } from './ephemeral-volume/ephemeral-volume.controller.ts';
 import { garbageCollectorController } from './garbage-collector/garbage-collector.controller.ts';
 import { jobController } from './job/job.controller.ts';
 import { namespaceController } from './namespace/namespace.controller.ts';
@@ -57,6 +58,7 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   volumeBinderController,
   claimProtectionController,
   volumeProtectionController,
+  ephemeralVolumeController,
   ttlAfterFinishedController,
   clusterRoleAggregationController,
   csrApprovingController,

@@ -26,3 +26,4 @@ export { type AuthenticationOptions, openAuthenticator, openTokenIssuer } from '
 export { bootstrapPolicy, type ClusterAuthorizer, openAuthorizer, reviewHandlers } from './authz/index.ts';
 export { type AdmissionOptions, admissionPlugins, type ServiceResolver, systemPriorityClasses } from './admission/index.ts';
 export { joinPolicy, type PolicyObject } from './authz/index.ts';
+export { type OpenApiOptions, openApiRoutes } from './openapi/index.ts';

@@ -2,7 +2,6 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { type ByteSink, collectBody, type HttpExchange, type ResponseHeaders } from './exchange.ts';
-import { rawValues } from './h2-exchange.ts';
 import { certificatesOf } from './peer-certificates.ts';
 
 const nothing = (): void => {};
@@ -145,3 +144,11 @@ const closedSink: ByteSink = {
   destroy: nothing,
   onClose: (callback) => callback(),
 };
+
+function rawValues(raw: readonly string[], name: string): readonly string[] {
+  const values: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if ((raw[i] as string).toLowerCase() === name) values.push(raw[i + 1] as string);
+  }
+  return values;
+}

@@ -1,17 +1,11 @@
 import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from 'node:http';
-import {
-  createServer as createHttp2Server,
-  type Http2Server,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { constants as cryptoConstants } from 'node:crypto';
 import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
 import { type Log, systemClock } from '#base';
 import type { ExchangeHandler } from './exchange.ts';
 import { Http1Exchange } from './h1-exchange.ts';
-import { Http2Exchange } from './h2-exchange.ts';
+import { Http2Connection } from '../http2/connection.ts';
 
 export interface ServerTls {
   /** PEM; the chain after the leaf. */
@@ -47,12 +41,16 @@ const keepAliveTimeoutMs = 120_000;
 const largestHeaders = 64 * 1024;
 const mostConnections = 20_000;
 const closeGraceMs = 1_000;
-const streamWindow = 1 << 20;
 
 /** HTTP/2 and HTTP/1.1 on one TLS port, with limits on everything a stranger can make grow. */
 export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServer> {
   const { host, port, handle } = options;
-  const http2 = http2Server(options);
+  const limits = {
+    maxConcurrentStreams: options.maxConcurrentStreams ?? 250,
+    largestHeaderBytes: largestHeaders,
+    mostHeaderFields: 200,
+  };
+  const connections = new Set<Http2Connection>();
   const http1 = http1Server(handle);
   const tls = createTlsServer(tlsOptions(options.tls));
   const sockets = new Set<Socket>();
@@ -66,8 +64,13 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
   tls.on('tlsClientError', (_error, socket) => void socket.destroy());
   tls.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', () => {});
-    if (socket.alpnProtocol === 'h2') http2.emit('connection', socket);
-    else http1.emit('connection', socket);
+    if (socket.alpnProtocol !== 'h2') {
+      http1.emit('connection', socket);
+      return;
+    }
+    const connection = new Http2Connection(socket, handle, limits);
+    connections.add(connection);
+    socket.once('close', () => void connections.delete(connection));
   });
   await new Promise<void>((resolve, reject) => {
     tls.once('error', reject);
@@ -77,12 +80,6 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
     });
   });
   tls.on('error', () => {});
-  const sessions = new Set<ServerHttp2Session>();
-  http2.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => void sessions.delete(session));
-    session.on('error', () => {});
-  });
   let closing: Promise<void> | undefined;
   return {
     port: (tls.address() as AddressInfo).port,
@@ -96,7 +93,7 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
           timer.cancel();
           resolve();
         });
-        for (const session of sessions) session.close();
+        for (const connection of connections) connection.close();
         http1.closeIdleConnections();
         if (sockets.size === 0) timer.cancel();
       });
@@ -119,33 +116,6 @@ function tlsOptions({ cert, key, clientCa }: ServerTls): TlsOptions {
     // No resumption: a session must not outlive the trust that it began with.
     secureOptions: cryptoConstants.SSL_OP_NO_TICKET | cryptoConstants.SSL_OP_NO_RENEGOTIATION,
   };
-}
-
-function http2Server({ handle, maxConcurrentStreams = 250 }: ServeHttpsOptions): Http2Server {
-  const server = createHttp2Server({
-    settings: {
-      maxConcurrentStreams,
-      initialWindowSize: streamWindow,
-      maxHeaderListSize: largestHeaders,
-      enablePush: false,
-    },
-    maxSessionMemory: 64,
-    maxSettings: 32,
-    maxOutstandingPings: 10,
-    maxSessionInvalidFrames: 100,
-    maxSessionRejectedStreams: 100,
-    // Streams that a client opens only to reset them: above this its connection ends.
-    streamResetBurst: 1000,
-    streamResetRate: 100,
-  } as Parameters<typeof createHttp2Server>[0]);
-  server.on('stream', (stream, headers, _flags, raw) => {
-    const socket = stream.session?.socket as TLSSocket | undefined;
-    if (socket === undefined) return;
-    handle(new Http2Exchange(stream as ServerHttp2Stream, headers, raw as unknown as string[], socket));
-  });
-  server.on('sessionError', (_error, session) => void session.destroy());
-  server.on('error', () => {});
-  return server;
 }
 
 function http1Server(handle: ExchangeHandler): Http1Server {

@@ -1,0 +1,29 @@
+/**
+ * `k8ts server` with a watch on its event loop and a profiler: `node bench/target/instrumented-server.ts CONFIG`, started with an
+ * IPC channel. Every message is answered.
+ */
+import { Session } from 'node:inspector/promises';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { runServer } from '#assembly';
+
+const delay = monitorEventLoopDelay({ resolution: 1 });
+delay.enable();
+const session = new Session();
+session.connect();
+
+const answers: Readonly<Record<string, () => unknown>> = {
+  eventLoopDelay() {
+    const answer = { p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6 };
+    delay.reset();
+    return answer;
+  },
+  async startProfile() {
+    await session.post('Profiler.enable');
+    await session.post('Profiler.setSamplingInterval', { interval: 1000 });
+    return session.post('Profiler.start');
+  },
+  stopProfile: async () => (await session.post('Profiler.stop')).profile,
+};
+process.on('message', async (question: string) => process.send?.((await answers[question]?.()) ?? {}));
+process.channel?.unref();
+await runServer(process.argv[2] as string);

@@ -183,17 +183,15 @@ async function startContainer(
       pullSecrets: () => context.pullSecrets(pod),
       event,
     }),
-    context
-      .services()
-      .then((services) =>
-        containerEnvironment({
-          pod,
-          container: spec,
-          services,
-          objects: context.objects.forPod(pod.metadata.uid),
-          facts,
-        }),
-      ),
+    context.services().then((services) =>
+      containerEnvironment({
+        pod,
+        container: spec,
+        services,
+        objects: context.objects.forPod(pod.metadata.uid),
+        facts,
+      }),
+    ),
   ]);
   signal.throwIfAborted();
   const { mounts, devices, groups } = await containerMounts(context, {

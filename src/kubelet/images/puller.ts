@@ -89,7 +89,11 @@ export function openImagePuller(options: { readonly cri: Cri; readonly clock: Cl
       }
       const present = policy === 'Always' ? undefined : await cri.imageStatus(image);
       if (present !== undefined) {
-        event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+        event(
+          'Normal',
+          'Pulled',
+          `Container image "${image}" already present on machine and can be accessed by the pod`,
+        );
         return present;
       }
       if (policy === 'Never') {

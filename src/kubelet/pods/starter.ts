@@ -69,7 +69,7 @@ export async function startPlanned(context: PodContext, input: StartInput): Prom
   for (const start of plan.start) {
     signal.throwIfAborted();
     try {
-      await context.limited(() => startContainer(context, input, { start, placed, volumes }));
+      await startContainer(context, input, { start, placed, volumes });
     } catch (error) {
       signal.throwIfAborted();
       retryInMs = Math.min(retryInMs, noteFailure(context, input, { start, error }));
@@ -176,13 +176,16 @@ async function startContainer(
     events.container(pod, container, type, reason, message);
   const facts = factsOf(context, pod, placed.podIps);
   const [image, environment] = await Promise.all([
-    context.images.ensure({
-      pod,
-      container: spec,
-      sandbox: placed.config,
-      pullSecrets: () => context.pullSecrets(pod),
-      event,
-    }),
+    unlessAborted(
+      signal,
+      context.images.ensure({
+        pod,
+        container: spec,
+        sandbox: placed.config,
+        pullSecrets: () => context.pullSecrets(pod),
+        event,
+      }),
+    ),
     context.services().then((services) =>
       containerEnvironment({
         pod,
@@ -222,10 +225,14 @@ async function startContainer(
   });
   await mkdir(join(placed.config.log_directory, spec.name), { recursive: true, mode: 0o755 });
 
-  const id = await step('CreateContainerError', () => cri.createContainer(placed.id, config, placed.config));
-  event('Normal', 'Created', `Container created`);
-  await step('RunContainerError', () => cri.startContainer(id));
-  event('Normal', 'Started', `Container started`);
+  const id = await context.limited(async () => {
+    signal.throwIfAborted();
+    const made = await step('CreateContainerError', () => cri.createContainer(placed.id, config, placed.config));
+    event('Normal', 'Created', 'Container created');
+    await step('RunContainerError', () => cri.startContainer(made));
+    event('Normal', 'Started', 'Container started');
+    return made;
+  });
   input.restarted(start);
   input.waiting(spec.name, undefined);
   void linkLog(context, { pod, name: spec.name, attempt, id });
@@ -233,7 +240,7 @@ async function startContainer(
   if (hook === undefined) return;
   input.hookStarted(id);
   input.progress();
-  const failure = await runHook(context, hook, {
+  const running = runHook(context, hook, {
     pod,
     container,
     containerId: id,
@@ -241,8 +248,23 @@ async function startContainer(
     timeoutMs: 3_600_000,
     signal,
   });
+  const failure = await unlessAborted(signal, running);
   if (failure !== undefined) event('Warning', 'FailedPostStartHook', 'PostStartHook failed');
   input.hookEnded(id, failure);
+}
+
+/** The answer, unless the start is given up first: what is under way then ends by itself, unheard. */
+async function unlessAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    answer.catch(() => {});
+  }
 }
 
 /** A failed call of the runtime carries the waiting reason of the step. */

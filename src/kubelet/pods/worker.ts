@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { messageOf, type Timer } from '#base';
 import { type Pod, resource } from '#api';
-import { isConflict, isNotFound, parseTimeMs } from '#machinery';
+import { deepEqual, isConflict, isNotFound, parseTimeMs } from '#machinery';
 import { isRuntimeDown, isRuntimeNotFound } from '../cri/errors.ts';
 import { PodProbes } from '../probes/pod-probes.ts';
 import type { WaitingReason } from './container-status.ts';
@@ -310,9 +310,7 @@ export class PodWorker {
   async #refreshVolumes(pod: Pod, podIps: readonly string[]): Promise<void> {
     const { clock, volumes } = this.#context;
     const { labels, annotations } = pod.metadata;
-    const relabelled =
-      this.#volumesSeen !== undefined &&
-      (this.#volumesSeen.labels !== labels || this.#volumesSeen.annotations !== annotations);
+    const relabelled = this.#volumesSeen !== undefined && !deepEqual(this.#volumesSeen, { labels, annotations });
     const due = clock.nowMs() >= this.#volumesAtMs;
     if (!relabelled && !due) {
       const leftMs = this.#volumesAtMs - clock.nowMs();

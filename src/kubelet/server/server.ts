@@ -63,7 +63,8 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const route = await admit(request);
     if (isRefusal(route)) return sendText(response, route[0], route[1]);
-    if (request.method !== (route.name === 'run' ? 'POST' : 'GET')) return sendText(response, 405, 'Method Not Allowed');
+    if (request.method !== (route.name === 'run' ? 'POST' : 'GET'))
+      return sendText(response, 405, 'Method Not Allowed');
     switch (route.name) {
       case 'health':
         return sendText(response, 200, 'ok');

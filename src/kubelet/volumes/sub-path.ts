@@ -8,12 +8,11 @@ import { bindDescriptor, listMounts } from './mounts.ts';
 const pathOnly = 0o10000000;
 
 /**
- * Binds `subPath` of a volume at `target`. A container may change the volume meanwhile, so after symbolic links are resolved and
- * found to stay inside, the path is walked once more by descriptors that follow no link, and the last descriptor is what is bound:
- * a link swapped in between makes it fail, never escape. A missing sub-path is made, as a directory.
+ * A handle on `subPath` of a volume. A container may change the volume meanwhile, so after symbolic links are resolved and found to
+ * stay inside, the path is walked once more by descriptors that follow no link: a link swapped in between makes it fail, never
+ * escape. A missing sub-path is made, as a directory.
  */
-export async function bindSubPath(volume: string, subPath: string, target: string): Promise<void> {
-  if ((await listMounts()).some((one) => one.path === target)) return;
+export async function openSubPath(volume: string, subPath: string): Promise<FileHandle> {
   const root = await realpath(volume);
   const parts = subPath.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..') || subPath.startsWith('/')) throw escape(subPath);
@@ -24,7 +23,13 @@ export async function bindSubPath(volume: string, subPath: string, target: strin
   if (resolved !== undefined && resolved !== root && !resolved.startsWith(`${root}/`)) throw escape(subPath);
   const walked =
     resolved === undefined ? await existingPart(root, parts) : resolved.slice(root.length).split('/').filter(Boolean);
-  const handle = await walk(root, walked, subPath);
+  return walk(root, walked, subPath);
+}
+
+/** Binds `subPath` of a volume at `target`: what is bound is the handle, not the path. */
+export async function bindSubPath(volume: string, subPath: string, target: string): Promise<void> {
+  if ((await listMounts()).some((one) => one.path === target)) return;
+  const handle = await openSubPath(volume, subPath);
   try {
     const { fd } = handle;
     const directory = (await stat(`/proc/self/fd/${fd}`)).isDirectory();

@@ -1,4 +1,4 @@
-import { type BackoffOptions, type Clock, type Closable, type Log, messageOf } from '#base';
+import { type BackoffOptions, type Clock, type Closable, InvariantError, type Log, messageOf } from '#base';
 import type { KubeObject } from '#api';
 import { isConflict } from '#machinery';
 import type { Change, Informer } from './contract.ts';
@@ -75,6 +75,13 @@ export function startController(options: ControllerOptions): RunningController {
   const closing = new AbortController();
   const endings = sources.map((source) => source.start((key) => queue.add(key)));
 
+  function report(key: string, error: unknown): void {
+    const fields = { key, failures: queue.failures(key) + 1, error: messageOf(error) };
+    if (isBug(error)) log.error({ ...fields, stack: error.stack }, 'reconcile is broken; trying again');
+    else if (isConflict(error)) log.debug(fields, 'reconcile met a conflict; trying again');
+    else log.warn(fields, 'reconcile failed; trying again');
+  }
+
   async function work(): Promise<void> {
     for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
       const beganMs = clock.monotonicMs();
@@ -84,13 +91,7 @@ export function startController(options: ControllerOptions): RunningController {
         if (outcome) queue.addAfter(key, outcome.requeueAfterMs);
       } catch (error) {
         if (!closing.signal.aborted) {
-          const report = { key, failures: queue.failures(key) + 1, error: messageOf(error) };
-          if (isConflict(error)) log.debug(report, 'reconcile met a conflict; trying again');
-          else
-            log.warn(
-              isExpectedError(error) ? report : { ...report, stack: (error as Error)?.stack },
-              'reconcile failed; trying again',
-            );
+          report(key, error);
           queue.addRateLimited(key);
         }
       } finally {
@@ -124,7 +125,7 @@ export function startController(options: ControllerOptions): RunningController {
   };
 }
 
-/** Answers of the API server need no stack in the log; anything else may be a bug. */
-function isExpectedError(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && ('status' in error || 'code' in error);
+/** Mistakes of a program, not of the world: told with their place, and louder. */
+function isBug(error: unknown): error is Error {
+  return [TypeError, ReferenceError, RangeError, SyntaxError, InvariantError].some((kind) => error instanceof kind);
 }

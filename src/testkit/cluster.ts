@@ -40,6 +40,7 @@ export interface TestClusterOptions {
   readonly settings?: ControllerSettings;
   /** Default true. */
   readonly scheduler?: boolean;
+  /** Default: silent, but `close` throws when anything was logged as an error. */
   readonly log?: Log;
   /** Default: a new memory store. */
   readonly store?: Store;
@@ -83,7 +84,9 @@ export const administrator: Identity = { user: 'kubernetes-admin', groups: ['sys
  * share one set of informers. Several can run side by side. Resolves when the nodes are registered and pods can be made.
  */
 export async function startCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
-  const { nodes: count = 1, seed = 1, log = silentLog, settings = {} } = options;
+  const { nodes: count = 1, seed = 1, settings = {} } = options;
+  const broken: string[] = [];
+  const log = options.log ?? bugLog(broken);
   const clock: Clock =
     options.clock === 'manual' ? new ManualClock() : typeof options.clock === 'object' ? options.clock : systemClock;
   const random: Random = seededRandom(seed);
@@ -138,6 +141,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     informers.close();
     await server.close();
     if (options.store === undefined) await store.close();
+    if (broken.length > 0) throw new Error(`something is broken: ${broken.splice(0).join('\n')}`);
   };
   const waitFor: TestCluster['waitFor'] = (resource, predicate, wait = {}) =>
     clock instanceof ManualClock
@@ -181,4 +185,14 @@ function apiServerParts(parts: { clock: Clock; random: Random; log: Log }): Part
       reviewHandlers({ authenticator, authorizer: authorizer as ClusterAuthorizer, audiences: ['test'] }),
     policy: bootstrapPolicy(),
   };
+}
+
+/** Keeps what is logged as an error. */
+function bugLog(broken: string[]): Log {
+  const log: Log = {
+    ...silentLog,
+    error: (fields, message) => void broken.push(`${message} ${JSON.stringify(fields)}`),
+    child: () => log,
+  };
+  return log;
 }

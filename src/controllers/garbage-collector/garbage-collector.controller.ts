@@ -29,6 +29,8 @@ function start(context: ControllerContext): RunningPart {
   const graph = new OwnerGraph();
   const monitored = new Map<string, Monitored>();
   const events = context.events('garbage-collector-controller');
+  /** Objects with an owner of a kind that was not served: looked at again when the server serves something new. */
+  const unjudged = new Set<string>();
   const closing = new AbortController();
   let served: readonly ServedResource[] = [];
 
@@ -66,6 +68,8 @@ function start(context: ControllerContext): RunningPart {
 
   function monitor({ resources, failed }: Directory): void {
     served = resources;
+    for (const uid of unjudged) controller.enqueue(uid);
+    unjudged.clear();
     const wanted = new Map(resources.filter(isCollectable).map((one) => [keyOfResource(one), one]));
     for (const [key, one] of monitored) {
       if (wanted.has(key) || failed.includes(apiVersionOf(one.resource))) continue;
@@ -156,10 +160,11 @@ function start(context: ControllerContext): RunningPart {
       return namespace ? 'dangling' : 'unknown';
     }
     if (graph.isAbsent(owner.uid)) return 'dangling';
-    const found =
-      served.find((one) => one.kind === owner.kind && apiVersionOf(one) === owner.apiVersion) ??
-      (await otherVersion(owner));
-    if (found === undefined) return 'unknown';
+    const found = servedKind(owner);
+    if (found === undefined) {
+      unjudged.add(node.uid);
+      return 'unknown';
+    }
     if (found.namespaced && !namespace) {
       tellInvalid(node, owner);
       return 'unknown';
@@ -174,10 +179,11 @@ function start(context: ControllerContext): RunningPart {
     return 'dangling';
   }
 
-  /** The owner's kind under another version of its group; discovered anew when nothing fits. */
-  async function otherVersion(owner: OwnerReference): Promise<ServedResource | undefined> {
+  /** The owner's kind, in its version or another one of its group. */
+  function servedKind(owner: OwnerReference): ServedResource | undefined {
     const group = owner.apiVersion.includes('/') ? owner.apiVersion.split('/')[0] : '';
-    return served.find((one) => one.kind === owner.kind && one.group === group);
+    const same = served.filter((one) => one.kind === owner.kind && one.group === group);
+    return same.find((one) => apiVersionOf(one) === owner.apiVersion) ?? same[0];
   }
 
   function tellInvalid({ object }: GraphNode, owner: OwnerReference): void {

@@ -1,4 +1,6 @@
-export { type ApiServer, type ApiServerOptions, openApiServer, serverIdentity } from './server.ts';
+export { type ApiServer, type ApiServerOptions, openApiServer } from './server.ts';
+export { serverIdentity } from './server-identity.ts';
+export { aesGcmSeal, type EncryptionKey } from './resources/encryption.ts';
 export type {
   AdmissionAttributes,
   AdmissionOperation,
@@ -24,6 +26,11 @@ export type {
 } from './contract.ts';
 export { type AuthenticationOptions, openAuthenticator, openTokenIssuer } from './authn/index.ts';
 export { bootstrapPolicy, type ClusterAuthorizer, openAuthorizer, reviewHandlers } from './authz/index.ts';
-export { type AdmissionOptions, admissionPlugins, type ServiceResolver, systemPriorityClasses } from './admission/index.ts';
+export {
+  type AdmissionOptions,
+  admissionPlugins,
+  type ServiceResolver,
+  systemPriorityClasses,
+} from './admission/index.ts';
 export { joinPolicy, type PolicyObject } from './authz/index.ts';
 export { type OpenApiOptions, openApiRoutes } from './openapi/index.ts';

@@ -1,7 +1,9 @@
 import type { KindCatalogue } from '#kinds';
-import type { Handler, Route, ServerObjects } from './contract.ts';
+import type { Route, ServerObjects } from './contract.ts';
 import type { KindHooks, ResourceContext, Verb } from './resources/context.ts';
 import { namespaceFinalize, namespaceHooks } from './resources/namespaces.ts';
+import { Aggregator } from './aggregation/aggregator.ts';
+import { keepExtensionAuthentication } from './bootstrap/extension-authentication.ts';
 import { keepKubernetesService } from './bootstrap/kubernetes-service.ts';
 import { CustomResources, customResourceDefinitionHooks } from './crd/registrar.ts';
 import { approval, certificateRequestHooks } from './resources/certificate-requests.ts';
@@ -21,8 +23,8 @@ const defaultNodePorts = [30000, 32767] as const;
 export interface ServerParts {
   readonly subresources: ReadonlyMap<string, ReadonlyMap<string, Verb>>;
   readonly routes: readonly Route[];
-  /** Takes requests that no kind and no path serves (aggregated APIs); undefined: 404. */
-  readonly otherwise: Handler | undefined;
+  /** Groups that other servers serve. */
+  readonly aggregator: Aggregator;
   /** After the first objects are there. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -44,6 +46,8 @@ export async function serverParts(wiring: {
     context.random,
   );
   const customResources = new CustomResources(context, objects);
+  const { clock, random, log } = context;
+  const aggregator = new Aggregator({ objects, options: options.aggregation, clock, random, log });
   hooks.set('/namespaces', namespaceHooks);
   hooks.set('apiextensions.k8s.io/customresourcedefinitions', customResourceDefinitionHooks);
   hooks.set('/services', serviceHooks(allocator));
@@ -61,12 +65,17 @@ export async function serverParts(wiring: {
   return {
     subresources,
     routes: [],
-    otherwise: undefined,
+    aggregator,
     async start() {
-      await customResources.start();
+      await Promise.all([customResources.start(), aggregator.start()]);
+      const { extensionAuthentication } = options;
+      if (extensionAuthentication !== undefined) await keepExtensionAuthentication(objects, extensionAuthentication);
       const { advertise } = options;
       if (advertise !== undefined) await keepKubernetesService({ objects, range: ranges[0] as string, advertise });
     },
-    close: () => customResources.close(),
+    async close() {
+      aggregator.close();
+      await customResources.close();
+    },
   };
 }

@@ -26,14 +26,19 @@ import { lanesLink } from './http/lanes.ts';
 import { type ListenOptions, listenHttps, type Listening } from './http/listen.ts';
 import { parseRequestInfo } from './http/request-info.ts';
 import { discoveryRoutes } from './discovery/routes.ts';
+import { type IssuerOptions, issuerRoutes } from './discovery/issuer.ts';
+import type { AggregationOptions, Aggregator } from './aggregation/aggregator.ts';
+import type { ExtensionAuthentication } from './bootstrap/extension-authentication.ts';
+import { RequestMetrics } from './http/metrics.ts';
 import { healthRoutes, type HealthCheck } from './discovery/health.ts';
-import { versionRoute, type VersionOptions } from './discovery/version.ts';
+import { apiVersionServed, versionRoute, type VersionOptions } from './discovery/version.ts';
 import type { KindHooks, ResourceContext } from './resources/context.ts';
 import { CacheView } from './resources/object-view.ts';
 import type { Seal } from './resources/object-storage.ts';
 import { ResourceRegistry, segmentOf, storageRoot } from './resources/resource-registry.ts';
 import { resourceRouter } from './resources/router.ts';
 import { type ServerParts, serverParts } from './parts.ts';
+import { serverIdentity } from './server-identity.ts';
 import type { KubeletClientOptions } from './streams/kubelet.ts';
 import { StoreFeed } from './watchcache/store-feed.ts';
 
@@ -64,6 +69,12 @@ export interface ApiServerOptions {
   readonly services?: ServiceNetworkOptions;
   /** How the server reaches kubelets (log, exec, proxy). Absent: those sub-resources answer 503. */
   readonly kubelet?: KubeletClientOptions;
+  /** Another server's word for a user is taken from, and given with, this certificate. Absent: aggregated APIs answer 503. */
+  readonly aggregation?: AggregationOptions;
+  /** Published for aggregated servers in kube-system/extension-apiserver-authentication. */
+  readonly extensionAuthentication?: ExtensionAuthentication;
+  /** Issuer discovery of service account tokens. */
+  readonly issuer?: IssuerOptions;
   /** Where clients reach this server: the endpoints of the `kubernetes` Service. Absent: it is not kept. */
   readonly advertise?: { readonly address: string; readonly port: number };
   /** Roles and bindings that must be there at start (reconciled). */
@@ -88,12 +99,6 @@ export interface ApiServer extends Closable {
   /** Resolves when the first objects are there (namespaces, policy, `kubernetes` Service). */
   readonly ready: Promise<void>;
 }
-
-/** The identity of the server's own requests. */
-export const serverIdentity: Identity = Object.freeze({
-  user: 'system:apiserver',
-  groups: Object.freeze(['system:masters', 'system:authenticated']),
-});
 
 const eventTtlSeconds = 3600;
 const leaseBucketMs = 60_000;
@@ -167,21 +172,26 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   store.failed.catch(() => {
     storeFailed = true;
   });
+  const metrics = new RequestMetrics(clock, catalogue);
+  metrics.start();
   const routes = [
     versionRoute(options.version ?? {}),
     ...healthRoutes(checks),
-    ...discoveryRoutes({ catalogue }),
+    ...discoveryRoutes({ catalogue, remote: parts.aggregator }),
+    ...(options.issuer === undefined ? [] : issuerRoutes(options.issuer)),
+    metrics.route(() => cacheMetrics(registry)),
+    ...lazyOpenApi({ objects, catalogue }),
     ...(options.routes?.(objects, catalogue) ?? []),
     ...parts.routes,
   ];
   const router = resourceRouter({
     context,
     subresources: parts.subresources,
-    otherwise: pathRouter(routes, parts.otherwise),
+    otherwise: aggregated(parts.aggregator, pathRouter(routes, undefined)),
   });
   handler = composeChain(
     {
-      guard: guardLink(log),
+      guard: guardLink(log, metrics),
       requestInfo: (request, next) => {
         request.info = parseRequestInfo(request.method, request.target);
         return next(request);
@@ -221,10 +231,46 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
         await parts.close();
         for (const storage of registry.openStorages()) storage.cache.close();
         feed.close();
+        metrics.close();
       })();
       return closing;
     },
   };
+}
+
+/** Requests for groups that other servers serve go there. */
+function aggregated(aggregator: Aggregator, next: Handler): Handler {
+  return (request) => (aggregator.handlerOf(request.info) ?? next)(request);
+}
+
+/** OpenAPI documents are large and rarely asked for: loaded at the first question. */
+function lazyOpenApi(options: { objects: ServerObjects; catalogue: KindCatalogue }): Route[] {
+  let loading: Promise<readonly Route[]> | undefined;
+  const find = async (path: string): Promise<Handler> => {
+    const { major, minor, patch } = apiVersionServed;
+    loading ??= import('./openapi/index.ts').then(({ openApiRoutes }) =>
+      openApiRoutes({ ...options, version: `v${major}.${minor}.${patch}` }),
+    );
+    const route = (await loading).find((one) => one.path === path) as Route;
+    return route.handle;
+  };
+  return ['/openapi/v2', '/openapi/v3', '/openapi/v3/*'].map((path) => ({
+    path,
+    ...(path.endsWith('*') ? { listed: false } : {}),
+    handle: async (request) => (await find(path))(request),
+  }));
+}
+
+function cacheMetrics(registry: ResourceRegistry): string[] {
+  const lines = ['# TYPE apiserver_storage_objects gauge'];
+  for (const { cache } of registry.openStorages()) {
+    const { group, plural } = cache.form.definition.resource;
+    lines.push(`apiserver_storage_objects{resource="${group === '' ? plural : `${plural}.${group}`}"} ${cache.size}`);
+    lines.push(
+      `apiserver_registered_watchers{resource="${group === '' ? plural : `${plural}.${group}`}"} ${cache.watchers.size}`,
+    );
+  }
+  return lines;
 }
 
 /** Events end with a lease; those of one minute share one. */

@@ -1,11 +1,13 @@
 import { type Log, messageOf } from '#base';
 import { statusOf } from '#machinery';
 import type { Link, ServerResponse } from '../contract.ts';
+import type { RequestMetrics } from './metrics.ts';
 import { statusResponse } from './respond.ts';
 
 /** The outermost link: anything thrown becomes a Status; warnings and the audit id become headers. */
-export function guardLink(log: Log): Link {
+export function guardLink(log: Log, metrics?: RequestMetrics): Link {
   return async (request, next) => {
+    const began = metrics?.begin() ?? 0;
     let response: ServerResponse;
     try {
       response = await next(request);
@@ -22,6 +24,7 @@ export function guardLink(log: Log): Link {
     }
     if (request.warnings.length > 0) response.headers.warning = warningHeaders(request.warnings);
     if (request.auditId !== undefined) response.headers['audit-id'] = request.auditId;
+    metrics?.end(request, response.status, began);
     return response;
   };
 }

@@ -42,9 +42,13 @@ const hopByHop = new Set([
 const secretHeaders = /^(authorization|impersonate-.*|x-remote-.*)$/;
 
 /** Hands a request on and its answer back, both streamed; also one that switches protocols. */
-export async function forward(request: ServerRequest, backend: Backend): Promise<ServerResponse> {
-  if (request.upgrade !== undefined) return forwardUpgrade(request, backend);
-  const outgoing = await dial(request, backend, headersFor(request, {}));
+export async function forward(
+  request: ServerRequest,
+  backend: Backend,
+  more: Readonly<Record<string, string | string[]>> = {},
+): Promise<ServerResponse> {
+  if (request.upgrade !== undefined) return forwardUpgrade(request, backend, more);
+  const outgoing = await dial(request, backend, { ...headersFor(request, {}), ...more });
   const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.on('response', resolve);
     outgoing.on('error', (error) => reject(unreachable(backend, error)));
@@ -103,14 +107,15 @@ function pump(incoming: IncomingMessage, sink: ByteSink): void {
  * Asks the backend to switch protocols; only when it does (101) are the two connections joined, byte for byte. Any other answer becomes
  * an error for the client, and the backend's connection is closed: nothing of the client's ever reaches it afterwards.
  */
-export async function forwardUpgrade(request: ServerRequest, backend: Backend): Promise<ServerResponse> {
+export async function forwardUpgrade(
+  request: ServerRequest,
+  backend: Backend,
+  more: Readonly<Record<string, string | string[]>> = {},
+): Promise<ServerResponse> {
   const protocol = request.upgrade;
   if (protocol === undefined) throw errBadRequest('Upgrade request required');
-  const outgoing = await dial(
-    request,
-    backend,
-    headersFor(request, { connection: 'Upgrade', upgrade: request.headers.upgrade ?? protocol }),
-  );
+  const asked = { connection: 'Upgrade', upgrade: request.headers.upgrade ?? protocol };
+  const outgoing = await dial(request, backend, { ...headersFor(request, asked), ...more });
   return new Promise((resolve, reject) => {
     const forget = request.onAbort(() => void outgoing.destroy());
     outgoing.on('error', (error) => reject(unreachable(backend, error)));

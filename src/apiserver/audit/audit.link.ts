@@ -1,0 +1,131 @@
+import { type Clock, type Random, rfc3339Micro } from '#base';
+import { statusOf } from '#machinery';
+import type { Identity } from '#wire';
+import type { Link, ServerRequest, ServerResponse } from '../contract.ts';
+import { type AuditLevel, type AuditPolicy, levelOf } from './policy.ts';
+import type { AuditSink } from './sink.ts';
+
+export interface AuditOptions {
+  readonly policy: AuditPolicy;
+  readonly sink: AuditSink;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+type Stage = 'ResponseStarted' | 'ResponseComplete';
+
+const idForm = /^[A-Za-z0-9-]{1,64}$/;
+
+/** Records what was asked, by whom, found out how, and how it ended. Long answers are recorded when they begin and when they end. */
+export function auditLink(options: AuditOptions): Link {
+  const { policy, sink, clock, random } = options;
+  return async (request, next) => {
+    const level = levelOf(policy, request);
+    const asked = request.headers['audit-id'];
+    const auditId = request.auditId ?? (asked !== undefined && idForm.test(asked) ? asked : random.uuid());
+    request.auditId = auditId;
+    const caller = request.identity;
+    const record = (stage: Stage, code: number, failure?: object): void => {
+      if (level !== 'None')
+        sink.write(
+          eventOf({
+            request,
+            level,
+            auditId,
+            caller,
+            stage,
+            code,
+            nowMs: clock.nowMs(),
+            ...(failure === undefined ? {} : { failure }),
+          }),
+        );
+    };
+    let response: ServerResponse;
+    try {
+      response = await next(request);
+    } catch (error) {
+      const status = statusOf(error);
+      record('ResponseComplete', status.code ?? 500, {
+        status: status.status,
+        message: status.message,
+        reason: status.reason,
+      });
+      throw error;
+    }
+    const { stream } = response;
+    if (stream === undefined) {
+      record('ResponseComplete', response.status);
+      return response;
+    }
+    record('ResponseStarted', response.status);
+    return {
+      ...response,
+      stream(target) {
+        target.onClose(() => record('ResponseComplete', response.status));
+        stream(target);
+      },
+    };
+  };
+}
+
+interface EventSource {
+  readonly request: ServerRequest;
+  readonly level: AuditLevel;
+  readonly auditId: string;
+  readonly caller: Identity;
+  readonly stage: Stage;
+  readonly code: number;
+  readonly nowMs: number;
+  readonly failure?: object;
+}
+
+function eventOf({ request, level, auditId, caller, stage, code, nowMs, failure }: EventSource): object {
+  const { info, source, authentication } = request;
+  const annotations = Object.fromEntries(request.annotations);
+  annotations['authentication.k8s.io/authenticator'] =
+    source.trusted === undefined ? (authentication?.authenticator ?? '') : 'in-process';
+  if (authentication?.credentialId !== undefined)
+    annotations['authentication.k8s.io/credential-id'] = authentication.credentialId;
+  const withBodies = level === 'Request' || level === 'RequestResponse';
+  return {
+    kind: 'Event',
+    apiVersion: 'audit.k8s.io/v1',
+    level,
+    auditID: auditId,
+    stage,
+    requestURI: request.target,
+    verb: info.verb,
+    user: userOf(caller),
+    ...(request.impersonator === undefined ? {} : { impersonatedUser: userOf(request.identity) }),
+    sourceIPs: source.remoteAddress === '' ? [] : [source.remoteAddress],
+    ...(request.headers['user-agent'] === undefined ? {} : { userAgent: request.headers['user-agent'] }),
+    ...(info.isResource ? { objectRef: objectOf(request) } : {}),
+    responseStatus: { metadata: {}, ...failure, code },
+    ...(withBodies && request.audited?.requestObject !== undefined
+      ? { requestObject: request.audited.requestObject }
+      : {}),
+    ...(level === 'RequestResponse' && request.audited?.responseObject !== undefined
+      ? { responseObject: request.audited.responseObject }
+      : {}),
+    requestReceivedTimestamp: rfc3339Micro(request.receivedMs),
+    stageTimestamp: rfc3339Micro(nowMs),
+    annotations,
+  };
+}
+
+function userOf(identity: Identity): object {
+  const { user, uid, groups, extra } = identity;
+  return { username: user, ...(uid === undefined ? {} : { uid }), groups, ...(extra === undefined ? {} : { extra }) };
+}
+
+function objectOf({ info }: ServerRequest): object {
+  const { group, version, resource, subresource, namespace, name } = info;
+  return {
+    resource,
+    ...(namespace === '' ? {} : { namespace }),
+    ...(name === '' ? {} : { name }),
+    ...(group === '' ? {} : { apiGroup: group }),
+    apiVersion: version,
+    ...(subresource === '' ? {} : { subresource }),
+  };
+}

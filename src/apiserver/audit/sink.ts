@@ -1,0 +1,72 @@
+import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { type Clock, type Closable, type Log, messageOf, type Timer } from '#base';
+
+/** Where audit events go. */
+export interface AuditSink {
+  write(event: object): void;
+}
+
+export interface FileSinkOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A file of this size is put aside; default 100 MiB. */
+  readonly largestBytes?: number;
+  /** How many of those are kept; default 10. */
+  readonly kept?: number;
+}
+
+const flushAfterMs = 200;
+const flushAtBytes = 256 * 1024;
+
+/** One JSON line an event, in a file of mode 0600, written in batches. A disk that refuses is reported and does not stop the server. */
+export function openFileSink(options: FileSinkOptions): AuditSink & Closable {
+  const { path, clock, log, largestBytes = 100 << 20, kept = 10 } = options;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  let file = openSync(path, 'a', 0o600);
+  let size = fstatSync(file).size;
+  let lines: string[] = [];
+  let pending = 0;
+  let timer: Timer | undefined;
+
+  const rotate = (): void => {
+    closeSync(file);
+    renameSync(path, `${path}.${new Date(clock.nowMs()).toISOString().replaceAll(':', '-')}`);
+    const prefix = `${basename(path)}.`;
+    const old = readdirSync(dirname(path))
+      .filter((name) => name.startsWith(prefix))
+      .sort()
+      .reverse();
+    for (const name of old.slice(kept)) rmSync(join(dirname(path), name), { force: true });
+    file = openSync(path, 'a', 0o600);
+    size = 0;
+  };
+  const flush = (): void => {
+    timer?.cancel();
+    timer = undefined;
+    if (lines.length === 0) return;
+    const text = lines.join('');
+    lines = [];
+    pending = 0;
+    try {
+      size += writeSync(file, text);
+      if (size >= largestBytes) rotate();
+    } catch (error) {
+      log.error({ error: messageOf(error) }, 'audit events were lost');
+    }
+  };
+  return {
+    write(event) {
+      const line = `${JSON.stringify(event)}\n`;
+      lines.push(line);
+      pending += line.length;
+      if (pending >= flushAtBytes) flush();
+      else timer ??= clock.setTimer(flush, flushAfterMs);
+    },
+    async close() {
+      flush();
+      closeSync(file);
+    },
+  };
+}

@@ -72,9 +72,11 @@ export class Machine {
   readonly name: string;
   readonly env: Record<string, string>;
   readonly images: string;
+  readonly #launcher: string;
 
-  constructor(name: string) {
+  constructor(name: string, launcher = join(root, 'k8ts')) {
     this.name = name;
+    this.#launcher = launcher;
     this.images = join(this.folder, 'images.tar');
     this.env = { KUBECONFIG: join(this.folder, 'kubeconfig'), HOME: this.folder };
   }
@@ -93,7 +95,7 @@ export class Machine {
   }
 
   k8ts(...args: string[]): Promise<Result> {
-    return run(join(root, 'k8ts'), args, { env: this.env, timeoutMs: 180_000 });
+    return run(this.#launcher, args, { env: this.env, timeoutMs: 180_000 });
   }
 
   /** `up` with this machine's name and images, isolated; throws what it said when it fails. */

@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
-import { access } from 'node:fs/promises';
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { removeControlGroups } from './containerd.ts';
 
 /** What the machine lacks for pods on a real runtime; undefined when nothing. */
 async function missing(): Promise<string | undefined> {
@@ -18,22 +21,25 @@ async function missing(): Promise<string | undefined> {
 
 const skip = (await missing()) ?? false;
 
-/** Runs a file of tests in network, mount and process namespaces of its own: no packet leaves them, nothing is left behind. */
-function runIsolated(file: string): Promise<void> {
+/**
+ * Runs a file of tests in network, mount and process namespaces of its own: no packet leaves them, and with them go its processes and
+ * mounts. Files and control groups are removed afterwards from outside.
+ */
+async function runIsolated(file: string): Promise<void> {
   const path = fileURLToPath(new URL(file, import.meta.url));
+  const directory = await mkdtemp(join(tmpdir(), 'k8ts-e2e-'));
   const isolation = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
   const child = spawn('unshare', [...isolation, process.execPath, '--test-reporter=spec', path], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, K8TS_E2E_DIRECTORY: directory },
   });
   const output: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('exit', (code) =>
-      code === 0 ? resolve() : reject(new Error(`${file} failed:\n${Buffer.concat(output).toString('utf8')}`)),
-    );
-  });
+  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
+  await removeControlGroups(basename(directory));
+  await rm(directory, { recursive: true, force: true });
+  if (code !== 0) throw new Error(`${file} failed:\n${Buffer.concat(output).toString('utf8')}`);
 }
 
 test('pods on a real container runtime', { skip, timeout: 240_000 }, () => runIsolated('./kubelet/pods.ts'));

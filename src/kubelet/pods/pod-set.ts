@@ -1,3 +1,5 @@
+import { readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Clock, type Log, messageOf } from '#base';
 import type { Pod } from '#api';
 import type { Informer } from '#client';
@@ -81,6 +83,7 @@ export function startPodSet(options: {
         if (!isRuntimeNotFound(error)) throw error;
       });
     }
+    await removeDanglingLinks(context.containerLogsDir);
     for (const uid of present) {
       if (workers.has(uid)) continue;
       log.info({ uid }, 'removing what a pod left behind');
@@ -111,6 +114,18 @@ export function startPodSet(options: {
       workers.clear();
     },
   };
+}
+
+/** Links to logs that are no more. */
+async function removeDanglingLinks(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const link = join(directory, name);
+    const dangling = await stat(link).then(
+      () => false,
+      (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+    );
+    if (dangling) await unlink(link).catch(() => {});
+  }
 }
 
 /** What is left to know of a pod when only its sandbox remains. */

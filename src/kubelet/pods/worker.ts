@@ -59,7 +59,10 @@ export class PodWorker {
   #looking = false;
   #again = false;
   #timer: { readonly handle: Timer; readonly dueMs: number } | undefined;
-  #volumesAtMs = Number.POSITIVE_INFINITY;
+  /** When the volumes are next set up, Unix ms. At once for a pod found running: what changed meanwhile is not known. */
+  #volumesAtMs = 0;
+  /** Counts changes told to `refreshVolumes`: one that comes while the volumes are being set up is not covered by that set-up. */
+  #volumeChanges = 0;
   #volumesSeen: { readonly labels: unknown; readonly annotations: unknown } | undefined;
 
   constructor(context: PodContext, pod: Pod, onGone: () => void) {
@@ -108,6 +111,7 @@ export class PodWorker {
 
   /** An object that the pod's volumes show has changed. */
   refreshVolumes(): void {
+    this.#volumeChanges++;
     this.#volumesAtMs = 0;
     this.#notBeforeMs = 0;
     this.wake();
@@ -269,6 +273,7 @@ export class PodWorker {
     if (plan.start.some(({ after }) => after !== undefined && this.#terminator.isEnding(after.id))) return;
     const starting = new AbortController();
     this.#starting = starting;
+    const changes = this.#volumeChanges;
     const run = startPlanned(this.#context, {
       ...{ pod, plan, runtime, signal: starting.signal },
       waiting: (name, reason) => (reason === undefined ? this.#waiting.delete(name) : this.#waiting.set(name, reason)),
@@ -283,7 +288,7 @@ export class PodWorker {
       .then(
         () => {
           this.#startFailures = 0;
-          this.#volumesAtMs = this.#context.volumes.refreshAtMs(this.uid);
+          this.#volumesAreOf(changes);
           this.#volumesSeen = { labels: pod.metadata.labels, annotations: pod.metadata.annotations };
         },
         (error: unknown) => this.#startFailed(error, starting.signal),
@@ -317,15 +322,20 @@ export class PodWorker {
       if (leftMs !== Number.POSITIVE_INFINITY) this.#wakeIn(leftMs);
       return;
     }
+    const changes = this.#volumeChanges;
     try {
       await volumes.setUp(pod, factsOf(this.#context, pod, podIps));
-      this.#volumesAtMs = volumes.refreshAtMs(this.uid);
+      this.#volumesAreOf(changes);
       this.#volumesSeen = { labels, annotations };
     } catch (error) {
       this.#context.events.pod(pod, 'Warning', 'FailedMount', messageOf(error));
       this.#volumesAtMs = clock.nowMs() + longestVolumeRetryMs;
     }
     if (this.#volumesAtMs !== Number.POSITIVE_INFINITY) this.#wakeIn(this.#volumesAtMs - clock.nowMs());
+  }
+
+  #volumesAreOf(changes: number): void {
+    this.#volumesAtMs = this.#volumeChanges === changes ? this.#context.volumes.refreshAtMs(this.uid) : 0;
   }
 
   #writeStatus(pod: Pod, runtime: PodRuntime, ending: boolean): void {

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { openLog, runCommand, systemClock, systemRandom } from '#base';
 import { type NewObject, type Pod, type PodSpec, resource } from '#api';
 import { openTokenIssuer } from '#apiserver';
@@ -10,7 +10,7 @@ import type { Client } from '#client';
 import { type Kubelet, startKubelet } from '#kubelet';
 import { type Authority, type Credential, createAuthority, issueCertificate } from '#pki';
 import { startCluster, type TestCluster } from '#testkit';
-import { type Containerd, removeControlGroups, startContainerd } from '../containerd.ts';
+import { type Containerd, startContainerd } from '../containerd.ts';
 import { busyboxImage } from '../images.ts';
 
 export const image = 'docker.io/library/busybox:1';
@@ -41,8 +41,8 @@ export interface TestNode {
 
 export async function openTestNode(): Promise<TestNode> {
   await runCommand('ip', ['link', 'set', 'lo', 'up']);
-  const directory = await mkdtemp(join(tmpdir(), 'k8ts-e2e-'));
-  const group = `/k8ts-e2e-${directory.slice(-6)}`;
+  const directory = process.env.K8TS_E2E_DIRECTORY ?? (await mkdtemp(join(tmpdir(), 'k8ts-e2e-')));
+  const group = `/${basename(directory)}`;
   const log = openLog({ level: 'debug', to: join(directory, 'kubelet.log') });
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const issuer = 'https://kubernetes.default.svc.cluster.local';
@@ -131,11 +131,6 @@ export async function openTestNode(): Promise<TestNode> {
       await kubelet.close();
       await containerd.close();
       await cluster.close();
-      await removeControlGroups(group);
-      if (process.env.K8TS_KEEP === undefined) {
-        await runCommand('umount', ['--recursive', join(directory, 'kubelet', 'memory')], { okCodes: [0, 1, 32] });
-        await rm(directory, { recursive: true, force: true }).catch(() => {});
-      }
     },
   };
   return node;

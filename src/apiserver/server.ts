@@ -69,6 +69,8 @@ export interface ApiServerOptions {
   readonly services?: ServiceNetworkOptions;
   /** How the server reaches kubelets (log, exec, proxy). Absent: those sub-resources answer 503. */
   readonly kubelet?: KubeletClientOptions;
+  /** Changes that may wait for one watcher; default 20,000. */
+  readonly watchBacklog?: number;
   /** Another server's word for a user is taken from, and given with, this certificate. Absent: aggregated APIs answer 503. */
   readonly aggregation?: AggregationOptions;
   /** Published for aggregated servers in kube-system/extension-apiserver-authentication. */
@@ -102,6 +104,7 @@ export interface ApiServer extends Closable {
 
 const eventTtlSeconds = 3600;
 const leaseBucketMs = 60_000;
+const defaultWatchBacklog = 20_000;
 
 /** Opens a server on a store. It serves at once; `ready` resolves when the first objects are there. */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
@@ -157,6 +160,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     authorizer,
     hooks,
     reviews: new Map(Object.entries(options.reviews?.(objects, authenticator, authorizer) ?? {})),
+    watchBacklog: options.watchBacklog ?? defaultWatchBacklog,
     tokens: options.tokens,
     leaseFor: eventLeases(store, clock),
   };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { systemClock } from '#base';
 import { openClusterPki } from '#pki';
@@ -11,7 +12,14 @@ const pki = openClusterPki({ clock: systemClock });
 const serving = pki.issue({ commonName: 'metrics', usages: ['server'], dnsNames: ['metrics.default.svc'] });
 const voucher = pki.issue({ commonName: 'front-proxy-client', usages: ['client'] });
 
-test('an APIService leads to its server: requests, users, discovery, status', async () => {
+/** Endpoints may not be loopback addresses: this machine's own one stays on it all the same. */
+const ownAddress = Object.values(networkInterfaces())
+  .flat()
+  .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
+
+test('an APIService leads to its server: requests, users, discovery, status', {
+  skip: ownAddress === undefined,
+}, async () => {
   const seen: Json[] = [];
   const backend = createServer(
     { cert: serving.certificatePem, key: serving.keyPem, ca: pki.ca.certificatePem, requestCert: true },
@@ -35,7 +43,7 @@ test('an APIService leads to its server: requests, users, discovery, status', as
       else response.end(JSON.stringify({ you: request.url }));
     },
   );
-  backend.listen(0, '127.0.0.1');
+  backend.listen(0, '0.0.0.0');
   await once(backend, 'listening');
   const { port } = backend.address() as AddressInfo;
   await using t = await testServer({
@@ -49,11 +57,11 @@ test('an APIService leads to its server: requests, users, discovery, status', as
   const slice = {
     metadata: { name: 'metrics-1', labels: { 'kubernetes.io/service-name': 'metrics' } },
     addressType: 'IPv4',
-    endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+    endpoints: [{ addresses: [ownAddress], conditions: { ready: true } }],
     ports: [{ name: '', port, protocol: 'TCP' }],
   };
   const sliced = await t.ask('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice);
-  if (sliced.status !== 201) assert.match(sliced.body.message, /loopback/);
+  assert.equal(sliced.status, 201, JSON.stringify(sliced.body));
   const services = '/apis/apiregistration.k8s.io/v1/apiservices';
   const made = await t.ask('POST', services, {
     metadata: { name: 'v1.metrics.example' },

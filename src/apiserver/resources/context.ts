@@ -26,6 +26,8 @@ export interface ResourceContext {
   readonly hooks: KindHookTable;
   /** Answers of kinds that are not stored, by `group/plural`. */
   readonly reviews: ReadonlyMap<string, ReviewHandler>;
+  /** Changes that may wait for a watcher that does not read; with more it is cut off. */
+  readonly watchBacklog: number;
   readonly tokens?: TokenIssuer | undefined;
   /** The lease that ends objects of a resource after a while (events); undefined: they stay. */
   leaseFor(kind: KindResource): Promise<Lease> | undefined;

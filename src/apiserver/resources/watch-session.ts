@@ -33,7 +33,6 @@ export interface WatchOutput {
 }
 
 const bookmarkEveryMs = 60_000;
-const mostWaiting = 20_000;
 const initialPerTurn = 500;
 
 /** One watch from its start to its end: initial state or history, then every change that concerns its selection. */
@@ -150,7 +149,7 @@ export class WatchSession {
     if (this.#closed || change.revision <= this.#after) return;
     if (!this.#live || this.#blocked) {
       this.#waiting.push(change);
-      if (this.#live && this.#waiting.length > mostWaiting) this.#cut();
+      if (this.#live && this.#waiting.length > this.#context.watchBacklog) this.#cut();
       return;
     }
     this.#send(change);

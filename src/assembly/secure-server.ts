@@ -1,5 +1,6 @@
 import {
   admissionPlugins,
+  aesGcmSeal,
   type ApiServerOptions,
   bootstrapPolicy,
   type ClusterAuthorizer,
@@ -26,6 +27,8 @@ export interface SecureServerOptions {
   readonly advertise: { readonly address: string; readonly port: number };
   /** Issuer of service-account tokens, and their default audience. */
   readonly issuer: string;
+  /** 32 bytes: Secrets are stored encrypted with it. */
+  readonly encryptionKey: Uint8Array;
   /** Default 300, as upstream. */
   readonly defaultTolerationSeconds?: number;
 }
@@ -36,6 +39,8 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
   const audiences = [issuer];
   const clientRoots = [parseCertificate(pki.ca.certificatePem)];
   const frontProxyRoots = [parseCertificate(pki.frontProxyCa.certificatePem)];
+  const secretSeal = aesGcmSeal({ keys: [{ name: 'key1', key: options.encryptionKey }], random });
+  const frontProxy = pki.credential('front-proxy-client');
   const kubeletClient = pki.credential('apiserver-kubelet-client');
   return {
     store,
@@ -68,6 +73,14 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
     reviews: (_objects, authenticator, authorizer) =>
       reviewHandlers({ authenticator, authorizer: authorizer as ClusterAuthorizer, audiences }),
     tokens: openTokenIssuer({ key: () => pki.serviceAccountKey, issuer, audiences, clock, random }),
+    sealOf: (segment) => (segment === 'secrets' ? secretSeal : undefined),
+    issuer: { issuer, keys: () => pki.serviceAccountPublicKeys },
+    aggregation: { clientCert: frontProxy.certificatePem, clientKey: frontProxy.keyPem },
+    extensionAuthentication: {
+      clientCa: pki.ca.certificatePem,
+      requestHeaderCa: pki.frontProxyCa.certificatePem,
+      allowedNames: ['front-proxy-client'],
+    },
     services: { ranges: [serviceCidr] },
     kubelet: { ca: pki.ca.certificatePem, clientCert: kubeletClient.certificatePem, clientKey: kubeletClient.keyPem },
     ...(advertise.address.startsWith('127.') ? {} : { advertise }),

@@ -4,6 +4,7 @@ import { openClient, openInformers } from '#client';
 import { openClusterPki } from '#pki';
 import { openStore, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
+import { openEncryptionKey } from './encryption-key.ts';
 import { startNodeRoles } from './node-roles.ts';
 import { secureServer } from './secure-server.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
@@ -53,6 +54,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               clock,
               random,
               log: log.child({ component: 'apiserver' }),
+              encryptionKey: openEncryptionKey(configuration.pkiDir, random),
               ...apiServerSettings(configuration),
             }),
           );

@@ -52,7 +52,8 @@ export function containerStatusOf(input: ContainerStatusInput): ContainerStatus 
   if (latest.state === 'running') {
     const { started, ready } = input.health(latest);
     const state: ContainerState = { running: { startedAt: rfc3339(latest.startedAtMs) } };
-    return { ...status, state, lastState: lastRun ?? {}, started, ready: ready && started };
+    const runsToEnd = container.kind === 'init' && container.spec.restartPolicy !== 'Always';
+    return { ...status, state, lastState: lastRun ?? {}, started, ready: ready && started && !runsToEnd };
   }
   if (latest.state === 'exited') {
     const terminated = { terminated: terminatedState(input, latest) };

@@ -123,6 +123,16 @@ test('init containers keep a pod pending, and name what is missing', () => {
   assert.deepEqual(status.containerStatuses?.[0]?.state, { waiting: { reason: 'PodInitializing' } });
 });
 
+test('an init container that still runs is not complete', () => {
+  const pod = podOf({ initContainers: [{ name: 'i' }, { name: 'j' }] });
+  assert.equal(
+    condition(statusOf(pod, [run('i', {})]), 'Initialized')?.message,
+    'containers with incomplete status: [i j]',
+  );
+  const sidecar = podOf({ initContainers: [{ name: 'i', restartPolicy: 'Always' }] });
+  assert.equal(condition(statusOf(sidecar, [run('i', {})]), 'Initialized')?.status, 'True');
+});
+
 test('a back-off shows the last run', () => {
   const status = statusOf(podOf(), [run('a', { state: 'exited', exitCode: 2, attempt: 3 })], {
     waiting: { a: { reason: 'CrashLoopBackOff', message: 'm' } },

@@ -23,16 +23,17 @@ export async function runHandler(
   timeoutMs: number,
 ): Promise<CheckResult> {
   const { cri, clock, containerId, container, podIp } = target;
+  const limitMs = Math.max(1, Math.ceil(timeoutMs));
   try {
-    if (handler.exec !== undefined) return await checkExec(cri, containerId, handler.exec.command ?? [], timeoutMs);
-    if (handler.httpGet !== undefined) return await checkHttp(httpCheck(handler.httpGet, target, timeoutMs));
+    if (handler.exec !== undefined) return await checkExec(cri, containerId, handler.exec.command ?? [], limitMs);
+    if (handler.httpGet !== undefined) return await checkHttp(httpCheck(handler.httpGet, target, limitMs));
     if (handler.tcpSocket !== undefined) {
       const { host, port } = handler.tcpSocket;
-      return await checkTcp(host || podIp, portNumber(container, port), timeoutMs);
+      return await checkTcp(host || podIp, portNumber(container, port), limitMs);
     }
     if (handler.grpc !== undefined) {
       const { port, service = '' } = handler.grpc;
-      return await checkGrpc(podIp, port, service, { timeoutMs, nowMs: clock.nowMs() });
+      return await checkGrpc(podIp, port, service, { timeoutMs: limitMs, nowMs: clock.nowMs() });
     }
   } catch (error) {
     return { result: 'failure', output: error instanceof Error ? error.message : String(error) };

@@ -39,7 +39,7 @@ test('clone, equal, freeze', () => {
 });
 
 function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
+  if (Array.isArray(value)) return ['list', ...value.map(sorted)];
   if (typeof value !== 'object' || value === null) return Object.is(value, -0) ? 0 : value;
   return Object.entries(value)
     .map(([key, one]) => [key, sorted(one)])

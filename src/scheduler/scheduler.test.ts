@@ -21,7 +21,7 @@ async function start(count: number): Promise<Running> {
     nodes: count,
     nodeShape: { capacity: { cpu: '2', memory: '4Gi', pods: '110' } },
     scheduler: false,
-    controllers: ['serviceaccount-controller'],
+    controllers: ['serviceaccount-controller', 'node-lifecycle-controller'],
   });
   const { client, informers } = cluster;
   const scheduler = await startScheduler({

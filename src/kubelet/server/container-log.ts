@@ -69,29 +69,32 @@ function isWaiting(pod: Pod, name: string): boolean {
   return pod.status?.containerStatuses?.find((one) => one.name === name)?.state?.waiting !== undefined;
 }
 
-export async function sendLog(options: {
+/** The text of one run's log. Throws StreamingError when there is none, or when it lies outside the log directory. */
+export async function openLog(options: {
   readonly cri: Cri;
   readonly clock: Clock;
   readonly podLogsDir: string;
-  readonly response: ServerResponse;
   readonly run: ContainerStatus;
   readonly options: LogOptions;
-}): Promise<void> {
-  const { cri, clock, podLogsDir, response, run } = options;
-  const ending = new AbortController();
-  response.on('close', () => ending.abort());
-  const path = run.log_path;
-  const [real, root] = await Promise.all([realpath(path).catch(() => undefined), realpath(podLogsDir)]);
-  if (real === undefined)
+  readonly signal: AbortSignal;
+}): Promise<AsyncIterable<Uint8Array>> {
+  const { cri, clock, podLogsDir, run, signal } = options;
+  const [path, root] = await Promise.all([realpath(run.log_path).catch(() => undefined), realpath(podLogsDir)]);
+  if (path === undefined)
     throw new StreamingError(500, `failed to open log of container ${run.id}: it is not there (yet)`);
-  if (!real.startsWith(`${root}/`)) throw new StreamingError(403, 'the log leads out of the log directory');
+  if (!path.startsWith(`${root}/`)) throw new StreamingError(403, 'the log leads out of the log directory');
   const running = async (): Promise<boolean> => {
     const status = await cri.containerStatus(run.id).catch(() => undefined);
     return status?.state === 'CONTAINER_RUNNING';
   };
+  return readLog({ path, clock, running, signal }, options.options);
+}
+
+/** Sends text as it comes, no faster than the client reads. */
+export async function sendChunks(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   response.writeHead(200, { 'Content-Type': 'text/plain', 'Transfer-Encoding': 'chunked' });
   response.flushHeaders();
-  for await (const piece of readLog({ path: real, clock, running, signal: ending.signal }, options.options)) {
+  for await (const piece of chunks) {
     if (!response.write(piece)) await drained(response);
   }
   response.end();

@@ -7,11 +7,11 @@ import type { TLSSocket } from 'node:tls';
 import { type Clock, type Closable, type Log, messageOf } from '#base';
 import type { Pod } from '#api';
 import type { Client } from '#client';
-import { refuseUpgrade, UpgradeRefused } from '#wire';
+import { negotiateBytes, offeredProtocols, refuseUpgrade, sendBytesOverWebSocket, UpgradeRefused } from '#wire';
 import type { Cri } from '../cri/contract.ts';
 import type { MachineFacts } from '../node/machine.ts';
 import { identityOf, openAuthorizer } from './authenticate.ts';
-import { findRun, logOptions, sendLog } from './container-log.ts';
+import { findRun, logOptions, openLog, sendChunks } from './container-log.ts';
 import { resourceMetrics, summaryStats } from './stats.ts';
 import { accessOf, parseRoute, type Route } from './route.ts';
 import { commandStreams, execUrl, portsOf, StreamingError, streamCommand, streamPorts } from './streaming.ts';
@@ -84,16 +84,22 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     }
   }
 
-  async function serveLog(route: Extract<Route, { name: 'logs' }>, response: ServerResponse): Promise<void> {
+  async function openRunLog(
+    route: Extract<Route, { name: 'logs' }>,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
     const pod = options.findPod(route.namespace, route.pod);
-    if (pod === undefined) return sendText(response, 404, `pod "${route.pod}" does not exist`);
+    if (pod === undefined) throw new StreamingError(404, `pod "${route.pod}" does not exist`);
     const asked = logOptions(route.query, clock);
-    const run = await findRun(cri, {
-      pod,
-      container: route.container,
-      previous: route.query.get('previous') === 'true',
-    });
-    await sendLog({ cri, clock, podLogsDir: options.podLogsDir, response, run, options: asked });
+    const previous = route.query.get('previous') === 'true';
+    const run = await findRun(cri, { pod, container: route.container, previous });
+    return openLog({ cri, clock, podLogsDir: options.podLogsDir, run, options: asked, signal });
+  }
+
+  async function serveLog(route: Extract<Route, { name: 'logs' }>, response: ServerResponse): Promise<void> {
+    const ending = new AbortController();
+    response.on('close', () => ending.abort());
+    await sendChunks(response, await openRunLog(route, ending.signal));
   }
 
   async function serveRun(
@@ -142,6 +148,13 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       if (sandbox === undefined) throw new StreamingError(400, `pod "${route.pod}" is not running`);
       const ports = portsOf(route.query);
       return streamPorts(incoming, await cri.portForwardUrl(sandbox.id, ports), ports);
+    }
+    if (route.name === 'logs' && request.headers.upgrade?.toLowerCase() === 'websocket') {
+      const offered = offeredProtocols(request.headers['sec-websocket-protocol']);
+      if (negotiateBytes(offered) === undefined) throw new StreamingError(403, 'unable to negotiate protocol');
+      const ending = new AbortController();
+      socket.on('close', () => ending.abort());
+      return sendBytesOverWebSocket({ ...incoming, chunks: await openRunLog(route, ending.signal) });
     }
     refuseUpgrade(socket, 400, 'nothing to upgrade to here');
   }

@@ -1,3 +1,4 @@
+export { negotiateBytes, sendBytesOverWebSocket } from './byte-channel.ts';
 export {
   type ChannelProtocol,
   channel,

@@ -294,3 +294,18 @@ test('a followed log ends with its container', async () => {
   await node.waitPod('follow', ({ status }) => status?.phase === 'Running' || status?.phase === 'Succeeded');
   assert.equal(await node.log('follow', 'c', '?follow=true'), '1\n2\n3\n');
 });
+
+test('a log over a WebSocket', async () => {
+  const socket = new WebSocket(`wss://127.0.0.1:${node.port()}/containerLogs/default/p/c`, [], {
+    rejectUnauthorized: false,
+    cert: node.admin.certificatePem,
+    key: node.admin.keyPem,
+  });
+  let received = '';
+  socket.on('message', (message: Buffer) => {
+    received += message.toString();
+  });
+  const code = await new Promise((resolve, reject) => socket.on('close', resolve).on('error', reject));
+  assert.equal(code, 1000);
+  assert.equal(received, 'got hello\n');
+});

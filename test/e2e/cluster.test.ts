@@ -30,7 +30,7 @@ describe('a cluster of one node, as kubectl sees it', { skip }, () => {
     await machine.prepare();
     const { stderr } = await machine.up('--image', machine.images);
     assert.match(stderr, /nodes ready: master +\d+\.\d\d s/);
-    assert.match(stderr, /context k8ts-e2e-one/);
+    assert.match(stderr, new RegExp(`context k8ts-${machine.name}`));
   });
   after(() => machine.remove());
 
@@ -371,11 +371,11 @@ spec:
       async () => processes.every(({ pid }) => !existsSync(`/proc/${pid}`)),
       5_000,
     );
-    assert.equal(existsSync('/var/lib/k8ts/e2e-one'), false);
-    assert.equal(existsSync('/run/k8ts/e2e-one'), false);
-    assert.doesNotMatch((await run('ip', ['netns', 'list'])).stdout, /k8ts-e2e-one/);
+    assert.equal(existsSync(`/var/lib/k8ts/${machine.name}`), false);
+    assert.equal(existsSync(`/run/k8ts/${machine.name}`), false);
+    assert.doesNotMatch((await run('ip', ['netns', 'list'])).stdout, new RegExp(machine.name));
     assert.doesNotMatch((await run('ip', ['-o', 'link'])).stdout, /k8ts|k8v/);
-    assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), /e2e-one/);
-    assert.doesNotMatch((await machine.kubectl('config', 'get-contexts')).stdout, /k8ts-e2e-one/);
+    assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(machine.name));
+    assert.doesNotMatch((await machine.kubectl('config', 'get-contexts')).stdout, new RegExp(machine.name));
   });
 });

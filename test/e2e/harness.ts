@@ -68,14 +68,14 @@ export async function eventually<T>(
 
 /** One cluster of `k8ts up` for a test file, in a folder of its own, with its clients. */
 export class Machine {
-  readonly folder = mkdtempSync(join(tmpdir(), 'k8ts-e2e-'));
+  readonly folder = mkdtempSync(join(tmpdir(), 'k8ts-machine-'));
   readonly name: string;
   readonly env: Record<string, string>;
   readonly images: string;
   readonly #launcher: string;
 
   constructor(name: string, launcher = join(root, 'k8ts')) {
-    this.name = name;
+    this.name = `${name}-${process.pid}`;
     this.#launcher = launcher;
     this.images = join(this.folder, 'images.tar');
     this.env = { KUBECONFIG: join(this.folder, 'kubeconfig'), HOME: this.folder };

@@ -5,7 +5,10 @@ import type { ObjectView } from '../contract.ts';
  * Keeps an index over a view: `put` for every object there once the view is filled, then `remove` and `put` change by change. The
  * view starts filling now. Resolves when the index is whole.
  */
-export function followView(view: ObjectView, index: { put(object: AnyObject): void; remove(object: AnyObject): void }): Promise<void> {
+export function followView(
+  view: ObjectView,
+  index: { put(object: AnyObject): void; remove(object: AnyObject): void },
+): Promise<void> {
   let filled = false;
   view.onChange(({ object, old }) => {
     if (!filled) return;

@@ -176,7 +176,8 @@ export function openNodeAuthorizer(sources: NodeSources): Authorizer {
     authorize(request) {
       if (!request.identity.groups.includes('system:nodes')) return no('');
       const node = nodeNameOf(request.identity);
-      if (node === undefined || node === '') return no(`unknown node for user ${JSON.stringify(request.identity.user)}`);
+      if (node === undefined || node === '')
+        return no(`unknown node for user ${JSON.stringify(request.identity.user)}`);
       if (!request.isResource) return no('');
       if (isReady) return decide(node, request);
       ready ??= start();

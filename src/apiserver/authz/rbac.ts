@@ -86,7 +86,10 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
     generation++;
     put(binding as Binding, add);
   };
-  const index = { put: (binding: AnyObject) => changed(binding, true), remove: (binding: AnyObject) => changed(binding, false) };
+  const index = {
+    put: (binding: AnyObject) => changed(binding, true),
+    remove: (binding: AnyObject) => changed(binding, false),
+  };
   const roles = { put: () => generation++, remove: () => generation++ };
   const ready = Promise.all([
     followView(sources.roleBindings, index),

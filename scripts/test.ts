@@ -51,8 +51,7 @@ async function endToEnd(): Promise<number> {
   const fetched = await run(node, ['scripts/fetch-test-tools.ts']);
   if (fetched !== 0) return fetched;
   const files = globSync('test/e2e/*.test.ts', { cwd: root }).sort();
-  const isolate =
-    process.getuid?.() === 0 ? ['--net', '--mount', '--propagation', 'slave'] : ['--net', '--map-root-user'];
+  const isolate = process.getuid?.() === 0 ? ['--net'] : ['--net', '--map-root-user'];
   return run('unshare', [
     ...isolate,
     '--',

@@ -6,7 +6,7 @@ import { dropEmptyCgroup, removeCgroup } from './cgroups.ts';
 import { type ClusterLayout, clusterLayout, defaultDataDir, nodeLayout } from './layout.ts';
 import { chooseLink, hostRoutes, makeLink, removeLink } from './network.ts';
 import { cutPower, makeNode } from './nodes.ts';
-import { removeNamespaceFolder } from './namespaces.ts';
+import { keepNamespaceFolder, removeNamespaceFolder } from './namespaces.ts';
 import { stopProcess } from './processes.ts';
 import { type ClusterState, type NodeState, nodeAddress, readState, writeState } from './state.ts';
 
@@ -113,6 +113,7 @@ export async function makeMachines(layout: ClusterLayout, state: ClusterState): 
   mkdirSync(layout.logDir, { recursive: true, mode: 0o700 });
   if (state.nodes.length === 0) return;
   await makeLink(state);
+  for (const node of state.nodes.slice(0, 1)) await keepNamespaceFolder(nodeLayout(layout, node.name));
   await Promise.all(
     state.nodes.filter((node) => !node.stopped).map((node) => makeNode(state, node, nodeLayout(layout, node.name))),
   );

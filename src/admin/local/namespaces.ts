@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { runCommand } from '#base';
 import type { NodeLayout } from './layout.ts';
@@ -8,18 +9,8 @@ import type { NodeLayout } from './layout.ts';
  * and a power cut is to kill its processes and drop the files, after which the kernel forgets every mount of the node.
  */
 export async function makeNamespaces(layout: NodeLayout): Promise<void> {
-  const folder = dirname(layout.mountnsFile);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  await keepPrivate(folder);
-  for (const file of [layout.mountnsFile, layout.utsnsFile]) writeFileSync(file, '');
-  await runCommand('unshare', [
-    `--mount=${layout.mountnsFile}`,
-    `--uts=${layout.utsnsFile}`,
-    '--propagation',
-    'slave',
-    'hostname',
-    layout.name,
-  ]);
+  await keepNamespaceFolder(layout);
+  await unshareNode(layout);
   const enter = (program: string, ...args: string[]) =>
     runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
   await enter('mount', '--make-rshared', '/');
@@ -27,8 +18,32 @@ export async function makeNamespaces(layout: NodeLayout): Promise<void> {
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=700,size=64m', 'k8ts-cni', '/var/lib/cni');
 }
 
+/**
+ * Makes the two namespaces and their files. Since Linux 6.18 the kernel numbers namespaces in blocks a processor, and refuses (EINVAL)
+ * to mount one whose number is not above that of the namespace we are in; so each processor is tried in turn.
+ */
+async function unshareNode(layout: NodeLayout): Promise<void> {
+  const files = [layout.mountnsFile, layout.utsnsFile];
+  const processors = availableParallelism();
+  for (let attempt = 0; ; attempt++) {
+    for (const file of files) writeFileSync(file, '');
+    const namespaces = [`--mount=${layout.mountnsFile}`, `--uts=${layout.utsnsFile}`, '--propagation', 'slave'];
+    const pin = attempt === 0 ? [] : ['taskset', '--cpu-list', String((attempt - 1) % processors)];
+    const [program = '', ...args] = [...pin, 'unshare', ...namespaces, 'hostname', layout.name];
+    try {
+      await runCommand(program, args);
+      return;
+    } catch (error) {
+      await removeNamespaces(layout);
+      if (attempt >= 2 * processors) throw error;
+    }
+  }
+}
+
 /** Files that keep a mount namespace must lie on a private mount, or the kernel refuses the loop. */
-async function keepPrivate(folder: string): Promise<void> {
+export async function keepNamespaceFolder(layout: NodeLayout): Promise<void> {
+  const folder = dirname(layout.mountnsFile);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const mounted = await runCommand('mountpoint', ['-q', folder], { okCodes: [0, 1, 32] });
   if (mounted.code === 0) return;
   await runCommand('mount', ['--bind', folder, folder]);

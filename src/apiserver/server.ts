@@ -1,4 +1,13 @@
-import { type Clock, type Closable, type Log, type Random, silentLog, systemClock, systemRandom } from '#base';
+import {
+  type Clock,
+  type Closable,
+  type Log,
+  type Random,
+  silentLog,
+  systemClock,
+  systemRandom,
+  type Timer,
+} from '#base';
 import { type KindCatalogue, openKindCatalogue } from '#kinds';
 import type { Lease, Store } from '#store';
 import type { Identity, Transport } from '#wire';
@@ -105,6 +114,8 @@ export interface ApiServer extends Closable {
 const eventTtlSeconds = 3600;
 const leaseBucketMs = 60_000;
 const defaultWatchBacklog = 20_000;
+/** How long the state of a paged list is kept at hand: as long as history in the store. */
+const snapshotLifeMs = 300_000;
 
 /** Opens a server on a store. It serves at once; `ready` resolves when the first objects are there. */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
@@ -215,6 +226,15 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
       bootstrapped = true;
     });
   ready.catch(() => {});
+  let housekeeping: Timer;
+  const keepHouse = (): void => {
+    housekeeping = clock.setTimer(() => {
+      const beforeMs = clock.monotonicMs() - snapshotLifeMs;
+      for (const { cache } of registry.openStorages()) cache.forgetSnapshots(beforeMs);
+      keepHouse();
+    }, snapshotLifeMs);
+  };
+  keepHouse();
   const listeners = new Set<Listening>();
   let closing: Promise<void> | undefined;
   return {
@@ -230,6 +250,8 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     },
     close() {
       closing ??= (async () => {
+        housekeeping.cancel();
+        for (const { cache } of registry.openStorages()) cache.endWatches();
         await Promise.all([...listeners].map((one) => one.close()));
         await ready.catch(() => {});
         await parts.close();

@@ -60,17 +60,18 @@ export async function listObjects(
   if (!cache.isReady) await cache.ready;
   const selection = selectionOf(kind, request.info);
   const { token } = question;
+  const nowMs = context.clock.monotonicMs();
   if (token === undefined && question.match !== 'exact') {
     await waitFor(context, kind, question);
-    return pick({ snapshot: cache.snapshot(), revision: cache.revision, selection, question, kind });
+    return pick({ snapshot: cache.snapshot(), revision: cache.revision, selection, question, kind, nowMs });
   }
   const revision = token === undefined ? question.revision : token.revision;
   if (revision > cache.revision) await waitFor(context, kind, { ...question, match: 'notOlder', revision });
   if (revision === 0 || (revision === cache.revision && token === undefined)) {
-    return pick({ snapshot: cache.snapshot(), revision: cache.revision, selection, question, kind });
+    return pick({ snapshot: cache.snapshot(), revision: cache.revision, selection, question, kind, nowMs });
   }
   const kept = cache.keptSnapshot(revision);
-  if (kept !== undefined) return pick({ snapshot: kept, revision, selection, question, kind });
+  if (kept !== undefined) return pick({ snapshot: kept, revision, selection, question, kind, nowMs });
   return fromHistory(context, { selection, question, kind, revision });
 }
 
@@ -133,6 +134,7 @@ interface Picking {
   readonly selection: Selection;
   readonly question: ListQuestion;
   readonly kind: KindResource;
+  readonly nowMs: number;
 }
 
 async function pick(picking: Picking): Promise<ListResult> {
@@ -168,12 +170,8 @@ async function pick(picking: Picking): Promise<ListResult> {
   return { objects, revision };
 }
 
-function paged(
-  { snapshot, revision, kind }: Pick<Picking, 'snapshot' | 'revision' | 'kind'>,
-  objects: CachedObject[],
-  remaining?: number,
-): ListResult {
-  kind.storage.cache.keepSnapshot(revision, snapshot);
+function paged({ snapshot, revision, kind, nowMs }: Picking, objects: CachedObject[], remaining?: number): ListResult {
+  kind.storage.cache.keepSnapshot(revision, snapshot, nowMs);
   return withContinue(objects, revision, remaining);
 }
 

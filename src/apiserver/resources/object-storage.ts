@@ -3,6 +3,7 @@ import { deepEqual, deepFreeze } from '#machinery';
 import type { Entry, Lease, Store } from '#store';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { ResourceCache } from '../watchcache/resource-cache.ts';
+import { KeyLocks } from './key-locks.ts';
 import { comparison, encodeStored } from '../watchcache/stored-form.ts';
 
 export interface Seal {
@@ -19,6 +20,7 @@ export type Written =
 /** The writes of one resource: encoded once, conditional always, and handed to the cache without a detour. */
 export class ObjectStorage {
   readonly cache: ResourceCache;
+  readonly locks = new KeyLocks();
   readonly #store: Store;
   readonly #seal: Seal | undefined;
 

@@ -154,6 +154,7 @@ function report(findings: readonly string[], type: DraftType, request: ServerReq
 export async function readDraft(request: ServerRequest, type: DraftType, options: WriteOptions): Promise<AnyObject> {
   const raw = await readBody(request, type, options.fieldValidation);
   const draft = checkDraft(raw, type, request, options);
+  if (request.audited !== undefined) request.audited.requestObject ??= cloneObject(draft);
   applySchemaDefaults(draft, type.node);
   return draft;
 }

@@ -87,22 +87,33 @@ export interface UpdateOptions {
 
 const attempts = 32;
 
-/** The way of every change to the store. */
+/**
+ * The way of every change to the store. A write that loses a race is made again on what is there now; those who lost stand in line for
+ * the key, so that many writers of one object do not defeat each other over and over.
+ */
 export async function updateObject(update: UpdateOptions): Promise<Result> {
+  const first = await attemptUpdate(update, update.current);
+  if (first.result !== undefined) return first.result;
   const { kind, request } = update;
-  let { current } = update;
-  for (let attempt = 1; ; attempt++) {
-    const outcome = await attemptUpdate(update, current);
-    if (outcome.result !== undefined) return outcome.result;
-    if (outcome.current === undefined) throw errNotFound(kind.groupResource, request.info.name);
-    if (attempt === attempts) throw errConflict(kind.groupResource, request.info.name);
-    current = outcome.current;
+  const { storage } = kind;
+  const free = await storage.locks.acquire(update.current.key);
+  try {
+    for (let attempt = 2; attempt <= attempts; attempt++) {
+      const current = await storage.get(update.current.key);
+      if (current === undefined) throw errNotFound(kind.groupResource, request.info.name);
+      const outcome = await attemptUpdate(update, current);
+      if (outcome.result !== undefined) return outcome.result;
+    }
+    throw errConflict(kind.groupResource, request.info.name);
+  } finally {
+    free();
   }
 }
 
-type Outcome =
-  | { readonly result: Result; readonly current?: undefined }
-  | { readonly result?: undefined; readonly current: CachedObject | undefined };
+/** Without a result the race was lost. */
+interface Outcome {
+  readonly result?: Result;
+}
 
 async function attemptUpdate(update: UpdateOptions, current: CachedObject): Promise<Outcome> {
   const { context, kind, request, options, subresource } = update;
@@ -264,7 +275,7 @@ async function storeChanged(
       const removed = await storage.remove(current);
       if (!removed.written) {
         release?.();
-        return { current: removed.current };
+        return {};
       }
       releaseAt(context, removed.object.revision, release);
       hooks?.afterDelete?.(draft);
@@ -275,7 +286,7 @@ async function storeChanged(
     const written = await storage.replace(current, stored, lease === undefined ? undefined : await lease);
     if (!written.written) {
       release?.();
-      return { current: written.current };
+      return {};
     }
     releaseAt(context, written.object.revision, release);
     hooks?.afterUpdate?.(written.object.objectAs(kind.definition), old);

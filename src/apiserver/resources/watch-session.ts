@@ -5,7 +5,7 @@ import { Compacted } from '#store';
 import { nextTurn } from '../http/turn.ts';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { Change } from '../watchcache/change.ts';
-import type { ResourceCache } from '../watchcache/resource-cache.ts';
+import type { Cut, ResourceCache } from '../watchcache/resource-cache.ts';
 import type { ResourceContext } from './context.ts';
 import type { KindResource } from './kind-resource.ts';
 import type { Selection } from './selection.ts';
@@ -149,7 +149,7 @@ export class WatchSession {
     if (this.#closed || change.revision <= this.#after) return;
     if (!this.#live || this.#blocked) {
       this.#waiting.push(change);
-      if (this.#live && this.#waiting.length > this.#context.watchBacklog) this.#cut();
+      if (this.#live && this.#waiting.length > this.#context.watchBacklog) this.#cut('broken');
       return;
     }
     this.#send(change);
@@ -196,7 +196,8 @@ export class WatchSession {
     if (!this.#output.bookmark({ kind: info.kind, apiVersion, metadata } as unknown as AnyObject)) this.#blocked = true;
   }
 
-  readonly #cut = (): void => {
+  readonly #cut: Cut = (why) => {
+    if (why === 'ended') return this.#expire();
     if (this.#closed) return;
     this.#close();
     this.#output.end(true);

@@ -22,6 +22,9 @@ export interface ResourceCacheOptions {
   readonly indexBy?: (object: AnyObject) => string;
 }
 
+/** Ends a watch: in good order, or as broken (events may be missing). */
+export type Cut = (why: 'ended' | 'broken') => void;
+
 const pageSize = 2000;
 const snapshotsKept = 8;
 
@@ -42,8 +45,8 @@ export class ResourceCache implements FeedReader {
   readonly #index = new OrderedIndex<CachedObject>();
   readonly #indexed: Map<string, Set<CachedObject>> | undefined;
   readonly #early = new Map<number, CachedObject>();
-  readonly #kept = new Map<number, Snapshot<CachedObject>>();
-  readonly #cutters = new Set<() => void>();
+  readonly #kept = new Map<number, { readonly snapshot: Snapshot<CachedObject>; readonly keptMs: number }>();
+  readonly #cutters = new Set<Cut>();
   #window = new ChangeWindow(0);
   /** Of the newest change or of the load: older events of the feed are known. */
   #loaded = 0;
@@ -97,9 +100,9 @@ export class ResourceCache implements FeedReader {
   }
 
   /** Keeps a snapshot so that a paged list can go on at its revision. */
-  keepSnapshot(revision: number, snapshot: Snapshot<CachedObject>): void {
+  keepSnapshot(revision: number, snapshot: Snapshot<CachedObject>, nowMs: number): void {
     this.#kept.delete(revision);
-    this.#kept.set(revision, snapshot);
+    this.#kept.set(revision, { snapshot, keptMs: nowMs });
     for (const oldest of this.#kept.keys()) {
       if (this.#kept.size <= snapshotsKept) break;
       this.#kept.delete(oldest);
@@ -107,11 +110,12 @@ export class ResourceCache implements FeedReader {
   }
 
   keptSnapshot(revision: number): Snapshot<CachedObject> | undefined {
-    return this.#kept.get(revision);
+    return this.#kept.get(revision)?.snapshot;
   }
 
-  forgetSnapshots(): void {
-    this.#kept.clear();
+  /** Forgets snapshots kept before then: lists that go on later read the store's history. */
+  forgetSnapshots(beforeMs: number): void {
+    for (const [revision, { keptMs }] of this.#kept) if (keptMs < beforeMs) this.#kept.delete(revision);
   }
 
   /**
@@ -134,7 +138,7 @@ export class ResourceCache implements FeedReader {
   }
 
   /** Changes after `revision`: from the window, else from the store's history. Throws Compacted. */
-  async changesAfter(revision: number, deliver: Deliver, scope: WatcherScope, cut: () => void): Promise<() => void> {
+  async changesAfter(revision: number, deliver: Deliver, scope: WatcherScope, cut: Cut): Promise<() => void> {
     let from = revision;
     for (;;) {
       const recent = this.#window.after(from);
@@ -149,7 +153,7 @@ export class ResourceCache implements FeedReader {
   }
 
   /** Calls `deliver` for each change from now on, `cut` when the cache must break off. Returns a function that ends it. */
-  watch(scope: WatcherScope, deliver: Deliver, cut: () => void): () => void {
+  watch(scope: WatcherScope, deliver: Deliver, cut: Cut): () => void {
     const end = this.watchers.add(scope, deliver);
     this.#cutters.add(cut);
     return () => {
@@ -168,18 +172,23 @@ export class ResourceCache implements FeedReader {
 
   async reload(): Promise<void> {
     if (this.#ready === undefined) return;
-    this.#cutAll();
+    this.#cutAll('broken');
     this.#buffered = [];
     await this.#load();
   }
 
   close(): void {
     this.#options.feed.remove(this.#options.segment);
-    this.#cutAll();
+    this.#cutAll('ended');
   }
 
-  #cutAll(): void {
-    for (const cut of [...this.#cutters]) cut();
+  /** Ends all watches in good order: the server stops, or the resource is served no more. */
+  endWatches(): void {
+    this.#cutAll('ended');
+  }
+
+  #cutAll(why: Parameters<Cut>[0]): void {
+    for (const cut of [...this.#cutters]) cut(why);
     this.#cutters.clear();
   }
 

@@ -11,7 +11,7 @@ import { openImagePuller } from './images/puller.ts';
 import { startLogRotation } from './logs/rotation.ts';
 import { renewLease } from './node/lease.ts';
 import { readMachine } from './node/machine.ts';
-import { startNodeReporter } from './node/node-status.ts';
+import { type NodeReporter, startNodeReporter } from './node/node-status.ts';
 import type { PodContext } from './pods/context.ts';
 import { parseResolvConf } from './pods/dns.ts';
 import { openPodEvents } from './pods/events.ts';
@@ -148,7 +148,8 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.wake(uid) });
   await relist.now();
-  pods = startPodSet({ context, informer: podInformer, relist, clock, log, signal });
+  let reporter: NodeReporter | undefined;
+  pods = startPodSet({ context, informer: podInformer, relist, node: () => reporter?.node, clock, log, signal });
   const running = pods;
   const rotation = startLogRotation({ cri, clock, log, signal });
   const server =
@@ -163,7 +164,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
           findPod: (namespace, name) =>
             running.list().find(({ pod }) => pod.metadata.namespace === namespace && pod.metadata.name === name)?.pod,
         });
-  const reporter = startNodeReporter({
+  const reporting = startNodeReporter({
     ...{ nodeName, client, clock, log, cri, machine, rootDir, nodeIps, signal },
     labels: options.labels ?? {},
     annotations: options.annotations ?? {},
@@ -172,7 +173,8 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     port: server?.port ?? options.port ?? 10_250,
     kubeletVersion: options.kubeletVersion ?? defaultVersion,
   });
-  const lease = renewLease({ nodeName, node: () => reporter.node, client, clock, log, signal });
+  reporter = reporting;
+  const lease = renewLease({ nodeName, node: () => reporting.node, client, clock, log, signal });
 
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -182,7 +184,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
       statusWriter.close();
       objects.close();
       await server?.close();
-      await Promise.all([reporter.done, lease, rotation]);
+      await Promise.all([reporting.done, lease, rotation]);
       informers.close();
       await recorder.close();
       cri.close();
@@ -194,7 +196,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     () => void close().catch((error) => log.error({ error: messageOf(error) }, 'closing failed')),
     { once: true },
   );
-  return { port: server?.port, registered: reporter.registered, close };
+  return { port: server?.port, registered: reporting.registered, close };
 }
 
 /** `containerd`, `cri-o`: asked once, for container ids; the node may come up before its runtime. */

@@ -1,7 +1,7 @@
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, type Log, messageOf } from '#base';
-import type { Pod } from '#api';
+import type { Node, Pod } from '#api';
 import type { Informer } from '#client';
 import { isRuntimeNotFound } from '../cri/errors.ts';
 import { podNameLabel, podNamespaceLabel, podUidLabel } from '../cri/names.ts';
@@ -25,6 +25,8 @@ export function startPodSet(options: {
   readonly context: PodContext;
   readonly informer: Informer<Pod>;
   readonly relist: Relist;
+  /** The node, once registered. */
+  readonly node: () => Node | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -49,13 +51,9 @@ export function startPodSet(options: {
       object.status?.startTime === undefined &&
       object.metadata.deletionTimestamp === undefined &&
       !relist.uids.has(uid);
-    const refused = isNew
-      ? admitPod(
-          object,
-          [...workers.values()].map(({ pod }) => pod),
-          context.allocatable(),
-        )
-      : undefined;
+    const others = [...workers.values()].map(({ pod }) => pod);
+    const facts = { others, allocatable: context.allocatable(), node: options.node() };
+    const refused = isNew ? admitPod(object, facts) : undefined;
     if (refused === undefined) return added.wake();
     context.events.pod(object, 'Warning', refused.reason, refused.message);
     added.fail(refused);

@@ -80,12 +80,16 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   return { ...text, raw };
 }
 
-/** An object with apiVersion and kind as a protobuf document. */
+/** An object as a protobuf document. The few that have no apiVersion in JSON (APIVersions of /api) are of v1. */
 export function encodeObjectProtobuf(
-  object: { readonly apiVersion: string; readonly kind: string },
+  object: { readonly apiVersion?: string; readonly kind: string },
   node: SchemaNode,
 ): Buffer {
-  return encodeEnvelope({ apiVersion: object.apiVersion, kind: object.kind, raw: encodeProtobuf(object, node) });
+  return encodeEnvelope({
+    apiVersion: object.apiVersion ?? 'v1',
+    kind: object.kind,
+    raw: encodeProtobuf(object, node),
+  });
 }
 
 /** A protobuf document as an object; `nodeOf` names the schema of its kind. */

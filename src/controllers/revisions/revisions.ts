@@ -124,14 +124,14 @@ function sortedKeys(_: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Deletes the oldest revisions beyond the limit that no pod is made from. */
+/** Deletes the oldest revisions beyond the limit that no pod is made from. `inUse` has hashes or names. */
 export async function pruneRevisions(
   client: Client,
   others: readonly ControllerRevision[],
   inUse: ReadonlySet<string>,
   limit: number,
 ): Promise<void> {
-  const idle = others.filter((one) => !inUse.has(hashOf(one)));
+  const idle = others.filter((one) => !inUse.has(hashOf(one)) && !inUse.has(one.metadata.name));
   for (const { metadata } of idle.slice(0, Math.max(0, idle.length - limit))) {
     await client
       .delete(revisions, metadata.name, { namespace: metadata.namespace, preconditions: { uid: metadata.uid } })

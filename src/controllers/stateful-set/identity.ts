@@ -28,7 +28,12 @@ export function ordinalOf(set: StatefulSet, pod: Pod): number | undefined {
 }
 
 /** A pod of the set: its name, host name, claims and revision follow from the ordinal. */
-export function podOfSet(set: StatefulSet, ordinal: number, template: PodTemplateSpec, hash: string): NewObject<Pod> {
+export function podOfSet(
+  set: StatefulSet,
+  ordinal: number,
+  template: PodTemplateSpec,
+  revision: string,
+): NewObject<Pod> {
   const pod = podFromTemplate(template, set, statefulSets);
   const { generateName: _, ...metadata } = pod.metadata;
   const name = podName(set, ordinal);
@@ -42,7 +47,12 @@ export function podOfSet(set: StatefulSet, ordinal: number, template: PodTemplat
     metadata: {
       ...metadata,
       name,
-      labels: { ...metadata.labels, [podNameLabel]: name, [podIndexLabel]: String(ordinal), [revisionHashLabel]: hash },
+      labels: {
+        ...metadata.labels,
+        [podNameLabel]: name,
+        [podIndexLabel]: String(ordinal),
+        [revisionHashLabel]: revision,
+      },
     },
     spec: {
       ...pod.spec,

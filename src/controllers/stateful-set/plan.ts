@@ -9,9 +9,9 @@ export interface StatefulView {
   /** Claimed pods. */
   readonly pods: readonly Pod[];
   readonly isGoing: (pod: Pod) => boolean;
-  /** Names and hashes of the revision that pods are moving from, and the one they are moving to. */
-  readonly current: { readonly name: string; readonly hash: string };
-  readonly update: { readonly name: string; readonly hash: string };
+  /** Names of the revision that pods are moving from, and the one they are moving to: pods' revision label has the whole name. */
+  readonly current: string;
+  readonly update: string;
   readonly nowMs: number;
 }
 
@@ -83,7 +83,7 @@ function planSlots(view: StatefulView, { slots }: Sorted, ordered: boolean, plan
 
 /** Below the partition, and while an update has not come that far, a pod is made again as it was. */
 function revisionFor({ set, current, update }: StatefulView, ordinal: number): 'current' | 'update' {
-  if (current.hash === update.hash) return 'update';
+  if (current === update) return 'update';
   if (set.spec.updateStrategy?.type === 'OnDelete') return 'update';
   const partition = set.spec.updateStrategy?.rollingUpdate?.partition ?? 0;
   const boundary = partition > 0 ? partition : (set.status?.currentReplicas ?? 0);
@@ -123,7 +123,7 @@ function planUpdate(view: StatefulView, { slots }: Sorted, plan: Draft): void {
       continue;
     }
     const healthy = isHealthy(view, pod);
-    if (hashOf(pod) !== update.hash) {
+    if (hashOf(pod) !== update) {
       if (healthy && down >= most) return;
       plan.remove.push({ pod, why: 'updated' });
       if (healthy) down++;
@@ -142,8 +142,8 @@ export function planStatefulStatus(view: StatefulView, collisionCount?: number):
     replicas: mine.length,
     ready: ready.length,
     available: ready.filter((pod) => isPodAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs)).length,
-    current: alive.filter((pod) => hashOf(pod) === current.hash).length,
-    updated: alive.filter((pod) => hashOf(pod) === update.hash).length,
+    current: alive.filter((pod) => hashOf(pod) === current).length,
+    updated: alive.filter((pod) => hashOf(pod) === update).length,
   };
   const rolling = set.spec.updateStrategy?.type !== 'OnDelete';
   const through =
@@ -159,8 +159,8 @@ export function planStatefulStatus(view: StatefulView, collisionCount?: number):
     ...(counts.ready > 0 ? { readyReplicas: counts.ready } : {}),
     ...(currentReplicas > 0 ? { currentReplicas } : {}),
     ...(counts.updated > 0 ? { updatedReplicas: counts.updated } : {}),
-    currentRevision: through ? update.name : current.name,
-    updateRevision: update.name,
+    currentRevision: through ? update : current,
+    updateRevision: update,
     collisionCount: collisions,
     availableReplicas: counts.available,
     ...(set.status?.conditions === undefined ? {} : { conditions: set.status.conditions }),

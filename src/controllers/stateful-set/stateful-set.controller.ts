@@ -51,8 +51,8 @@ function start(context: ControllerContext): RunningPart {
       set,
       pods: all,
       isGoing: (pod) => deleting.has(pod),
-      current: { name: current.metadata.name, hash: hashOf(current) },
-      update: { name: update.metadata.name, hash: hashOf(update) },
+      current: current.metadata.name,
+      update: update.metadata.name,
       nowMs: clock.nowMs(),
     });
     const plan = planStatefulSet(viewOf(claimed));
@@ -74,7 +74,7 @@ function start(context: ControllerContext): RunningPart {
     const status = planStatefulStatus(viewOf(after), history.collisionCount);
     if (status !== undefined)
       informer.observe(await client.update<StatefulSet>(statefulSets, { ...set, status }, { subresource: 'status' }));
-    const inUse = new Set([...after.map(hashOf), hashOf(current)]);
+    const inUse = new Set([...after.map(hashOf), current.metadata.name]);
     await pruneRevisions(client, history.others, inUse, set.spec.revisionHistoryLimit ?? 10);
     if (failure !== undefined) throw failure;
     const requeueAfterMs = nextAvailableMs(after, set.spec.minReadySeconds ?? 0, clock.nowMs());
@@ -147,7 +147,7 @@ function start(context: ControllerContext): RunningPart {
     }
     try {
       podInformer.observe(
-        await client.create<Pod>(pods, podOfSet(set, ordinal, templateIn(revision), hashOf(revision))),
+        await client.create<Pod>(pods, podOfSet(set, ordinal, templateIn(revision), revision.metadata.name)),
       );
       tell(set, 'Normal', 'SuccessfulCreate', `create Pod ${name} ${where} successful`);
     } catch (error) {

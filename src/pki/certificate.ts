@@ -227,11 +227,7 @@ export interface SigningOptions {
 /** DER of a leaf certificate for someone else's key. */
 export function signCertificate(ca: Authority, options: SigningOptions): Uint8Array {
   const names = options.dnsNames.length + options.ipAddresses.length > 0;
-  const keyType = createPublicKey({
-    key: Buffer.from(options.publicKey),
-    format: 'der',
-    type: 'spki',
-  }).asymmetricKeyType;
+  const key = createPublicKey({ key: Buffer.from(options.publicKey), format: 'der', type: 'spki' });
   return encodeCertificate({
     issuer: ca.certificate.subject.raw,
     subject: options.subject,
@@ -242,7 +238,7 @@ export function signCertificate(ca: Authority, options: SigningOptions): Uint8Ar
     extensions: [
       extension(
         extensionOid.keyUsage,
-        keyType === 'rsa'
+        key.asymmetricKeyType === 'rsa'
           ? Uint8Array.of(tag.bitString, 2, 5, 0b1010_0000)
           : Uint8Array.of(tag.bitString, 2, 7, 0b1000_0000),
         true,
@@ -251,6 +247,7 @@ export function signCertificate(ca: Authority, options: SigningOptions): Uint8Ar
         ? [extension(extensionOid.extendedKeyUsage, sequence(...options.usages.map((one) => oid(usage[one]))))]
         : []),
       extension(extensionOid.basicConstraints, sequence(), true),
+      extension(extensionOid.subjectKeyIdentifier, octetString(keyIdentifier(key))),
       extension(extensionOid.authorityKeyIdentifier, sequence(implicit(0, authorityKeyIdentifier(ca)))),
       ...(names
         ? [extension(extensionOid.alternativeNames, encodeAlternativeNames(options.dnsNames, options.ipAddresses))]

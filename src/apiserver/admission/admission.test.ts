@@ -30,13 +30,11 @@ async function securedServer(): Promise<
   });
   return Object.assign(one, {
     async as(identity: Identity, method: string, target: string, body?: object): Promise<Answer> {
-      const response = await one.server
-        .transport(identity)
-        .request({
-          method: method as 'GET',
-          target,
-          ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)) }),
-        });
+      const response = await one.server.transport(identity).request({
+        method: method as 'GET',
+        target,
+        ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)) }),
+      });
       const text = Buffer.from(await response.bytes()).toString();
       return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
     },

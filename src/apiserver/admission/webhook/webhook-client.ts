@@ -24,13 +24,15 @@ export async function callWebhook(webhook: Webhook, body: string, resolve: Servi
   } catch (error) {
     throw new CodedError(
       'WebhookFailed',
-      `failed to call webhook: Post ${JSON.stringify(target.url.href)}: ${messageOf(error)}`,
+      `failed to call webhook: Post ${JSON.stringify(target.text)}: ${messageOf(error)}`,
     );
   }
 }
 
 interface Target {
   readonly url: URL;
+  /** As messages name it. */
+  readonly text: string;
   readonly host: string;
   readonly port: number;
   readonly servername: string;
@@ -46,9 +48,11 @@ async function targetOf(webhook: Webhook, resolve: ServiceResolver): Promise<Tar
     const name = `${service.name}.${service.namespace}.svc`;
     const full = new URL(`https://${name}:${port}${service.path ?? '/'}`);
     full.searchParams.set('timeout', `${webhook.timeoutSeconds}s`);
+    const text = `https://${name}:${port}${full.pathname}${full.search}`;
     try {
       return {
         url: full,
+        text,
         ...(await resolve({ namespace: service.namespace, name: service.name, port })),
         servername: name,
         ...ca,
@@ -56,7 +60,7 @@ async function targetOf(webhook: Webhook, resolve: ServiceResolver): Promise<Tar
     } catch (error) {
       throw new CodedError(
         'WebhookFailed',
-        `failed to call webhook: Post ${JSON.stringify(full.href)}: ${messageOf(error)}`,
+        `failed to call webhook: Post ${JSON.stringify(text)}: ${messageOf(error)}`,
       );
     }
   }
@@ -64,7 +68,7 @@ async function targetOf(webhook: Webhook, resolve: ServiceResolver): Promise<Tar
   if (full.protocol !== 'https:') throw new CodedError('WebhookFailed', 'failed to call webhook: the URL is not https');
   full.searchParams.set('timeout', `${webhook.timeoutSeconds}s`);
   const host = full.hostname.replace(/^\[|\]$/g, '');
-  return { url: full, host, port: Number(full.port || '443'), servername: host, ...ca };
+  return { url: full, text: full.href, host, port: Number(full.port || '443'), servername: host, ...ca };
 }
 
 async function post(target: Target, body: string, timeoutMs: number): Promise<string> {

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { seededRandom, silentLog } from '#base';
+import { createAuthority, issueCertificate } from '#pki';
+import type { ClusterAuthorizer } from '../../authz/index.ts';
+import { openAuthorizer } from '../../authz/index.ts';
+import { type TestServer, testServer } from '../../test-server.ts';
+import type { AdmissionOptions } from '../options.ts';
+import { mutatingWebhooks, validatingWebhooks } from './webhooks.admission.ts';
+
+const nowMs = Date.now();
+const ca = createAuthority({ commonName: 'hook', days: 1, nowMs });
+const credential = issueCertificate(ca, {
+  commonName: 'hook',
+  dnsNames: ['hook.default.svc'],
+  ipAddresses: ['127.0.0.1'],
+  usages: ['server'],
+  days: 1,
+  nowMs,
+});
+
+type Review = {
+  request: Record<string, unknown> & { uid: string; object: { metadata: { labels?: Record<string, string> } } };
+};
+type Answer = (review: Review, request: IncomingMessage, response: ServerResponse) => object | undefined;
+
+async function hookServer(answer: Answer): Promise<{ url: string; port: number; calls: Review[] } & AsyncDisposable> {
+  const calls: Review[] = [];
+  const server: Server = createServer(
+    { key: credential.keyPem, cert: credential.certificatePem },
+    async (request, response) => {
+      const parts: Buffer[] = [];
+      for await (const part of request) parts.push(part as Buffer);
+      const review = JSON.parse(Buffer.concat(parts).toString()) as Review;
+      calls.push(review);
+      const verdict = answer(review, request, response);
+      if (verdict !== undefined)
+        response.end(
+          JSON.stringify({
+            apiVersion: 'admission.k8s.io/v1',
+            kind: 'AdmissionReview',
+            response: { uid: review.request.uid, ...verdict },
+          }),
+        );
+    },
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `https://127.0.0.1:${port}/check`,
+    port,
+    calls,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+async function serverWith(resolveService?: AdmissionOptions['resolveService']): Promise<TestServer> {
+  return testServer({
+    authorizer: (objects) => openAuthorizer({ objects }),
+    admission(objects, authorizer) {
+      const options = {
+        objects,
+        authorizer: authorizer as ClusterAuthorizer,
+        clock: undefined as never,
+        random: seededRandom(3),
+        log: silentLog,
+        ...(resolveService === undefined ? {} : { resolveService }),
+      };
+      return [mutatingWebhooks(options), validatingWebhooks(options)];
+    },
+  });
+}
+
+const rules = [
+  {
+    apiGroups: [''],
+    apiVersions: ['v1'],
+    operations: ['CREATE', 'UPDATE', 'DELETE'],
+    resources: ['configmaps'],
+    scope: '*',
+  },
+];
+
+async function configure(
+  one: TestServer,
+  kind: 'Mutating' | 'Validating',
+  webhooks: readonly object[],
+  name = 'x',
+): Promise<void> {
+  const full = webhooks.map((webhook, index) => ({
+    name: `w${index}.example.com`,
+    sideEffects: 'None',
+    admissionReviewVersions: ['v1'],
+    rules,
+    failurePolicy: 'Fail',
+    ...webhook,
+  }));
+  const made = await one.ask(
+    'POST',
+    `/apis/admissionregistration.k8s.io/v1/${kind.toLowerCase()}webhookconfigurations`,
+    {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: `${kind}WebhookConfiguration`,
+      metadata: { name },
+      webhooks: full,
+    },
+  );
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+}
+
+const caBundle = Buffer.from(ca.certificatePem).toString('base64');
+const maps = '/api/v1/namespaces/default/configmaps';
+const map = (name: string, labels?: object): object => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, ...(labels === undefined ? {} : { labels }) },
+});
+const patchOf = (operations: object[]): object => ({
+  allowed: true,
+  patchType: 'JSONPatch',
+  patch: Buffer.from(JSON.stringify(operations)).toString('base64'),
+});
+
+test('a validating webhook sees the whole request and its refusal reaches the client', async () => {
+  await using hook = await hookServer(({ request }) =>
+    request.operation === 'DELETE'
+      ? { allowed: true, warnings: ['going'] }
+      : { allowed: false, status: { message: 'no maps', code: 422 } },
+  );
+  await using one = await serverWith();
+  await configure(one, 'Validating', [{ clientConfig: { url: hook.url, caBundle } }]);
+  const refused = await one.ask('POST', maps, map('a'));
+  assert.equal(refused.status, 422);
+  assert.equal(refused.body.message, 'admission webhook "w0.example.com" denied the request: no maps');
+  const { request } = hook.calls[0] as Review;
+  assert.deepEqual(
+    [request.operation, request.resource, request.namespace, request.name, request.dryRun],
+    ['CREATE', { group: '', version: 'v1', resource: 'configmaps' }, 'default', 'a', false],
+  );
+  assert.equal((request.userInfo as { username: string }).username, 'admin');
+});
+
+test('mutating webhooks run in order and once more when asked and needed', async () => {
+  await using first = await hookServer(({ request }) =>
+    patchOf([
+      {
+        op: 'add',
+        path: '/metadata/labels',
+        value: {
+          ...request.object.metadata.labels,
+          first: String(Object.keys(request.object.metadata.labels ?? {}).length),
+        },
+      },
+    ]),
+  );
+  await using second = await hookServer(() => patchOf([{ op: 'add', path: '/metadata/labels/second', value: 'yes' }]));
+  await using one = await serverWith();
+  await configure(one, 'Mutating', [
+    { clientConfig: { url: first.url, caBundle }, reinvocationPolicy: 'IfNeeded' },
+    { clientConfig: { url: second.url, caBundle } },
+  ]);
+  const made = await one.ask('POST', maps, map('a'));
+  assert.deepEqual(made.body.metadata.labels, { first: '2', second: 'yes' });
+  assert.equal(first.calls.length, 2);
+  assert.equal(second.calls.length, 1);
+});
+
+test('selectors choose; webhook configurations themselves are never sent', async () => {
+  await using hook = await hookServer(() => ({ allowed: false }));
+  await using one = await serverWith();
+  await configure(one, 'Validating', [
+    {
+      clientConfig: { url: hook.url, caBundle },
+      objectSelector: { matchLabels: { watched: 'yes' } },
+      rules: [{ ...rules[0], apiGroups: ['*'], resources: ['*/*'] }],
+    },
+  ]);
+  assert.equal((await one.ask('POST', maps, map('a'))).status, 201);
+  const refused = await one.ask('POST', maps, map('b', { watched: 'yes' }));
+  assert.equal(refused.body.message, 'admission webhook "w0.example.com" denied the request without explanation');
+  await configure(
+    one,
+    'Validating',
+    [{ clientConfig: { url: hook.url, caBundle }, namespaceSelector: { matchLabels: { none: 'such' } } }],
+    'y',
+  );
+  assert.equal((await one.ask('POST', maps, map('c'))).status, 201);
+  assert.equal(hook.calls.length, 1);
+});
+
+test('failures: closed or open by policy; redirects are failures; an answer for another request too', async () => {
+  await using away = await hookServer((_review, _request, response) => {
+    response.writeHead(302, { location: 'https://127.0.0.1:1/' }).end('secret body');
+    return undefined;
+  });
+  await using wrong = await hookServer(() => ({ uid: 'other', allowed: true }));
+  await using one = await serverWith();
+  for (const [url, why] of [
+    [away.url, /the server answered with status 302/],
+    [wrong.url, /expected response.uid/],
+    ['https://127.0.0.1:1/', /ECONNREFUSED/],
+  ] as const) {
+    await configure(one, 'Validating', [{ clientConfig: { url, caBundle } }]);
+    const failed = await one.ask('POST', maps, map('a'));
+    assert.equal(failed.status, 500);
+    assert.match(failed.body.message, /^Internal error occurred: failed calling webhook "w0.example.com": /);
+    assert.match(failed.body.message, why);
+    assert.doesNotMatch(failed.body.message, /secret body/);
+    await one.ask('DELETE', '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/x');
+  }
+  await configure(one, 'Validating', [{ clientConfig: { url: away.url, caBundle }, failurePolicy: 'Ignore' }]);
+  assert.equal((await one.ask('POST', maps, map('a'))).status, 201);
+});
+
+test('a slow webhook is given up after its time', async () => {
+  await using hook = await hookServer(() => undefined);
+  await using one = await serverWith();
+  await configure(one, 'Validating', [{ clientConfig: { url: hook.url, caBundle }, timeoutSeconds: 1 }]);
+  const failed = await one.ask('POST', maps, map('a'));
+  assert.match(failed.body.message, /check\?timeout=1s": context deadline exceeded$/);
+});
+
+test('a Service is reached where the resolver says, under its own name', async () => {
+  await using hook = await hookServer(() => ({ allowed: false, status: { message: 'via service' } }));
+  const asked: object[] = [];
+  await using one = await serverWith(async (service) => {
+    asked.push(service);
+    return { host: '127.0.0.1', port: hook.port };
+  });
+  await configure(one, 'Validating', [
+    { clientConfig: { service: { namespace: 'default', name: 'hook', path: '/p' }, caBundle } },
+  ]);
+  assert.match((await one.ask('POST', maps, map('a'))).body.message, /via service/);
+  assert.deepEqual(asked, [{ namespace: 'default', name: 'hook', port: 443 }]);
+});
+
+test('dry run is not for webhooks with side effects', async () => {
+  await using hook = await hookServer(() => ({ allowed: true }));
+  await using one = await serverWith();
+  await configure(one, 'Validating', [{ clientConfig: { url: hook.url, caBundle }, sideEffects: 'NoneOnDryRun' }]);
+  assert.equal((await one.ask('POST', `${maps}?dryRun=All`, map('a'))).status, 201);
+  assert.equal((hook.calls[0] as Review).request.dryRun, true);
+});

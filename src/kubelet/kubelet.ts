@@ -67,6 +67,8 @@ export interface Kubelet extends Closable {
   readonly port: number | undefined;
   /** Resolves when the node object exists. */
   readonly registered: Promise<void>;
+  /** Takes renewed certificates for the server, without dropping connections. */
+  setTls(tls: NonNullable<KubeletOptions['tls']>): void;
 }
 
 const services = resource('v1', 'services');
@@ -196,7 +198,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     () => void close().catch((error) => log.error({ error: messageOf(error) }, 'closing failed')),
     { once: true },
   );
-  return { port: server?.port, registered: reporting.registered, close };
+  return { port: server?.port, registered: reporting.registered, setTls: (tls) => server?.setTls(tls), close };
 }
 
 /** `containerd`, `cri-o`: asked once, for container ids; the node may come up before its runtime. */

@@ -10,6 +10,8 @@ export interface Containerd {
   readonly socket: string;
   /** SIGKILL, as a power cut of the runtime alone. */
   kill(): Promise<void>;
+  /** Starts it again after `kill`. */
+  start(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,30 +63,34 @@ state = "${directory}/state"
     runtime_type = "io.containerd.runc.v2"
 `,
   );
-  const output = createWriteStream(join(directory, 'containerd.log'));
-  const child = spawn('containerd', ['-c', configuration], { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.pipe(output, { end: false });
-  child.stderr.pipe(output, { end: false });
-  const ended = new Promise<void>((resolve) => child.on('exit', () => resolve()));
   const ctr = (...args: string[]): ReturnType<typeof runCommand> =>
     runCommand('ctr', ['--address', socket, '-n', 'k8s.io', ...args]);
-  for (let tries = 0; ; tries++) {
-    try {
-      await ctr('version');
-      break;
-    } catch (error) {
-      if (tries > 100) throw error;
-      await pause(50);
+  const output = createWriteStream(join(directory, 'containerd.log'));
+  let stop: (signal: NodeJS.Signals) => Promise<void> = async () => {};
+  const start = async (): Promise<void> => {
+    const child = spawn('containerd', ['-c', configuration], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.pipe(output, { end: false });
+    child.stderr.pipe(output, { end: false });
+    const ended = new Promise<void>((resolve) => child.on('exit', () => resolve()));
+    stop = async (signal) => {
+      child.kill(signal);
+      await ended;
+    };
+    for (let tries = 0; ; tries++) {
+      try {
+        await ctr('version');
+        return;
+      } catch (error) {
+        if (tries > 100) throw error;
+        await pause(50);
+      }
     }
-  }
+  };
+  await start();
   const archive = join(directory, 'images.tar');
   await writeFile(archive, buildImages([pauseImage(), ...images]));
   await ctr('images', 'import', archive);
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    child.kill(signal);
-    await ended;
-  };
-  return { socket, kill: () => stop('SIGKILL'), close: () => stop('SIGTERM') };
+  return { socket, start, kill: () => stop('SIGKILL'), close: () => stop('SIGTERM') };
 }
 
 /** Removes a control group and those inside it from every hierarchy. */

@@ -77,11 +77,13 @@ export class PodWorker {
       clock: context.clock,
       runtimeName: context.runtimeName,
       onChange: () => this.wake(),
-      onUnhealthy: (container, kind, { output, warning }) => {
-        const name = `${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
-        if (warning)
-          context.events.container(this.#pod, container, 'Warning', 'ProbeWarning', `${name} probe warning: ${output}`);
-        else context.events.container(this.#pod, container, 'Warning', 'Unhealthy', `${name} probe failed: ${output}`);
+      onUnhealthy: (container, kind, { output, result, warning }) => {
+        const name = `${kind.charAt(0).toUpperCase()}${kind.slice(1)} probe`;
+        const how = result === 'unknown' ? 'errored and resulted in unknown state' : 'failed';
+        const [reason, text] = warning
+          ? ['ProbeWarning', `${name} warning: ${output}`]
+          : ['Unhealthy', `${name} ${how}: ${output}`];
+        context.events.container(this.#pod, container, 'Warning', reason, text);
       },
     });
   }

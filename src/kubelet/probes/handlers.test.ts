@@ -85,6 +85,10 @@ test('exec: exit codes, output, time', async () => {
     throw new CriError('DEADLINE_EXCEEDED', 'too long');
   };
   assert.match((await run({ exec: { command: ['a', 'b'] } })).output, /"a b" timed out after 2s/);
+  exec = async () => {
+    throw new CriError('UNAVAILABLE', 'gone');
+  };
+  assert.deepEqual(await run({ exec: { command: ['a'] } }), { result: 'unknown', output: 'gone' });
 });
 
 test('gRPC health', async () => {

@@ -56,7 +56,8 @@ async function checkExec(
     const late = error instanceof CriError && (error.code === 'DEADLINE_EXCEEDED' || /timeout/.test(error.message));
     if (late)
       return { result: 'failure', output: `command timed out: "${command.join(' ')}" timed out after ${seconds}s` };
-    return { result: 'failure', output: error instanceof Error ? error.message : String(error) };
+    // The runtime could not run it at all: that says nothing about the container.
+    return { result: 'unknown', output: error instanceof Error ? error.message : String(error) };
   }
 }
 

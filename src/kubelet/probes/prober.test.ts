@@ -14,7 +14,7 @@ interface Rig {
 
 function rig(
   container: Partial<Container>,
-  answer: (kind: ProbeKind, seconds: number) => boolean,
+  answer: (kind: ProbeKind, seconds: number) => boolean | 'unknown',
   known?: { ready: boolean; started: boolean },
 ): Rig {
   const clock = new ManualClock();
@@ -34,7 +34,8 @@ function rig(
     check: async (kind) => {
       const seconds = (clock.nowMs() - startedAtMs) / 1000;
       checks.push(`${seconds} ${kind}`);
-      return { result: answer(kind, seconds) ? 'success' : 'failure', output: '' };
+      const said = answer(kind, seconds);
+      return { result: said === 'unknown' ? said : said ? 'success' : 'failure', output: '' };
     },
   });
   return { clock, prober, checks, unhealthy };
@@ -120,5 +121,16 @@ test('a container known from before stays ready until a probe says otherwise', a
   assert.equal(prober.ready, true);
   await clock.advance(10);
   assert.equal(prober.ready, false);
+  prober.close();
+});
+
+test('a check that could not be made counts for nothing', async () => {
+  const probe = { periodSeconds: 1, failureThreshold: 1 };
+  const { clock, prober } = rig({ livenessProbe: probe, readinessProbe: probe }, (_, seconds) =>
+    seconds < 3 ? true : 'unknown',
+  );
+  await clock.advance(60_000);
+  assert.equal(prober.ready, true);
+  assert.equal(prober.failed, undefined);
   prober.close();
 });

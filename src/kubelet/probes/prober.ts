@@ -92,6 +92,8 @@ export class ContainerProber {
           if (result.warning) this.#options.onUnhealthy(kind, result);
           if (++passed >= successes && this.#pass(kind)) return;
           if (passed >= successes) pauseMs = periodMs;
+        } else if (result.result === 'unknown') {
+          if (counted) this.#options.onUnhealthy(kind, result);
         } else if (counted) {
           passed = 0;
           this.#options.onUnhealthy(kind, result);

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ConfigMap, type Event, resource, type Secret } from '#api';
+import { type ConfigMap, type Event, type Node, type Pod, resource, type Secret } from '#api';
 import { isReady, openTestNode, pods, type TestNode } from './test-node.ts';
 
 const configMaps = resource('v1', 'configmaps');
 const secrets = resource('v1', 'secrets');
 const events = resource('v1', 'events');
+const nodes = resource('v1', 'nodes');
 
 let node: TestNode;
 before(async () => {
@@ -26,7 +27,7 @@ test('a pod becomes ready, answers its log, and is gone after deletion', async (
   assert.equal(pod.status?.phase, 'Running');
   assert.equal(pod.status?.qosClass, 'BestEffort');
   assert.match(pod.status?.containerStatuses?.[0]?.containerID ?? '', /^containerd:\/\/[0-9a-f]{64}$/);
-  assert.equal(await node.log('plain', 'c'), 'hello\nplain\n');
+  assert.equal(await node.log('plain', 'c', '?follow=true&limitBytes=12'), 'hello\nplain\n');
   assert.match(await node.log('plain', 'c', '?timestamps=true&tailLines=1'), /^2\d{3}-.*Z plain\n$/);
   assert.equal(await node.log('plain', 'c', '?limitBytes=3'), 'hel');
   await node.client.delete(pods, 'plain', { namespace: 'default' });
@@ -433,9 +434,40 @@ test('a restarted kubelet finds its pods and restarts nothing', async () => {
   await node.restartKubelet();
   await node.run('probe', { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', ...sh('sleep 3600') }] });
   await node.ready('probe');
-  const now = await node.client.get<import('#api').Pod>(pods, 'keep', { namespace: 'default' });
+  const now = await node.client.get<Pod>(pods, 'keep', { namespace: 'default' });
   assert.equal(now.status?.containerStatuses?.[0]?.containerID, before.status?.containerStatuses?.[0]?.containerID);
   assert.ok(flips.every(Boolean), 'readiness flipped');
+});
+
+test('the runtime dies and comes back: nothing is restarted, the node says so', async () => {
+  await node.run('through', {
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      {
+        name: 'c',
+        ...sh('sleep 3600'),
+        livenessProbe: { exec: { command: ['true'] }, periodSeconds: 1, failureThreshold: 1 },
+        readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1, failureThreshold: 1 },
+      },
+    ],
+  });
+  const before = await node.ready('through');
+  const nodeReady = (status: string) => (one: Node) =>
+    one.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === status) === true;
+  await node.containerd.kill();
+  const down = await node.cluster.waitForOne<Node>(nodes, 'n1', nodeReady('False'), { timeoutMs: 20_000 });
+  assert.match(
+    down.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '',
+    /^container runtime is down/,
+  );
+  await node.containerd.start();
+  await node.cluster.waitForOne<Node>(nodes, 'n1', nodeReady('True'), { timeoutMs: 20_000 });
+  await node.run('afterwards', { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', ...sh('sleep 3600') }] });
+  await node.ready('afterwards');
+  const now = await node.client.get<Pod>(pods, 'through', { namespace: 'default' });
+  assert.equal(now.status?.containerStatuses?.[0]?.containerID, before.status?.containerStatuses?.[0]?.containerID);
+  assert.equal(now.status?.containerStatuses?.[0]?.restartCount, 0);
+  assert.ok(isReady(now));
 });
 
 test('only certificates of the cluster get in', async () => {

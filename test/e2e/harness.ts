@@ -170,5 +170,5 @@ export class Machine {
 }
 
 function webProgram(answer: string): string {
-  return `mkdir -p /www; echo "${answer} $(hostname)" > /www/index.html; exec httpd -f -p 8080 -h /www`;
+  return `mkdir -p /www; echo "${answer} $(hostname)" > /www/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait`;
 }

@@ -11,7 +11,7 @@ const fetchScript = `#!/bin/sh
 rest=\${1#http://}; authority=\${rest%%/*}; host=\${authority%%:*}; port=\${authority#\$host}; path=\${rest#\$authority}
 address=$(getent ahostsv4 "$host" | while read -r first _; do echo "$first"; break; done)
 [ -n "$address" ] || { echo "fetch: $host: no such name" >&2; exit 4; }
-exec wget -q -O - -T 5 --header "Host: $authority" "http://$address$port\${path:-/}"
+exec wget -q -O - -T 5 --header "Host: $authority" "http://$address\${port:-:80}\${path:-/}"
 `;
 
 async function nameServices(): Promise<TarEntry[]> {

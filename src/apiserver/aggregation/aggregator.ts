@@ -1,4 +1,4 @@
-import type { AnyObject, APIService, EndpointSlice, Service } from '#api';
+import type { AnyObject, APIService } from '#api';
 import { type Clock, type Log, messageOf, type Random, rfc3339, type Timer } from '#base';
 import { cloneObject, deepEqual, errServiceUnavailable } from '#machinery';
 import { read } from '../bootstrap/put.ts';
@@ -6,6 +6,7 @@ import type { Handler, ObjectView, RequestInfo, ServerObjects, ServerRequest } f
 import type { RemoteGroups } from '../discovery/routes.ts';
 import { parseRequestInfo } from '../http/request-info.ts';
 import { type Backend, forward, isProxyable } from '../streams/backend.ts';
+import { serviceEndpoint } from '../streams/service-endpoint.ts';
 import { serverIdentity } from '../server-identity.ts';
 
 export interface AggregationOptions {
@@ -245,7 +246,10 @@ export class Aggregator implements RemoteGroups {
       throw errServiceUnavailable('this server has no certificate to vouch for users with');
     const { service, caBundle, insecureSkipTLSVerify } = remote.service.spec as NonNullable<APIService['spec']>;
     const { namespace = '', name = '', port = 443 } = service ?? {};
-    const { host, port: targetPort } = await this.#endpoint(namespace, name, port);
+    const { host, port: targetPort } = await serviceEndpoint(
+      { objects: this.#objects, random: this.#random },
+      { namespace, name, port },
+    );
     if (!isProxyable(host) && this.#options.allowLoopback !== true) throw errServiceUnavailable('address not allowed');
     const { clientCert, clientKey } = this.#options;
     return {
@@ -262,30 +266,6 @@ export class Aggregator implements RemoteGroups {
         ...(caBundle === undefined ? {} : { ca: Buffer.from(caBundle, 'base64').toString() }),
       },
     };
-  }
-
-  async #endpoint(namespace: string, name: string, port: number): Promise<{ host: string; port: number }> {
-    const services = this.#objects.view('v1', 'services');
-    const slices = this.#objects.view('discovery.k8s.io/v1', 'endpointslices');
-    await Promise.all([services.ready, slices.ready]);
-    const service = services.get(namespace, name) as unknown as Service | undefined;
-    if (service === undefined)
-      throw errServiceUnavailable(`service/${name} in ${JSON.stringify(namespace)} is not present`);
-    const portName = (service.spec?.ports ?? []).find((one) => one.port === port)?.name ?? '';
-    const choices: { host: string; port: number }[] = [];
-    for (const slice of slices.list(namespace) as unknown as EndpointSlice[]) {
-      if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
-      const match = (slice.ports ?? []).find((one) => (one.name ?? '') === portName);
-      if (match?.port === undefined) continue;
-      for (const endpoint of slice.endpoints ?? []) {
-        if (endpoint.conditions?.ready === false) continue;
-        for (const host of endpoint.addresses) choices.push({ host, port: match.port });
-      }
-    }
-    const chosen = choices[this.#random.int(Math.max(1, choices.length))];
-    if (chosen === undefined)
-      throw errServiceUnavailable(`endpoints for service/${name} in ${JSON.stringify(namespace)} have no addresses`);
-    return chosen;
   }
 
   #headers({ identity }: ServerRequest): Record<string, string | string[]> {

@@ -1,21 +1,36 @@
-import type { AnyObject, CustomResourceDefinition, CustomResourceDefinitionVersion, ResourceInfo } from '#api';
+import type {
+  AnyObject,
+  CustomResourceDefinition,
+  CustomResourceDefinitionVersion,
+  JSONSchemaProps,
+  ResourceInfo,
+} from '#api';
 import { type Column, defineKind, type KindDefinition, type ScaleDefinition, timeSince } from '#kinds';
+import { applySchemaDefaults } from '#machinery';
 import { parseJsonPath, setAt, valueAt, valuesAt } from './json-path.ts';
 import { rootNode } from './schema-node.ts';
 import { type PatternMatcher, SchemaValidator } from './validation.ts';
 
 /** The kinds that a CustomResourceDefinition serves, one a version. */
-export function kindsOf(crd: CustomResourceDefinition, matcher: PatternMatcher): KindDefinition[] {
+export function kindsOf(
+  crd: CustomResourceDefinition,
+  matcher: PatternMatcher,
+  convert: KindDefinition['convert'],
+): KindDefinition[] {
   const storage = crd.spec.versions.find((one) => one.storage)?.name ?? '';
-  return crd.spec.versions.filter((one) => one.served).map((version) => kindOf(crd, version, storage, matcher));
+  return crd.spec.versions
+    .filter((one) => one.served)
+    .map((version) => kindOf({ crd, version, storage, matcher, convert }));
 }
 
-function kindOf(
-  crd: CustomResourceDefinition,
-  version: CustomResourceDefinitionVersion,
-  storage: string,
-  matcher: PatternMatcher,
-): KindDefinition {
+function kindOf(parts: {
+  crd: CustomResourceDefinition;
+  version: CustomResourceDefinitionVersion;
+  storage: string;
+  matcher: PatternMatcher;
+  convert: KindDefinition['convert'];
+}): KindDefinition {
+  const { crd, version, storage, matcher, convert } = parts;
   const { group, names, scope } = crd.spec;
   const accepted = crd.status?.acceptedNames ?? names;
   const resource: ResourceInfo = Object.freeze({
@@ -29,6 +44,7 @@ function kindOf(
     categories: accepted.categories ?? [],
   });
   const schema = version.schema?.openAPIV3Schema;
+  const node = rootNode(schema);
   const validator = schema === undefined ? undefined : new SchemaValidator(schema, matcher);
   const hasStatus = version.subresources?.status !== undefined;
   const scale = scaleOf(version);
@@ -40,7 +56,11 @@ function kindOf(
   });
   return defineKind({
     resource,
-    schema: rootNode(schema),
+    schema: node,
+    ...(convert === undefined ? {} : { convert }),
+    ...(schema !== undefined && hasDefaults(schema)
+      ? { completeStored: (draft: AnyObject) => applySchemaDefaults(draft, node) }
+      : {}),
     storageSegment: `${group}/${names.plural}`,
     storageVersion: `${group}/${storage}`,
     generation: true,
@@ -55,6 +75,14 @@ function kindOf(
       ? { warnings: () => [version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`] }
       : {}),
   });
+}
+
+/** Whether some field of the schema has a default. */
+function hasDefaults(schema: JSONSchemaProps): boolean {
+  if (schema.default !== undefined) return true;
+  const { properties, items, additionalProperties } = schema;
+  const below = [...Object.values(properties ?? {}), items, additionalProperties];
+  return below.some((one) => typeof one === 'object' && !Array.isArray(one) && hasDefaults(one));
 }
 
 const nameColumn: Column = {

@@ -10,6 +10,7 @@ import { cloneObject, deepEqual, isNotFound } from '#machinery';
 import type { ObjectView, ServerObjects } from '../contract.ts';
 import { read } from '../bootstrap/put.ts';
 import type { KindHooks, ResourceContext } from '../resources/context.ts';
+import { conversionOf } from './conversion.ts';
 import { kindsOf } from './definitions.ts';
 import type { PatternMatcher } from './validation.ts';
 
@@ -99,7 +100,8 @@ export class CustomResources {
     const before = this.#served.get(name);
     if (before?.from === from) return;
     this.#matcher ??= linearMatcher();
-    const kinds = kindsOf(crd, await this.#matcher);
+    const convert = conversionOf(crd, { objects: this.#objects, random: this.#context.random });
+    const kinds = kindsOf(crd, await this.#matcher, convert);
     const { catalogue } = this.#context.registry;
     for (const one of before?.kinds ?? []) {
       const { group, version, plural } = one.resource;

@@ -92,7 +92,7 @@ async function storeNew(create: CreateOptions, generated: boolean): Promise<Resu
       if (there !== undefined) throw errAlreadyExists(kind.groupResource, draft.metadata.name);
       return { object: draft };
     }
-    const stored = kind.definition.toStorage?.(draft) ?? draft;
+    const stored = await kind.toStored(draft);
     const lease = context.leaseFor(kind);
     for (let attempt = 1; ; attempt++) {
       const { name, namespace = '' } = stored.metadata;
@@ -103,6 +103,7 @@ async function storeNew(create: CreateOptions, generated: boolean): Promise<Resu
       );
       if (written.written) {
         releaseAt(context, written.object.revision, release);
+        await kind.convert([written.object]);
         return { cached: written.object };
       }
       if (!generated) throw errAlreadyExists(kind.groupResource, name);

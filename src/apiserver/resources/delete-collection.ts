@@ -10,6 +10,7 @@ const atOnce = 16;
 export const removeCollection: Verb = async (context, kind, request) => {
   const options = await deleteOptions(request);
   const found = await listObjects(context, kind, request);
+  await kind.convert(found.objects);
   const left = [...found.objects].reverse();
   const work = async (): Promise<void> => {
     for (let current = left.pop(); current !== undefined; current = left.pop()) {

@@ -22,7 +22,7 @@ import { dryRunErrors, integerOption } from './write-options.ts';
 export const remove: Verb = async (context, kind, request) => {
   const options = await deleteOptions(request);
   const { namespace, name } = request.info;
-  const current = await kind.storage.get(kind.key(namespace, name));
+  const current = await kind.find(namespace, name);
   if (current === undefined) throw errNotFound(kind.groupResource, name);
   const { result, gone } = await deleteObject({ context, kind, request, options, current });
   return respondDeleted({ context, kind, request, options, result, gone });
@@ -123,17 +123,21 @@ export async function deleteObject(deletion: Deletion): Promise<Deleted> {
         hooks?.afterDelete?.(old);
         return { result: { cached: removed.object }, gone: true };
       }
-      current = missing(kind, old, removed.current);
+      current = await missing(kind, old, removed.current);
       continue;
     }
-    const stored = kind.definition.toStorage?.(plan.draft) ?? plan.draft;
+    const stored = await kind.toStored(plan.draft);
     const written = await kind.storage.replace(current, stored);
-    if (written.written) return { result: { cached: written.object }, gone: false };
-    current = missing(kind, old, written.current);
+    if (written.written) {
+      await kind.convert([written.object]);
+      return { result: { cached: written.object }, gone: false };
+    }
+    current = await missing(kind, old, written.current);
   }
 }
 
-function missing(kind: KindResource, old: AnyObject, current: CachedObject | undefined): CachedObject {
+async function missing(kind: KindResource, old: AnyObject, current: CachedObject | undefined): Promise<CachedObject> {
+  if (current !== undefined) await kind.convert([current]);
   if (current === undefined || current.objectAs(kind.definition).metadata.uid !== old.metadata.uid) {
     throw errNotFound(kind.groupResource, old.metadata.name);
   }

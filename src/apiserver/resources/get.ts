@@ -21,6 +21,7 @@ export const get: Verb = async (context, kind, request) => {
     }
     found = storage.cache.get(key);
   }
+  if (found !== undefined) await kind.convert([found]);
   if (found === undefined) throw errNotFound(kind.groupResource, name);
   return respondObject(context, kind, request, { cached: found });
 };

@@ -1,5 +1,7 @@
-import { apiVersionOf, builtinSchema, type ResourceInfo, type SchemaNode } from '#api';
+import { type AnyObject, apiVersionOf, builtinSchema, type ResourceInfo, type SchemaNode } from '#api';
 import type { KindDefinition } from '#kinds';
+import { cloneObject } from '#machinery';
+import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { ObjectStorage } from './object-storage.ts';
 
 /** One served kind in one version, with all that its verbs need. Made once per definition. */
@@ -41,8 +43,39 @@ export class KindResource {
     return this.info.namespaced ? `${namespace}/${name}` : name;
   }
 
-  /** Drafts and objects in this version are the same as the stored ones but for apiVersion. */
-  get convertsFreely(): boolean {
-    return this.definition.toStorage === undefined;
+  /** The object as of everything acknowledged so far, ready to be seen in this version. */
+  async find(namespace: string, name: string): Promise<CachedObject | undefined> {
+    const found = await this.storage.get(this.key(namespace, name));
+    if (found?.needsConversion(this.definition) === true) await this.convert([found]);
+    return found;
+  }
+
+  /** Has a webhook convert those objects that need it; undefined when none does. */
+  convert(objects: readonly CachedObject[]): Promise<void> | undefined {
+    const { definition } = this;
+    if (definition.convert === undefined) return undefined;
+    const waiting = objects.filter((one) => one.needsConversion(definition));
+    return waiting.length === 0 ? undefined : this.#convert(waiting, definition.convert);
+  }
+
+  async #convert(objects: readonly CachedObject[], convert: NonNullable<KindDefinition['convert']>): Promise<void> {
+    const converted = await convert(
+      objects.map((one) => one.object),
+      this.apiVersion,
+    );
+    for (const [index, one] of objects.entries()) {
+      const draft = cloneObject(converted[index] as AnyObject);
+      this.definition.completeStored?.(draft);
+      one.serve(this.definition, draft);
+    }
+  }
+
+  /** A draft of this version in the version that is stored. */
+  async toStored(draft: AnyObject): Promise<AnyObject> {
+    const { definition } = this;
+    const stored = this.storage.cache.form.definition;
+    if (definition.convert === undefined || stored === definition) return definition.toStorage?.(draft) ?? draft;
+    const [converted] = await definition.convert([draft], apiVersionOf(stored.resource));
+    return cloneObject(converted as AnyObject);
   }
 }

@@ -29,6 +29,7 @@ import { integerOption } from './write-options.ts';
 /** GET of a collection. */
 export const list: Verb = async (context, kind, request) => {
   const found = await listObjects(context, kind, request);
+  await kind.convert(found.objects);
   return respondList(context, kind, request, found);
 };
 

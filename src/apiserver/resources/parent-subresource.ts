@@ -51,7 +51,7 @@ async function write(writing: {
 }): Promise<ServerResponse> {
   const { context, kind, request, options, subresource, sentFor } = writing;
   const { name, namespace } = request.info;
-  const current = await kind.storage.get(kind.key(namespace, name));
+  const current = await kind.find(namespace, name);
   if (current === undefined) throw errNotFound(kind.groupResource, name);
   const first = sentFor(current.objectAs(kind.definition));
   if ((first.metadata.name ?? name) !== name) {

@@ -94,7 +94,7 @@ export interface PatchOptions {
 export async function patchObject(patching: PatchOptions): Promise<{ result: Result; created: boolean }> {
   const { context, kind, request, type, options, subresource } = patching;
   const { name, namespace } = request.info;
-  const current = await kind.storage.get(kind.key(namespace, name));
+  const current = await kind.find(namespace, name);
   if (current === undefined) {
     if (type !== 'apply' || subresource !== '') throw errNotFound(kind.groupResource, name);
     const config = applyConfiguration(patching);

@@ -113,6 +113,7 @@ export class ResourceRegistry {
     const stored = this.#storedAs(left);
     storage.cache.form.definition = stored;
     storage.cache.form.head = definitionHead(stored);
+    storage.cache.complete();
   }
 }
 

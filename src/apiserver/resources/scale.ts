@@ -53,7 +53,7 @@ export const patchScale: Verb = async (context, kind, request) => {
 };
 
 async function existing(kind: KindResource, { info }: ServerRequest): Promise<CachedObject> {
-  const found = await kind.storage.get(kind.key(info.namespace, info.name));
+  const found = await kind.find(info.namespace, info.name);
   if (found === undefined) throw errNotFound(kind.groupResource, info.name);
   return found;
 }

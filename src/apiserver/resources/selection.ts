@@ -56,7 +56,8 @@ export function selectionOf(kind: KindResource, info: RequestInfo): Selection {
     labels === undefined && checks.length === 0
       ? undefined
       : (cached: CachedObject): boolean => {
-          const object = cached.objectAs(definition);
+          // What a webhook has yet to convert is judged as it is stored: labels are the same.
+          const object = cached.needsConversion(definition) ? cached.object : cached.objectAs(definition);
           return (
             (labels === undefined || labels.matches(object.metadata.labels)) && checks.every((check) => check(object))
           );

@@ -32,7 +32,7 @@ export const update: Verb = async (context, kind, request) => {
   }
   kind.definition.applyDefaults?.(draft);
   placeInNamespace(draft, kind, request);
-  const current = await kind.storage.get(kind.key(namespace, name));
+  const current = await kind.find(namespace, name);
   if (current === undefined) {
     if (subresource !== '' || kind.definition.allowCreateOnUpdate !== true) throw errNotFound(kind.groupResource, name);
     if ((draft.metadata.uid ?? '') !== '') {
@@ -100,6 +100,7 @@ export async function updateObject(update: UpdateOptions): Promise<Result> {
   try {
     for (let attempt = 2; attempt <= attempts; attempt++) {
       const current = await storage.get(update.current.key);
+      if (current !== undefined) await kind.convert([current]);
       if (current === undefined) throw errNotFound(kind.groupResource, request.info.name);
       const outcome = await attemptUpdate(update, current);
       if (outcome.result !== undefined) return outcome.result;
@@ -281,7 +282,7 @@ async function storeChanged(
       hooks?.afterDelete?.(draft);
       return { result: { object: draft } };
     }
-    const stored = kind.definition.toStorage?.(draft) ?? draft;
+    const stored = await kind.toStored(draft);
     const lease = context.leaseFor(kind);
     const written = await storage.replace(current, stored, lease === undefined ? undefined : await lease);
     if (!written.written) {
@@ -289,6 +290,7 @@ async function storeChanged(
       return {};
     }
     releaseAt(context, written.object.revision, release);
+    await kind.convert([written.object]);
     hooks?.afterUpdate?.(written.object.objectAs(kind.definition), old);
     return { result: { cached: written.object } };
   } catch (error) {

@@ -44,10 +44,12 @@ export class WatchSession {
   readonly #output: WatchOutput;
   readonly #start: WatchStart;
   readonly #bookmarks: boolean;
+  readonly #converts: boolean;
   readonly #endsAt: Timer;
   #bookmarkTimer: Timer | undefined;
   #waiting: Change[] = [];
   #blocked = false;
+  #converting = false;
   #live = false;
   #closed = false;
   #after = 0;
@@ -70,6 +72,7 @@ export class WatchSession {
     this.#output = options.output;
     this.#start = options.start;
     this.#bookmarks = options.bookmarks;
+    this.#converts = options.kind.definition.convert !== undefined;
     if (this.#output.takesObjects) this.#cache.objectReaders++;
     this.#output.onReady(() => this.#flush());
     this.#output.onClose(() => this.#close());
@@ -126,6 +129,7 @@ export class WatchSession {
   async #initial(objects: readonly CachedObject[]): Promise<void> {
     const { matches } = this.#selection;
     let looked = 0;
+    await this.#kind.convert(objects);
     for (const object of objects) {
       if (this.#closed) return;
       if (matches !== undefined && !matches(object)) {
@@ -147,9 +151,10 @@ export class WatchSession {
 
   readonly #deliver = (change: Change): void => {
     if (this.#closed || change.revision <= this.#after) return;
-    if (!this.#live || this.#blocked) {
+    if (!this.#live || this.#blocked || this.#converts) {
       this.#waiting.push(change);
       if (this.#live && this.#waiting.length > this.#context.watchBacklog) this.#cut('broken');
+      else if (this.#live && this.#converts) void this.#convertAndSend();
       return;
     }
     this.#send(change);
@@ -173,9 +178,33 @@ export class WatchSession {
     this.#wake = undefined;
     this.#blocked = false;
     if (!this.#live) return;
+    if (this.#converts) {
+      void this.#convertAndSend();
+      return;
+    }
     let sent = 0;
     while (sent < this.#waiting.length && !this.#blocked) this.#send(this.#waiting[sent++] as Change);
     if (sent > 0) this.#waiting.splice(0, sent);
+  }
+
+  /** For kinds whose versions a webhook converts: one change after the other, each converted before it is sent. */
+  async #convertAndSend(): Promise<void> {
+    if (this.#converting) return;
+    this.#converting = true;
+    try {
+      while (this.#waiting.length > 0 && !this.#blocked && !this.#closed) {
+        const change = this.#waiting[0] as Change;
+        await this.#kind.convert([change.object ?? change.last]);
+        if (change.object !== undefined && change.previous !== undefined) await this.#kind.convert([change.last]);
+        if (this.#closed) return;
+        this.#waiting.shift();
+        this.#send(change);
+      }
+    } catch (error) {
+      this.#fail(statusOf(error));
+    } finally {
+      this.#converting = false;
+    }
   }
 
   #scheduleBookmark(): void {

@@ -1,10 +1,11 @@
 import type { EndpointSlice, Pod, Service } from '#api';
 import type { Random } from '#base';
 import { errBadRequest, errNotFound, errServiceUnavailable } from '#machinery';
-import type { ServerObjects, ServerRequest } from '../contract.ts';
+import type { ServerObjects, ServerRequest, ServerResponse } from '../contract.ts';
 import type { Verb } from '../resources/context.ts';
 import { type Backend, forward, isProxyable } from './backend.ts';
 import { admitConnect } from './connect.ts';
+import { readyEndpoints } from './service-endpoint.ts';
 import type { KubeletDirectory } from './kubelet.ts';
 
 /** `scheme:name:port`, `name:port` or `name`. */
@@ -22,6 +23,14 @@ export function splitProxyName(text: string): {
   return { scheme, name, port };
 }
 
+/** A proxied root without its slash: browsers must be sent to where relative links work. */
+function redirectToRoot({ method, target, info }: ServerRequest): ServerResponse | undefined {
+  if (info.rest !== '' || (method !== 'GET' && method !== 'HEAD')) return undefined;
+  const question = target.indexOf('?');
+  const location = question < 0 ? `${target}/` : `${target.slice(0, question)}/${target.slice(question)}`;
+  return { status: 301, headers: { location } };
+}
+
 function targetOf({ info }: ServerRequest): string {
   const path = info.rest === '' ? '/' : info.rest;
   return info.rawQuery === '' ? path : `${path}?${info.rawQuery}`;
@@ -32,6 +41,8 @@ export function nodeProxy(kubelets: KubeletDirectory): Verb {
   return async (context, kind, request) => {
     const { scheme, name, port } = splitProxyName(request.info.name);
     await admitConnect(context, kind, request, 'NodeProxyOptions');
+    const redirect = redirectToRoot(request);
+    if (redirect !== undefined) return redirect;
     const backend = await kubelets.backend(name, targetOf(request));
     if (port === '' || Number(port) === backend.port) return forward(request, backend);
     // Another port of the node is not the kubelet: it gets no certificate of ours.
@@ -52,6 +63,8 @@ export function podProxy(allowLoopback: boolean): Verb {
     const found = await kind.storage.get(kind.key(request.info.namespace, name));
     if (found === undefined) throw errNotFound(kind.groupResource, name);
     await admitConnect(context, kind, request, 'PodProxyOptions');
+    const redirect = redirectToRoot(request);
+    if (redirect !== undefined) return redirect;
     const pod = found.object as unknown as Pod;
     const host = pod.status?.podIP ?? '';
     if (host === '') throw errBadRequest('address not allowed');
@@ -74,20 +87,13 @@ export function serviceProxy(objects: ServerObjects, random: Random, allowLoopba
     const found = await kind.storage.get(kind.key(namespace, name));
     if (found === undefined) throw errNotFound(kind.groupResource, name);
     await admitConnect(context, kind, request, 'ServiceProxyOptions');
+    const redirect = redirectToRoot(request);
+    if (redirect !== undefined) return redirect;
     const service = found.object as unknown as Service;
     const portName = portNameOf(service, port);
     const slices = objects.view('discovery.k8s.io/v1', 'endpointslices');
     await slices.current();
-    const choices: { host: string; port: number }[] = [];
-    for (const slice of slices.list(namespace) as unknown as EndpointSlice[]) {
-      if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
-      const match = (slice.ports ?? []).find((one) => (one.name ?? '') === portName);
-      if (match?.port === undefined) continue;
-      for (const endpoint of slice.endpoints ?? []) {
-        if (endpoint.conditions?.ready === false) continue;
-        for (const host of endpoint.addresses) choices.push({ host, port: match.port });
-      }
-    }
+    const choices = readyEndpoints(slices.list(namespace) as unknown as EndpointSlice[], name, portName);
     const chosen = choices[random.int(Math.max(1, choices.length))];
     if (chosen === undefined)
       throw errServiceUnavailable(`no endpoints available for service ${JSON.stringify(request.info.name)}`);

@@ -1,4 +1,5 @@
 import type { AnyObject, SchemaNode } from '#api';
+import { invariant } from '#base';
 import { decodeJson, encodeProtobuf } from '#codec';
 import type { KindDefinition } from '#kinds';
 import { cloneObject, deepFreeze } from '#machinery';
@@ -27,8 +28,10 @@ export class CachedObject {
   /** `namespace/name`, or `name` for cluster-scoped objects. */
   readonly key: string;
   readonly revision: number;
-  /** Canonical JSON with the resourceVersion. */
+  /** Canonical JSON with the resourceVersion, in the version in which it was stored. */
   readonly json: Uint8Array;
+  /** Of that version. */
+  readonly head: Buffer;
   readonly form: StorageForm;
   #object: AnyObject | undefined;
   #served: Map<KindDefinition, { json: Uint8Array; object: AnyObject | undefined }> | undefined;
@@ -38,12 +41,14 @@ export class CachedObject {
     key: string;
     revision: number;
     json: Uint8Array;
+    head: Buffer;
     form: StorageForm;
     object?: AnyObject | undefined;
   }) {
     this.key = options.key;
     this.revision = options.revision;
     this.json = options.json;
+    this.head = options.head;
     this.form = options.form;
     this.#object = options.object;
   }
@@ -55,9 +60,18 @@ export class CachedObject {
     stored: Uint8Array,
     object?: AnyObject,
   ): CachedObject {
-    const { head } = form;
-    const bytes = startsWith(stored, head) ? stored : encodeStored(decodeJson(stored) as AnyObject, head);
-    return new CachedObject({ key, revision, json: spliceRevision(bytes, head.length, revision), form, object });
+    let { head } = form;
+    let bytes = stored;
+    if (!startsWith(stored, head)) {
+      // Written under another version of the kind: the exception, so it may cost a decoding.
+      if (form.definition.convert === undefined) bytes = encodeStored(decodeJson(stored) as AnyObject, head);
+      else head = headIn(stored);
+    }
+    const { completeStored } = form.definition;
+    if (object === undefined && completeStored !== undefined && head === form.head) {
+      bytes = completed(bytes, head, completeStored);
+    }
+    return new CachedObject({ key, revision, json: spliceRevision(bytes, head.length, revision), head, form, object });
   }
 
   get namespace(): string {
@@ -69,14 +83,9 @@ export class CachedObject {
     return this.key.slice(this.key.indexOf('/') + 1);
   }
 
-  /** Frozen, in the storage version. */
+  /** Frozen, in the version in which it was stored. */
   get object(): AnyObject {
     this.#object ??= deepFreeze(decodeJson(this.json) as AnyObject);
-    return this.#object;
-  }
-
-  /** The decoded object if someone keeps it already. */
-  get decoded(): AnyObject | undefined {
     return this.#object;
   }
 
@@ -85,45 +94,70 @@ export class CachedObject {
     this.#object = undefined;
   }
 
-  /** Frozen, in the version of `definition`. */
+  /** Frozen, in the version of `definition`. Versions that a webhook converts must have been `serve`d before. */
   objectAs(definition: KindDefinition): AnyObject {
-    if (definition === this.form.definition) return this.object;
+    if (this.#isStoredAs(definition)) return this.object;
     const served = this.#servedAs(definition);
     served.object ??= deepFreeze(decodeJson(served.json) as AnyObject);
     return served.object;
   }
 
   jsonAs(definition: KindDefinition): Uint8Array {
-    return definition === this.form.definition ? this.json : this.#servedAs(definition).json;
+    return this.#isStoredAs(definition) ? this.json : this.#servedAs(definition).json;
   }
 
   /** The bare message, without the envelope. */
   protobufAs(definition: KindDefinition, node: SchemaNode): Uint8Array {
-    if (definition !== this.form.definition) return encodeProtobuf(this.objectAs(definition), node);
+    if (!this.#isStoredAs(definition)) return encodeProtobuf(this.objectAs(definition), node);
     this.#protobuf ??= encodeProtobuf(this.object, node);
     return this.#protobuf;
   }
 
+  /** True when `objectAs` and `jsonAs` have to be told first what a webhook makes of the object. */
+  needsConversion(definition: KindDefinition): boolean {
+    return definition.convert !== undefined && !this.#isStoredAs(definition) && this.#served?.has(definition) !== true;
+  }
+
+  /** What a webhook made of the object for `definition`. */
+  serve(definition: KindDefinition, object: AnyObject): void {
+    const head = definitionHead(definition);
+    this.#served ??= new Map();
+    this.#served.set(definition, {
+      json: spliceRevision(encodeStored(object, head), head.length, this.revision),
+      object: undefined,
+    });
+  }
+
   /** The same state under another revision: what a DELETED event carries. */
   atRevision(revision: number): CachedObject {
-    const { head } = this.form;
+    const { head } = this;
     const json = respliced(this.json, { headLength: head.length, revision: this.revision }, { head, revision });
     const known = this.#object;
     const object =
       known &&
       Object.freeze({ ...known, metadata: Object.freeze({ ...known.metadata, resourceVersion: String(revision) }) });
-    return new CachedObject({ key: this.key, revision, json, form: this.form, object });
+    const made = new CachedObject({ key: this.key, revision, json, head, form: this.form, object });
+    for (const [definition] of this.#served ?? []) {
+      if (definition.convert !== undefined) made.serve(definition, cloneObject(this.objectAs(definition)));
+    }
+    return made;
+  }
+
+  #isStoredAs(definition: KindDefinition): boolean {
+    if (this.head === this.form.head && definition === this.form.definition) return true;
+    return definition.fromStorage === undefined && definitionHead(definition).equals(this.head);
   }
 
   #servedAs(definition: KindDefinition): { json: Uint8Array; object: AnyObject | undefined } {
     this.#served ??= new Map();
     let served = this.#served.get(definition);
     if (served === undefined) {
+      invariant(definition.convert === undefined, 'the object was not converted before it was served');
       const head = definitionHead(definition);
       if (definition.fromStorage === undefined) {
-        const { revision, form } = this;
+        const { revision } = this;
         served = {
-          json: respliced(this.json, { headLength: form.head.length, revision }, { head, revision }),
+          json: respliced(this.json, { headLength: this.head.length, revision }, { head, revision }),
           object: undefined,
         };
       } else {
@@ -136,7 +170,24 @@ export class CachedObject {
   }
 }
 
-/** Bytes written under another version of the kind begin otherwise; they are the exception, so they may cost a decoding. */
 function startsWith(stored: Uint8Array, head: Buffer): boolean {
   return stored.length >= head.length && head.compare(stored, 0, head.length) === 0;
+}
+
+const headEnd = Buffer.from('"metadata":{');
+
+/** The head of bytes in stored form, whatever version they are of. */
+function headIn(stored: Uint8Array): Buffer {
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  const end = bytes.indexOf(headEnd);
+  invariant(end >= 0, 'a stored value is not in stored form');
+  return Buffer.from(bytes.subarray(0, end + headEnd.length));
+}
+
+/** Defaults that the schema got after the object was stored. */
+function completed(stored: Uint8Array, head: Buffer, complete: (draft: AnyObject) => void): Uint8Array {
+  const draft = decodeJson(stored) as AnyObject;
+  complete(draft);
+  const bytes = encodeStored(draft, head);
+  return bytes.length === stored.length ? stored : bytes;
 }

@@ -1,10 +1,12 @@
 import type { AnyObject } from '#api';
 import { invariant, type Log, messageOf } from '#base';
+import { cloneObject, deepEqual } from '#machinery';
 import type { Store, StoreEvent } from '#store';
 import { CachedObject, type StorageForm } from './cached-object.ts';
 import { Change } from './change.ts';
 import { ChangeWindow } from './change-window.ts';
 import { OrderedIndex, type Snapshot } from './ordered-index.ts';
+import { encodeStored } from './stored-form.ts';
 import { type FeedReader, prefixEnd, type StoreFeed } from './store-feed.ts';
 import { type Deliver, type WatcherScope, WatcherSet } from './watcher-set.ts';
 
@@ -168,6 +170,20 @@ export class ResourceCache implements FeedReader {
       return;
     }
     for (const event of events) this.#apply(event);
+  }
+
+  /** The stored form's definition changed: defaults that are new are filled in where they lack. */
+  complete(): void {
+    const { completeStored } = this.form.definition;
+    if (completeStored === undefined || !this.isReady) return;
+    for (const one of this.snapshot().slice('', '')) {
+      if (one.head !== this.form.head && !one.head.equals(this.form.head)) continue;
+      const draft = cloneObject(one.object);
+      completeStored(draft);
+      if (deepEqual(draft, one.object)) continue;
+      const stored = encodeStored(draft, this.form.head);
+      this.#put(one.key, CachedObject.fromStored(this.form, one.key, one.revision, stored));
+    }
   }
 
   async reload(): Promise<void> {

@@ -22,6 +22,10 @@ export interface KindDefinition {
   /** Converts a stored object to this version and back; absent: identical but for apiVersion. */
   readonly fromStorage?: (draft: AnyObject) => AnyObject;
   readonly toStorage?: (draft: AnyObject) => AnyObject;
+  /** Custom resources whose versions a webhook converts: objects of other versions into `apiVersion`, in order. */
+  readonly convert?: (objects: readonly AnyObject[], apiVersion: string) => Promise<readonly AnyObject[]>;
+  /** Custom resources: fills in defaults of an object that was stored under an older schema. */
+  readonly completeStored?: (draft: AnyObject) => void;
   /** `/status`: then the main resource ignores changes of status and the subresource takes only those. */
   readonly status?: boolean;
   /** The status of a new object, whatever was sent: `{}` or zeros that clients rely on. Absent: none. */

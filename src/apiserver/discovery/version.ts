@@ -8,6 +8,9 @@ export interface VersionOptions {
   readonly buildDate?: string;
 }
 
+/** Clients expect a hexadecimal name here, also of a program that does not know the commit it was made from. */
+const unknownCommit = '0'.repeat(40);
+
 /** The API's version that is served, with this program's as its build. */
 export const apiVersionServed = { major: '1', minor: '36', patch: '0' };
 
@@ -26,7 +29,7 @@ export function versionRoute(options: VersionOptions): Route {
     minCompatibilityMajor: major,
     minCompatibilityMinor: String(Number(minor) - 1),
     gitVersion: gitVersion(options),
-    gitCommit: options.gitCommit ?? '',
+    gitCommit: options.gitCommit ?? unknownCommit,
     gitTreeState: 'clean',
     buildDate: options.buildDate ?? '1970-01-01T00:00:00Z',
     goVersion: `node${process.version}`,

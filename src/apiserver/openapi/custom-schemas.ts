@@ -16,18 +16,18 @@ export function addCustomDefinitions(
   const { group, version, kind } = info;
   const name = customDefinitionName(info);
   const preserves = schema?.['x-kubernetes-preserve-unknown-fields'] === true;
-  const own = schema === undefined ? { type: 'object' } : style.version === 2 ? simplified(schema, 0) : schema;
+  const isBare = schema === undefined || (style.version === 2 && preserves);
+  const own = isBare ? { type: 'object' } : style.version === 2 ? simplified(schema, 0) : schema;
   const [, texts] = descriptionsOf('core/v1.Pod');
   const listing = descriptionsOf('core/v1.PodList')[1];
-  const properties = (own.properties ?? {}) as Json;
+  const properties = ((own as Json).properties ?? {}) as Json;
   const typeFields = {
     apiVersion: { description: texts.apiVersion, type: 'string' },
     kind: { description: texts.kind, type: 'string' },
   };
-  const isBare = style.version === 2 && preserves;
   definitions.add(name, {
     ...own,
-    ...(isBare || schema === undefined
+    ...(isBare
       ? {}
       : {
           properties: {
@@ -88,7 +88,7 @@ function simplified(schema: Json, depth: number): Json {
       (key === 'properties' || key === 'items' || key === 'required' || key === 'additionalProperties')
     )
       continue;
-    if ((nullable || intOrString) && key === 'type') continue;
+    if (key === 'type' && (nullable || intOrString || (opens && (value === 'object' || value === 'array')))) continue;
     if (key === 'properties')
       result.properties = Object.fromEntries(
         Object.entries(value as Json).map(([name, one]) => [name, simplified(one as Json, depth + 1)]),
@@ -97,7 +97,17 @@ function simplified(schema: Json, depth: number): Json {
       result[key] = simplified(value as Json, depth + 1);
     else result[key] = value;
   }
-  return result;
+  return withoutRequiredNulls(schema, result);
+}
+
+/** Clients refuse null for what is required, even where the schema allows it. */
+function withoutRequiredNulls(schema: Json, result: Json): Json {
+  const { required, ...rest } = result;
+  if (!Array.isArray(required)) return result;
+  if ((schema.additionalProperties as Json | undefined)?.nullable === true) return rest;
+  const properties = (schema.properties ?? {}) as Record<string, Json>;
+  const kept = required.filter((name) => !Object.hasOwn(properties, name) || properties[name]?.nullable !== true);
+  return kept.length === 0 ? rest : { ...rest, required: kept };
 }
 
 /** The list's message of a built-in kind, when it has one. */

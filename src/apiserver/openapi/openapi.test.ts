@@ -24,7 +24,12 @@ const crd = {
             properties: {
               spec: {
                 type: 'object',
-                properties: { when: { type: 'string' }, often: { type: 'integer', nullable: true } },
+                properties: {
+                  when: { type: 'string' },
+                  often: { type: 'integer', nullable: true },
+                  free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+                },
+                required: ['when', 'often'],
               },
             },
           },
@@ -158,7 +163,12 @@ test('custom resources come and go with their definition', async () => {
   const { definitions } = (await one.ask('GET', '/openapi/v2')).body;
   const made = definitions['com.example.stable.v1.CronTab'];
   assert.deepEqual(Object.keys(made.properties).sort(), ['apiVersion', 'kind', 'metadata', 'spec']);
-  assert.deepEqual(made.properties.spec.properties, { when: { type: 'string' }, often: {} });
+  assert.deepEqual(made.properties.spec.properties, {
+    when: { type: 'string' },
+    often: {},
+    free: { 'x-kubernetes-preserve-unknown-fields': true },
+  });
+  assert.deepEqual(made.properties.spec.required, ['when']);
   const index = (await one.ask('GET', '/openapi/v3')).body.paths;
   const document = (await one.ask('GET', index['apis/stable.example.com/v1'].serverRelativeURL)).body;
   assert.deepEqual(document.components.schemas['com.example.stable.v1.CronTab'].properties.spec.properties.often, {

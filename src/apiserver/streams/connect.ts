@@ -26,27 +26,33 @@ export function podConnect(kubelets: KubeletDirectory, subresource: 'exec' | 'at
     const pod = await findPod(kind, namespace, name);
     const query = new URLSearchParams();
     let container = '';
+    const asked: Record<string, unknown> = {};
     if (subresource === 'portforward') {
-      for (const port of [...options.getAll('ports'), ...options.getAll('port')]) query.append('port', port);
+      const ports = [...options.getAll('ports'), ...options.getAll('port')];
+      for (const port of ports) query.append('port', port);
+      if (ports.length > 0) asked.ports = ports.flatMap((one) => one.split(',')).map(Number);
     } else {
       container = containerOf(pod, options.get('container'));
       const command = options.getAll('command');
       if (subresource === 'exec' && command.length === 0)
         throw errBadRequest('you must specify at least 1 command for the container');
       let streams = 0;
-      for (const [asked, forKubelet] of streamOptions) {
-        const value = options.get(asked);
+      for (const [name, forKubelet] of streamOptions) {
+        const value = options.get(name);
         // Absent stdout and stderr mean true, as PodExecOptions' defaults.
-        const wanted = value === null ? asked === 'stdout' || asked === 'stderr' : value !== 'false' && value !== '0';
+        const wanted = value === null ? name === 'stdout' || name === 'stderr' : value !== 'false' && value !== '0';
         if (!wanted) continue;
         query.set(forKubelet, '1');
-        if (asked !== 'tty') streams++;
+        asked[name] = true;
+        if (name !== 'tty') streams++;
       }
       if (query.has('tty')) query.delete('error');
       if (streams === 0) throw errBadRequest('you must specify at least one of stdin, stdout, stderr');
       for (const one of command) query.append('command', one);
+      asked.container = container;
+      if (command.length > 0) asked.command = command;
     }
-    await admitConnect(context, kind, request, kinds[subresource] as string);
+    await admitConnect(context, kind, request, kinds[subresource] as string, asked);
     const nodeName = pod.spec?.nodeName ?? '';
     if (nodeName === '') throw errBadRequest(`pod ${name} does not have a host assigned`);
     const verb = subresource === 'portforward' ? 'portForward' : subresource;
@@ -55,14 +61,15 @@ export function podConnect(kubelets: KubeletDirectory, subresource: 'exec' | 'at
   };
 }
 
-/** CONNECT admission: only validation has a say. */
+/** CONNECT admission: only validation has a say. It sees the request's options with their types: `asked`, or texts as they came. */
 export async function admitConnect(
   context: ResourceContext,
   kind: KindResource,
   request: ServerRequest,
   kindName: string,
+  asked: Record<string, unknown> = Object.fromEntries(request.info.options),
 ): Promise<void> {
-  const object = { apiVersion: 'v1', kind: kindName, metadata: {}, ...Object.fromEntries(request.info.options) };
+  const object = { ...asked, apiVersion: 'v1', kind: kindName, metadata: {} };
   const admission = admit({
     context,
     request,

@@ -1,4 +1,6 @@
-import { errInternal, applyJsonPatch, cloneObject } from '#machinery';
+import { builtinSchema, type SchemaNode } from '#api';
+import type { KindDefinition } from '#kinds';
+import { applyJsonPatch, cloneObject, errInternal, pruneUnknown } from '#machinery';
 import { messageOf } from '#base';
 import type { AdmissionAttributes, AdmissionPlugin, ObjectView } from '../../contract.ts';
 import type { AdmissionOptions } from '../options.ts';
@@ -54,6 +56,13 @@ function openHooks(options: AdmissionOptions, plural: string): Hooks {
   };
 }
 
+/** The schema of a kind: its own, or that of the message it is encoded as. */
+function nodeOf(definition: KindDefinition | undefined): SchemaNode | undefined {
+  if (definition === undefined) return undefined;
+  const { typeName } = definition.resource;
+  return definition.schema ?? (typeName === undefined ? undefined : builtinSchema.type(typeName));
+}
+
 /** Mutating webhooks, one after the other; those that ask for it once more when a later one has changed the object. */
 export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
   const hooks = openHooks(options, 'mutatingwebhookconfigurations');
@@ -62,7 +71,10 @@ export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
     const { patch } = await askWebhook({ webhook, attributes, uid: options.random.uuid(), resolve, mutating: true });
     if (patch === undefined || patch.length === 0 || attributes.object === undefined) return false;
     try {
-      replaceContent(attributes.object, applyJsonPatch(cloneObject(attributes.object), patch as never));
+      const { object, definition, subresource } = attributes;
+      replaceContent(object, applyJsonPatch(cloneObject(object), patch as never));
+      const node = subresource === '' || subresource === 'status' ? nodeOf(definition) : undefined;
+      if (node !== undefined) pruneUnknown(object, node);
     } catch (error) {
       throw errInternal(`failed calling webhook ${JSON.stringify(webhook.name)}: ${messageOf(error)}`);
     }

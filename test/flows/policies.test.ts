@@ -244,3 +244,31 @@ test('a pod that loses its label is let go and replaced; one that gains it is ta
     (all) => all.filter((one) => one.metadata.deletionTimestamp === undefined).length === 3,
   );
 });
+
+test('a namespace made a moment ago takes pods at once, and its quota holds from the first', async () => {
+  await using cluster = await startCluster();
+  const { client } = cluster;
+  const quotas = resource('v1', 'resourcequotas');
+  for (let i = 0; i < 5; i++) {
+    const namespace = `fresh-${i}`;
+    await client.create(resource('v1', 'namespaces'), { metadata: { name: namespace } } as never);
+    await client.create<Pod>(pods, {
+      metadata: { namespace, name: 'first' },
+      spec: { containers: [{ name: 'c', image: 'i' }] },
+    } as never);
+    await client.create(quotas, { metadata: { namespace, name: 'few' }, spec: { hard: { pods: '3' } } } as never);
+    await cluster.waitForOne<ResourceQuota>(quotas, 'few', (one) => one.status?.used?.pods === '1', { namespace });
+    const template = { metadata: { labels: { app: 'x' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    await client.create(resource('apps/v1', 'replicasets'), {
+      metadata: { namespace, name: 'web' },
+      spec: { replicas: 5, selector: { matchLabels: { app: 'x' } }, template },
+    } as never);
+    await cluster.waitForOne<ReplicaSet>(
+      resource('apps/v1', 'replicasets'),
+      'web',
+      (one) => one.status?.conditions?.[0]?.reason === 'FailedCreate',
+      { namespace },
+    );
+    assert.equal((await client.list<Pod>(pods, { namespace })).items.length, 3);
+  }
+});

@@ -61,7 +61,13 @@ async function withDefaultAccount(one: TestServer): Promise<void> {
 
 test('a pod gets its account, token volume, tolerations and priority', async () => {
   await using one = await securedServer();
-  const early = await one.ask('POST', pods, pod('early'));
+  const asked = one.ask('POST', pods, pod('early'));
+  let answered = false;
+  void asked.finally(() => {
+    answered = true;
+  });
+  while (!answered) await one.clock.advance(250);
+  const early = await asked;
   assert.equal(early.status, 403);
   assert.equal(
     early.body.message,

@@ -94,6 +94,13 @@ test('rolling back takes the old set again, with a new revision and its history'
   assert.equal(plan.revision, '3');
 });
 
+test('revisions are whole numbers of 64 bits', () => {
+  const deployment = aDeployment('web');
+  const huge = { annotations: { 'deployment.kubernetes.io/revision': '3546343826724305832' } };
+  const old = aReplicaSet('web-old', { owner: deployment, image: 'web:0', metadata: huge });
+  assert.equal(planOf(deployment, [old]).revision, '3546343826724305833');
+});
+
 test('scaling in the middle of a rollout shares out in proportion', () => {
   const deployment = aDeployment('web', {
     spec: {

@@ -8,6 +8,7 @@ import {
   hashLabel,
   maxReplicasAnnotation,
   newSetAnnotations,
+  nextRevision,
   replicasOf,
   revisionOf,
   templateHash,
@@ -171,7 +172,7 @@ function foundSet(deployment: Deployment, set: ReplicaSet, now: Now): Deployment
 }
 
 function planNewSet({ deployment, sets, now }: DeploymentView, oldSets: readonly ReplicaSet[]): DeploymentPlan {
-  const revision = Math.max(0, ...oldSets.map(revisionOf)) + 1;
+  const revision = nextRevision(oldSets);
   const { template, selector, minReadySeconds } = deployment.spec;
   const hash = templateHash(template, deployment.status?.collisionCount);
   const name = `${deployment.metadata.name}-${hash}`;
@@ -207,7 +208,7 @@ interface Newest {
 
 /** The newest set as it should be annotated: it takes the highest revision again when an old template comes back. */
 function reviseSet(deployment: Deployment, set: ReplicaSet, oldSets: readonly ReplicaSet[]): Newest {
-  const revision = Math.max(0, ...oldSets.map(revisionOf)) + 1;
+  const revision = nextRevision(oldSets);
   const annotations = newSetAnnotations(deployment, set, revision);
   const minReadySeconds = deployment.spec.minReadySeconds ?? 0;
   if (deepEqual(annotations, set.metadata.annotations ?? {}) && minReadySeconds === (set.spec.minReadySeconds ?? 0)) {
@@ -248,7 +249,7 @@ function revisionChange(
   if (newSet === undefined) return {};
   const written = updates.find(({ set }) => set.metadata.uid === newSet.metadata.uid)?.set ?? newSet;
   const revision = revisionOf(written);
-  return revision === 0 || revision === revisionOf(deployment) ? {} : { revision: String(revision) };
+  return revision === 0n || revision === revisionOf(deployment) ? {} : { revision: String(revision) };
 }
 
 /** Old sets beyond the history limit that have no pods, the oldest revisions. */
@@ -258,7 +259,9 @@ function planCleanup(deployment: Deployment, oldSets: readonly ReplicaSet[]): Re
   const cleanable = oldSets.filter((set) => set.metadata.deletionTimestamp === undefined);
   const surplus = cleanable.length - limit;
   if (surplus <= 0) return [];
-  const oldest = cleanable.toSorted((a, b) => revisionOf(a) - revisionOf(b) || byCreation(a, b)).slice(0, surplus);
+  const oldest = cleanable
+    .toSorted((a, b) => Number(revisionOf(a) - revisionOf(b)) || byCreation(a, b))
+    .slice(0, surplus);
   return oldest.filter(
     (set) =>
       (set.status?.replicas ?? 0) === 0 &&

@@ -22,9 +22,17 @@ export const wantedReplicas = (deployment: Deployment): number => deployment.spe
 export const sumOf = (sets: readonly ReplicaSet[], of: (set: ReplicaSet) => number): number =>
   sets.reduce((sum, set) => sum + of(set), 0);
 
-export function revisionOf(object: { metadata: { annotations?: Record<string, string> } }): number {
+/** The revision annotation, an int64 that users may set; 0 when there is none. */
+export function revisionOf(object: { metadata: { annotations?: Record<string, string> } }): bigint {
   const text = object.metadata.annotations?.[revisionAnnotation];
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : 0;
+  return text !== undefined && /^\d{1,19}$/.test(text) ? BigInt(text) : 0n;
+}
+
+/** The revision after the highest of these sets'. */
+export function nextRevision(sets: readonly ReplicaSet[]): bigint {
+  let highest = 0n;
+  for (const set of sets) if (revisionOf(set) > highest) highest = revisionOf(set);
+  return highest + 1n;
 }
 
 /** Old first; of the same second, by name. */
@@ -89,17 +97,17 @@ export function withScaleAnnotations(
 export function newSetAnnotations(
   deployment: Deployment,
   set: ReplicaSet | undefined,
-  revision: number,
+  revision: bigint,
 ): Record<string, string> {
   const annotations: Record<string, string> = { ...set?.metadata.annotations };
   for (const [key, value] of Object.entries(deployment.metadata.annotations ?? {})) {
     if (!ownAnnotations.has(key)) annotations[key] = value;
   }
   const old = annotations[revisionAnnotation];
-  const oldRevision = set === undefined ? 0 : revisionOf(set);
+  const oldRevision = set === undefined ? 0n : revisionOf(set);
   if (oldRevision < revision) {
     annotations[revisionAnnotation] = String(revision);
-    if (old !== undefined && oldRevision > 0) {
+    if (old !== undefined && oldRevision > 0n) {
       const history = annotations[revisionHistoryAnnotation];
       annotations[revisionHistoryAnnotation] = history ? `${history},${old}` : old;
     }

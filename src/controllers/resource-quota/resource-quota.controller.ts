@@ -8,7 +8,7 @@ import {
   type Service,
 } from '#api';
 import { changesOf, type Informer, keyOf, type Outcome, splitKey, startController } from '#client';
-import { deepEqual, isNotFound } from '#machinery';
+import { compareQuantities, deepEqual, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
 import {
   claimUsage,
@@ -23,6 +23,7 @@ import {
 
 const quotas = resource('v1', 'resourcequotas');
 const resyncMs = 300_000;
+const calmMs = 250;
 
 /** Keeps `status.used` of ResourceQuotas: what admission counts up, counted anew when objects go. */
 function start(context: ControllerContext): RunningPart {
@@ -31,6 +32,8 @@ function start(context: ControllerContext): RunningPart {
   const pods = informers.of<Pod>(resource('v1', 'pods'));
   const services = informers.of<Service>(resource('v1', 'services'));
   const claims = informers.of<PersistentVolumeClaim>(resource('v1', 'persistentvolumeclaims'));
+  /** When each quota's present version was first seen. */
+  const seen = new Map<string, { readonly version: string; readonly atMs: number }>();
   const counted = new Map<string, { informer: Informer<KubeObject>; end: () => void }>();
 
   async function reconcile(key: string): Promise<Outcome> {
@@ -40,6 +43,8 @@ function start(context: ControllerContext): RunningPart {
     const hard = quota.spec.hard ?? {};
     const used = usedOf(hard, await usages(quota, hard));
     const status = { hard, used };
+    const waitMs = isLower(used, quota.status?.used) ? restlessMs(key, quota) : 0;
+    if (waitMs > 0) return { requeueAfterMs: waitMs };
     if (!deepEqual(status, quota.status ?? {})) {
       try {
         informer.observe(await client.update<ResourceQuota>(quotas, { ...quota, status }, { subresource: 'status' }));
@@ -48,6 +53,18 @@ function start(context: ControllerContext): RunningPart {
       }
     }
     return { requeueAfterMs: resyncMs };
+  }
+
+  /**
+   * Admission counts an object before it is stored, so right after a count what is here may lack it: a lower number is written only
+   * when nobody has counted for a moment.
+   */
+  function restlessMs(key: string, { metadata }: ResourceQuota): number {
+    const nowMs = clock.monotonicMs();
+    const known = seen.get(key);
+    if (known?.version === metadata.resourceVersion) return known.atMs + calmMs - nowMs;
+    seen.set(key, { version: metadata.resourceVersion, atMs: nowMs });
+    return calmMs;
   }
 
   async function usages(quota: ResourceQuota, hard: Readonly<Record<string, string>>): Promise<Amounts[]> {
@@ -82,7 +99,7 @@ function start(context: ControllerContext): RunningPart {
       const wake = (object: KubeObject): void => {
         for (const one of informer.list(object.metadata.namespace)) controller.enqueue(keyOf(one));
       };
-      const end = made.onChange(({ type, object }) => type !== 'updated' && made.hasSynced && wake(object));
+      const end = made.onChange(({ type, object }) => type === 'deleted' && wake(object));
       source = { informer: made, end };
       counted.set(key, source);
     }
@@ -96,14 +113,19 @@ function start(context: ControllerContext): RunningPart {
     clock,
     log,
     sources: [
-      changesOf(informer),
+      changesOf(informer, (quota, { type }) => {
+        if (type === 'deleted') seen.delete(keyOf(quota));
+        return isCounted(quota) && informer.hasSynced ? undefined : keyOf(quota);
+      }),
       changesOf(pods, (pod, { type, old }) =>
-        type === 'updated' && deepEqual(podUsage(pod), podUsage(old as Pod)) ? undefined : all(pod),
+        lessened(type, old && podUsage(old), podUsage(pod)) ? all(pod) : undefined,
       ),
-      changesOf(services, (service, { type, old }) =>
-        type === 'updated' && deepEqual(serviceUsage(service), serviceUsage(old as Service)) ? undefined : all(service),
+      changesOf(services, (one, { type, old }) =>
+        lessened(type, old && serviceUsage(old), serviceUsage(one)) ? all(one) : undefined,
       ),
-      changesOf(claims, all),
+      changesOf(claims, (one, { type, old }) =>
+        lessened(type, old && claimUsage(old), claimUsage(one)) ? all(one) : undefined,
+      ),
     ],
     reconcile,
     pace: 3,
@@ -120,6 +142,24 @@ function start(context: ControllerContext): RunningPart {
       }
     },
   };
+}
+
+/** Creations are counted by admission; what it cannot see is less: something went, or asks for something else now. */
+function lessened(type: string, old: Amounts | undefined, now: Amounts): boolean {
+  return type === 'deleted' || (type === 'updated' && !deepEqual(old, now));
+}
+
+function isCounted({ spec, status }: ResourceQuota): boolean {
+  return (
+    deepEqual(spec.hard ?? {}, status?.hard ?? {}) &&
+    Object.keys(spec.hard ?? {}).every((name) => status?.used?.[name] !== undefined)
+  );
+}
+
+function isLower(used: Amounts, old: Readonly<Record<string, string>> | undefined): boolean {
+  return Object.entries(used).some(
+    ([name, amount]) => old?.[name] !== undefined && compareQuantities(amount, old[name]) < 0,
+  );
 }
 
 export const resourceQuotaController = defineController({ name: 'resourcequota-controller', start });

@@ -5,11 +5,11 @@ import type { ImageDescription, TarEntry } from '#kubelet';
 /**
  * `fetch URL` for pods: looks the host up as programs do (glibc, search path) and gets the page. Debian's static busybox cannot do
  * the first itself (glibc's resolver is a shared library, and a static program that loads another version of it crashes), so the
- * machine's getent comes along with what it needs.
+ * machine's getent comes along with what it needs, in a folder where busybox does not look.
  */
 const fetchScript = `#!/bin/sh
 rest=\${1#http://}; authority=\${rest%%/*}; host=\${authority%%:*}; port=\${authority#\$host}; path=\${rest#\$authority}
-address=$(getent ahostsv4 "$host" | while read -r first _; do echo "$first"; break; done)
+address=$(/opt/glibc/loader --library-path /opt/glibc /opt/glibc/getent ahostsv4 "$host" | while read -r first _; do echo "$first"; break; done)
 [ -n "$address" ] || { echo "fetch: $host: no such name" >&2; exit 4; }
 exec wget -q -O - -T 5 --header "Host: $authority" "http://$address\${port:-:80}\${path:-/}"
 `;
@@ -18,20 +18,17 @@ async function nameServices(): Promise<TarEntry[]> {
   const { stdout } = await runCommand('dpkg', ['-L', 'libc6']);
   const wanted = /\/(libc\.so\.6|libresolv\.so\.2|libnss_(dns|files)\.so\.2|ld-linux[^/]*\.so\.\d)$/;
   const paths = stdout.split('\n').filter((path) => wanted.test(path));
-  const folders = new Set(
-    paths.flatMap((path) =>
-      path
-        .split('/')
-        .slice(1, -1)
-        .map((_, depth, parts) => parts.slice(0, depth + 1).join('/')),
-    ),
-  );
   return [
-    ...[...folders].map((path) => ({ path, type: 'directory' as const })),
+    { path: 'opt', type: 'directory' },
+    { path: 'opt/glibc', type: 'directory' },
     ...(await Promise.all(
-      paths.map(async (path) => ({ path: path.slice(1), content: await readFile(path), mode: 0o755 })),
+      paths.map(async (path) => ({
+        path: `opt/glibc/${path.includes('/ld-linux') ? 'loader' : path.slice(path.lastIndexOf('/') + 1)}`,
+        content: await readFile(path),
+        mode: 0o755,
+      })),
     )),
-    { path: 'usr/bin/getent', content: await readFile('/usr/bin/getent'), mode: 0o755 },
+    { path: 'opt/glibc/getent', content: await readFile('/usr/bin/getent'), mode: 0o755 },
     { path: 'usr/bin/fetch', content: Buffer.from(fetchScript), mode: 0o755 },
     { path: 'etc/nsswitch.conf', content: Buffer.from('hosts: files dns\n') },
   ];

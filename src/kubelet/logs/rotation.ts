@@ -22,23 +22,26 @@ const intervalMs = 10_000;
 /** Keeps containers' logs from filling the disk until the signal aborts. */
 export async function startLogRotation(options: RotationOptions): Promise<void> {
   const { clock, log, signal } = options;
+  const paths = new Map<string, string>();
   while (!signal.aborted) {
     await sleep(clock, intervalMs, signal).catch(() => {});
     if (signal.aborted) return;
     try {
-      await rotateAll(options);
+      await rotateAll(options, paths);
     } catch (error) {
       log.debug({ error: messageOf(error) }, 'logs were not rotated');
     }
   }
 }
 
-async function rotateAll(options: RotationOptions): Promise<void> {
+async function rotateAll(options: RotationOptions, paths: Map<string, string>): Promise<void> {
   const { cri, log, largestBytes = 10 << 20 } = options;
-  for (const { id, state } of await cri.listContainers()) {
-    if (state !== 'CONTAINER_RUNNING') continue;
+  const running = (await cri.listContainers()).filter(({ state }) => state === 'CONTAINER_RUNNING').map(({ id }) => id);
+  for (const id of paths.keys()) if (!running.includes(id)) paths.delete(id);
+  for (const id of running) {
     try {
-      const { log_path: path } = await cri.containerStatus(id);
+      const path = paths.get(id) ?? (await cri.containerStatus(id)).log_path;
+      paths.set(id, path);
       const found = path === '' ? undefined : await lstat(path).catch(() => undefined);
       if (found === undefined || !found.isFile() || found.size < largestBytes) continue;
       await rotateLog(options, id, path);

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ConfigMap, type Event, type Node, type Pod, resource, type Secret } from '#api';
+import {
+  type ConfigMap,
+  type Event,
+  type Node,
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  type Pod,
+  resource,
+  type Secret,
+} from '#api';
 import { isReady, openTestNode, pods, type TestNode } from './test-node.ts';
 
 const configMaps = resource('v1', 'configmaps');
@@ -256,6 +265,40 @@ test('a service account token and the cluster root are projected', async () => {
   });
   await node.waitPod('token', ({ status }) => status?.phase === 'Succeeded');
   assert.match(await node.log('token', 'c'), /^eyJ\s*\d+\n$/);
+});
+
+test('a claim bound to a directory of the node', async () => {
+  const { mkdir, readFile } = await import('node:fs/promises');
+  const path = `${node.directory}/disk`;
+  await mkdir(path);
+  await node.client.create<PersistentVolume>(resource('v1', 'persistentvolumes'), {
+    metadata: { name: 'disk' },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      hostPath: { path, type: 'Directory' },
+      claimRef: { kind: 'PersistentVolumeClaim', namespace: 'default', name: 'claim' },
+    },
+  });
+  const claims = resource('v1', 'persistentvolumeclaims');
+  await node.client.create<PersistentVolumeClaim>(claims, {
+    metadata: { name: 'claim', namespace: 'default' },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: '',
+      volumeName: 'disk',
+      resources: { requests: { storage: '1Gi' } },
+    },
+  });
+  await node.run('claimed', {
+    restartPolicy: 'Never',
+    volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'claim' } }],
+    containers: [{ name: 'c', ...sh('echo kept > /v/f'), volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+  });
+  const body = { status: { phase: 'Bound' } };
+  await node.client.patch(claims, 'claim', { type: 'merge', body }, { namespace: 'default', subresource: 'status' });
+  await node.waitPod('claimed', ({ status }) => status?.phase === 'Succeeded');
+  assert.equal(await readFile(`${path}/f`, 'utf8'), 'kept\n');
 });
 
 test('init containers run one by one, a sidecar stays and ends after the rest', async () => {

@@ -1,5 +1,6 @@
 /**
- * Measures the project: `npm run bench -- [groups…] [--quick] [--against KUBECONFIG] [--cluster NAME|KUBECONFIG] [--json FILE]`.
+ * Measures the project: `npm run bench -- [groups…] [--quick] [--against KUBECONFIG] [--cluster NAME|KUBECONFIG]
+ * [--main FILE] [--notes] [--json FILE]`. `--main` is the program whose server is measured, as `dist/cli/main.js`; default: from source.
  * Groups run one after the other, each in a process of its own and for a bounded time. A benchmark is not a test: it says what it
  * found and ends with 0, unless it is used wrongly.
  */
@@ -7,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { createInterface } from 'node:readline';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Group, groups } from './groups.ts';
 import type { BenchOptions, Row } from './measurement.ts';
@@ -20,6 +22,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     against: { type: 'string' },
     cluster: { type: 'string' },
+    main: { type: 'string' },
     json: { type: 'string' },
     notes: { type: 'boolean', default: false },
   },
@@ -35,6 +38,7 @@ const chosen = groups.filter((one) =>
 const quick = values.quick === true;
 const withPeer = values.against !== undefined;
 const lines: Line[] = [];
+if (values.main !== undefined) process.env.K8TS_BENCH_MAIN = resolve(values.main);
 
 console.log(
   `${cpus().length} × ${cpus()[0]?.model ?? '?'}, ${Math.round(totalmem() / 2 ** 30)} GiB, node ${process.version}, load ${loadavg()

@@ -45,13 +45,18 @@ function printShares(profile: Profile, top: number): void {
   const spent = new Map<number, number>();
   profile.samples?.forEach((id, i) => spent.set(id, (spent.get(id) ?? 0) + (profile.timeDeltas?.[i] ?? 0)));
   const own = new Map<string, number>();
+  const places = new Map<string, number>();
   const inclusive = new Map<string, number>();
   let busy = 0;
+  let all = 0;
   for (const [id, time] of spent) {
     const name = nameOf(id);
+    all += time;
     if (name === '(idle)') continue;
     busy += time;
     own.set(name, (own.get(name) ?? 0) + time);
+    const place = placeOf(name);
+    places.set(place, (places.get(place) ?? 0) + time);
     const seen = new Set<string>();
     for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) seen.add(nameOf(at));
     for (const one of seen) inclusive.set(one, (inclusive.get(one) ?? 0) + time);
@@ -61,9 +66,22 @@ function printShares(profile: Profile, top: number): void {
     const file = url.replace(/^.*\/(?=src\/|node_modules\/)/, '');
     return file === '' ? functionName : `${functionName || '(anonymous)'} ${file}:${lineNumber + 1}`;
   }
-  for (const [title, table] of Object.entries({ 'in itself': own, 'with what it calls': inclusive })) {
+  console.log(`its main thread was busy ${Math.round((100 * busy) / all)} % of the time`);
+  for (const [title, table] of Object.entries({
+    'by place': places,
+    'in itself': own,
+    'with what it calls': inclusive,
+  })) {
     console.log(`\nshare ${title}`);
     const sorted = [...table].sort((a, b) => b[1] - a[1]).slice(0, top);
     for (const [name, time] of sorted) console.log(`${((100 * time) / busy).toFixed(1).padStart(5)} %  ${name}`);
   }
+}
+
+/** `src/store/engine` for a function of ours, the package or `node:http2` for others, V8's own name for its own work. */
+function placeOf(name: string): string {
+  const file = name.slice(name.lastIndexOf(' ') + 1);
+  if (file.startsWith('src/')) return file.split('/').slice(0, -1).join('/');
+  if (file.startsWith('node_modules/')) return file.split('/').slice(0, 2).join('/');
+  return file.startsWith('node:') ? file.split(':').slice(0, 2).join(':') : name;
 }

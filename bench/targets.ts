@@ -48,7 +48,8 @@ export function isReached(target: Target, value: number, timesBetter?: number): 
   return value >= (target.atLeast ?? -Infinity) && value <= (target.atMost ?? Infinity);
 }
 
-/** How many times better `own` is than `peer`: units of a rate are better when higher, all others when lower. */
-export function timesBetter(unit: string, own: number, peer: number): number {
+/** How many times better `own` is than `peer`: rates are better when higher, times and memory when lower. Undefined: neither. */
+export function timesBetter(unit: string, own: number, peer: number): number | undefined {
+  if (unit === 'events') return undefined;
   return unit.endsWith('/s') ? own / peer : peer / own;
 }

@@ -1,6 +1,7 @@
-import { type AnyObject, type Namespace, resource } from '#api';
+import { type AnyObject, resource } from '#api';
 import type { ApiTarget } from '../target/api-target.ts';
 import { loadToken } from '../target/load-token.ts';
+import { createNamespace, removeNamespace } from '../target/namespaces.ts';
 import { type LoadRequest, type LoadResult, runLoad } from './generator.ts';
 
 /** Small ConfigMaps in namespaces of their own, and the requests that the rows are about. */
@@ -10,11 +11,10 @@ export interface ApiLoad {
   get(seconds: number): Promise<LoadResult>;
   listPage(seconds: number): Promise<LoadResult>;
   listAll(seconds: number): Promise<LoadResult>;
-  /** Removes the namespaces and the token's rights. */
+  /** Removes the objects, their namespaces and the token's rights, and waits until they are gone. */
   remove(): Promise<void>;
 }
 
-const namespaces = resource('v1', 'namespaces');
 const configMaps = resource('v1', 'configmaps');
 
 /** An object of some 600 bytes once stored, as most peers' figures are about. */
@@ -28,9 +28,7 @@ const smallConfigMap = JSON.stringify({
 export async function openApiLoad(api: ApiTarget): Promise<ApiLoad> {
   const suffix = Date.now().toString(36);
   const spaces = { listed: `bench-${suffix}`, written: `bench-writes-${suffix}` };
-  for (const name of Object.values(spaces)) {
-    await api.client.create<Namespace>(namespaces, { metadata: { name }, spec: {} });
-  }
+  for (const name of Object.values(spaces)) await createNamespace(api, name);
   const { token, revoke } = await loadToken(api, spaces.listed);
   const headers = { authorization: `Bearer ${token}`, accept: 'application/json' };
   const path = `/api/v1/namespaces/${spaces.listed}/configmaps`;
@@ -52,7 +50,7 @@ export async function openApiLoad(api: ApiTarget): Promise<ApiLoad> {
     listPage: (seconds) => load({ path: `${path}?limit=500`, connections: 4, streams: 2, seconds }),
     listAll: (seconds) => load({ path: `${path}?resourceVersion=0`, connections: 4, streams: 1, seconds }),
     async remove() {
-      for (const name of Object.values(spaces)) await api.client.delete(namespaces, name).catch(() => {});
+      await Promise.all(Object.values(spaces).map((name) => removeNamespace(api, name)));
       await revoke();
     },
   };

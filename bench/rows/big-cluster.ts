@@ -5,6 +5,7 @@ import { runLoad } from '../load/generator.ts';
 import { answers, type ApiTarget, openApiTarget, until } from '../target/api-target.ts';
 import { createEmptyNodes, smallPod } from '../target/empty-nodes.ts';
 import { loadToken } from '../target/load-token.ts';
+import { createNamespace, removeNamespace } from '../target/namespaces.ts';
 import { residentMib } from '../target/process.ts';
 import { startServerProcess } from '../target/server-process.ts';
 import { sleepMs } from '../measurement.ts';
@@ -18,7 +19,7 @@ export const benchBigCluster: Bench = async ({ quick, kubeconfig }, report) => {
   const account = '/api/v1/namespaces/default/serviceaccounts/default';
   await until(() => answers(api, account), { limitMs: 60_000, what: 'the default ServiceAccount' });
   const namespace = `bench-pods-${Date.now().toString(36)}`;
-  await api.client.create(resource('v1', 'namespaces'), { metadata: { name: namespace } });
+  await createNamespace(api, namespace);
   const ownAccount = `/api/v1/namespaces/${namespace}/serviceaccounts/default`;
   await until(() => answers(api, ownAccount), { limitMs: 60_000, what: "the namespace's ServiceAccount" });
   const { token, revoke } = await loadToken(api, namespace);
@@ -101,6 +102,6 @@ async function countBound(api: ApiTarget, namespace: string, token: string) {
 }
 
 async function remove(api: ApiTarget, namespace: string, nodeCount: number): Promise<void> {
-  await api.client.delete(resource('v1', 'namespaces'), namespace).catch(() => {});
+  await removeNamespace(api, namespace);
   for (let i = 0; i < nodeCount; i++) await api.client.delete(resource('v1', 'nodes'), `node-${i}`).catch(() => {});
 }

@@ -1,12 +1,10 @@
-import { type Namespace, resource } from '#api';
 import { runLoadFile } from '../load/child.ts';
 import type { WatchLoadResult } from '../load/watch-load.ts';
 import type { Bench } from '../measurement.ts';
 import { answers, openApiTarget, until } from '../target/api-target.ts';
 import { loadToken } from '../target/load-token.ts';
+import { createNamespace, removeNamespace } from '../target/namespaces.ts';
 import { startServerProcess } from '../target/server-process.ts';
-
-const namespaces = resource('v1', 'namespaces');
 
 /** Many watchers of one kind over TLS and HTTP/2 while one writer creates objects at a steady pace. */
 export const benchWatch: Bench = async ({ quick, kubeconfig }, report) => {
@@ -20,7 +18,7 @@ export const benchWatch: Bench = async ({ quick, kubeconfig }, report) => {
       [1000, 100],
     ] as const) {
       const namespace = `bench-watch-${watchers}-${Date.now().toString(36)}`;
-      await api.client.create<Namespace>(namespaces, { metadata: { name: namespace }, spec: {} });
+      await createNamespace(api, namespace);
       const { token, revoke } = await loadToken(api, namespace);
       const result = await runLoadFile<WatchLoadResult>('watch-load.ts', {
         server: api.server,
@@ -40,7 +38,7 @@ export const benchWatch: Bench = async ({ quick, kubeconfig }, report) => {
       });
       report({ name: `${name}, p50`, value: result.p50Ms, unit: 'ms', note });
       report({ name: `${name}, p99`, value: result.p99Ms, unit: 'ms', note });
-      await api.client.delete(namespaces, namespace).catch(() => {});
+      await removeNamespace(api, namespace);
       await revoke();
     }
   } finally {

@@ -17,6 +17,10 @@ const answers: Readonly<Record<string, () => unknown>> = {
     delay.reset();
     return answer;
   },
+  memoryUsage() {
+    (globalThis as { gc?: () => void }).gc?.();
+    return inMib(process.memoryUsage());
+  },
   async startProfile() {
     await session.post('Profiler.enable');
     await session.post('Profiler.setSamplingInterval', { interval: 1000 });
@@ -24,6 +28,10 @@ const answers: Readonly<Record<string, () => unknown>> = {
   },
   stopProfile: async () => (await session.post('Profiler.stop')).profile,
 };
+function inMib(usage: NodeJS.MemoryUsage): Record<string, number> {
+  return Object.fromEntries(Object.entries(usage).map(([name, bytes]) => [name, Math.round(bytes / 2 ** 20)]));
+}
+
 process.on('message', async (question: string) => process.send?.((await answers[question]?.()) ?? {}));
 process.channel?.unref();
 await runServer(process.argv[2] as string);

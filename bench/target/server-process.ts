@@ -17,6 +17,8 @@ export interface ServerProcess {
   readonly startedMs: number;
   /** Only of an instrumented one: the delay of its event loop since the last question. */
   eventLoopDelay(): Promise<EventLoopDelay>;
+  /** Only of an instrumented one: `process.memoryUsage()` in MiB, after a garbage collection when node has `--expose-gc`. */
+  memoryUsage(): Promise<Readonly<Record<string, number>>>;
   /** Only of an instrumented one. */
   startProfile(): Promise<unknown>;
   stopProfile(): Promise<Profile>;
@@ -38,6 +40,9 @@ export interface ServerProcessOptions {
   /** Loads the server through a file that also watches the event loop. */
   readonly instrumented?: boolean;
 }
+
+/** As src/cli/local/programs.ts starts a server. */
+const flagsOfUp = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
 
 /**
  * Makes a PKI and an empty store in a folder of its own and starts `k8ts server` on them, a process of its own that listens on
@@ -80,9 +85,9 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
   const log = openSync(logFile, 'w');
   const entry = instrumented
     ? [join(root, 'bench/target/instrumented-server.ts'), configFile]
-    : [join(root, 'src/cli/main.ts'), 'server', '--config', configFile];
+    : [process.env.K8TS_BENCH_MAIN ?? join(root, 'src/cli/main.ts'), 'server', '--config', configFile];
   const startedMs = performance.now();
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...nodeFlags, ...entry], {
+  const child = spawn(process.execPath, [...flagsOfUp, ...nodeFlags, ...entry], {
     stdio: ['ignore', log, log, ...(instrumented ? ['ipc' as const] : [])],
   });
   const kill = (): void => void child.kill('SIGKILL');
@@ -97,6 +102,7 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
     server,
     startedMs,
     eventLoopDelay: () => ask<EventLoopDelay>(child, 'eventLoopDelay'),
+    memoryUsage: () => ask<Record<string, number>>(child, 'memoryUsage'),
     startProfile: () => ask(child, 'startProfile'),
     stopProfile: () => ask<Profile>(child, 'stopProfile'),
     async stop() {

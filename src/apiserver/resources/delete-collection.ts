@@ -2,7 +2,8 @@ import { isNotFound } from '#machinery';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { Verb } from './context.ts';
 import { deleteObject, deleteOptions } from './delete.ts';
-import { listObjects, respondList } from './list.ts';
+import { listObjects } from './list.ts';
+import { respondList } from './respond-list.ts';
 
 const atOnce = 16;
 

@@ -6,114 +6,119 @@ import type { CachedObject } from '../watchcache/cached-object.ts';
 
 const wholeBytes = 128 * 1024;
 const chunkBytes = 128 * 1024;
-const chunksPerTurn = 8;
+const copiesPerTurn = 2000;
 const tail = Buffer.from(']}\n');
 const comma = 0x2c;
+const headers = { 'content-type': 'application/json' };
 
 /** A JSON list from the objects' cached bytes: small ones in one piece, large ones streamed at the receiver's pace. */
 export function streamJsonList(options: {
   readonly request: ServerRequest;
-  /** Everything up to and with `"items":[`. */
-  readonly head: string;
+  readonly head: object;
   readonly objects: readonly CachedObject[];
   readonly definition: KindDefinition;
 }): ServerResponse | Promise<ServerResponse> {
   const { request, objects, definition } = options;
-  const head = Buffer.from(options.head);
+  const head = openArray(options.head, 'items');
   let length = head.length + tail.length;
   for (const object of objects) {
     length += object.jsonAs(definition).length + 1;
     if (length > wholeBytes) break;
   }
-  const headers = { 'content-type': 'application/json' };
-  if (length <= wholeBytes) {
-    const filler = new Filler(head, Math.max(length, 64));
-    for (const object of objects) filler.add(object.jsonAs(definition));
-    return compressed(request, { status: 200, headers, body: filler.finish() });
+  const piece = (object: CachedObject): Uint8Array => object.jsonAs(definition);
+  if (length > wholeBytes) return streamed({ request, head, objects, piece, perTurn: copiesPerTurn });
+  const bytes = Buffer.allocUnsafe(Math.max(length, 64));
+  let used = head.copy(bytes);
+  for (const [index, object] of objects.entries()) {
+    if (index > 0) bytes[used++] = comma;
+    const json = piece(object);
+    bytes.set(json, used);
+    used += json.length;
   }
-  const zipped = acceptsGzip(request);
+  used += tail.copy(bytes, used);
+  return compressed(request, { status: 200, headers: { ...headers }, body: bytes.subarray(0, used) });
+}
+
+/** A JSON object whose last field is an array with one made piece for each object; many are made in turns. */
+export function streamJsonArray(options: {
+  readonly request: ServerRequest;
+  readonly head: object;
+  readonly field: string;
+  readonly objects: readonly CachedObject[];
+  readonly piece: (object: CachedObject) => Uint8Array;
+  readonly perTurn: number;
+}): ServerResponse | Promise<ServerResponse> {
+  const { request, objects, piece, perTurn } = options;
+  const head = openArray(options.head, options.field);
+  if (objects.length > perTurn * 3) return streamed({ request, head, objects, piece, perTurn });
+  const parts: Uint8Array[] = [head];
+  const separator = Buffer.from(',');
+  for (const [index, object] of objects.entries()) {
+    if (index > 0) parts.push(separator);
+    parts.push(piece(object));
+  }
+  parts.push(tail);
+  return compressed(request, { status: 200, headers: { ...headers }, body: Buffer.concat(parts) });
+}
+
+function openArray(head: object, field: string): Buffer {
+  return Buffer.from(`${JSON.stringify(head).slice(0, -1)},${JSON.stringify(field)}:[`);
+}
+
+interface Streaming {
+  readonly request: ServerRequest;
+  readonly head: Buffer;
+  readonly objects: readonly CachedObject[];
+  readonly piece: (object: CachedObject) => Uint8Array;
+  readonly perTurn: number;
+}
+
+function streamed(streaming: Streaming): ServerResponse {
+  const zipped = acceptsGzip(streaming.request);
   return {
     status: 200,
-    headers: zipped ? { ...headers, ...gzipHeaders } : headers,
-    stream: (sink) => void new ListWriter(zipped ? gzipSink(sink) : sink, head, objects, definition).run(),
+    headers: zipped ? { ...headers, ...gzipHeaders } : { ...headers },
+    stream: (sink) => {
+      const target = zipped ? gzipSink(sink) : sink;
+      // Half a list may have left: the receiver must see that it is not whole.
+      write(streaming, target).catch(() => target.destroy());
+    },
   };
 }
 
-/** Copies pieces into one buffer. */
-class Filler {
-  readonly #bytes: Buffer;
-  #used: number;
-  #first = true;
-
-  constructor(head: Buffer, size: number) {
-    this.#bytes = Buffer.allocUnsafe(size);
-    this.#used = head.copy(this.#bytes);
-  }
-
-  add(json: Uint8Array): void {
-    if (this.#first) this.#first = false;
-    else this.#bytes[this.#used++] = comma;
-    this.#bytes.set(json, this.#used);
-    this.#used += json.length;
-  }
-
-  finish(): Uint8Array {
-    this.#used += tail.copy(this.#bytes, this.#used);
-    return this.#bytes.subarray(0, this.#used);
-  }
-}
-
-class ListWriter {
-  readonly #sink: ByteSink;
-  readonly #head: Buffer;
-  readonly #objects: readonly CachedObject[];
-  readonly #definition: KindDefinition;
-  #closed = false;
-  #resume: (() => void) | undefined;
-
-  constructor(sink: ByteSink, head: Buffer, objects: readonly CachedObject[], definition: KindDefinition) {
-    this.#sink = sink;
-    this.#head = head;
-    this.#objects = objects;
-    this.#definition = definition;
-    const wake = (): void => {
-      this.#resume?.();
-      this.#resume = undefined;
-    };
-    sink.onDrain(wake);
-    sink.onClose(() => {
-      this.#closed = true;
-      wake();
-    });
-  }
-
-  async run(): Promise<void> {
-    const objects = this.#objects;
-    let chunk = Buffer.allocUnsafeSlow(chunkBytes);
-    let used = this.#head.copy(chunk);
-    let chunks = 0;
-    for (let i = 0; i < objects.length && !this.#closed; i++) {
-      const json = (objects[i] as CachedObject).jsonAs(this.#definition);
-      if (used + json.length + 1 + tail.length > chunk.length) {
-        if (used > 0 && !this.#sink.write(chunk.subarray(0, used))) await this.#drained();
-        else if (++chunks % chunksPerTurn === 0) await nextTurn();
-        chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, json.length + 1 + tail.length));
-        used = 0;
+/** Writes the pieces in chunks, pausing when the receiver is behind and when others should have a turn. */
+async function write({ head, objects, piece, perTurn }: Streaming, sink: ByteSink): Promise<void> {
+  let closed = false;
+  let resume: (() => void) | undefined;
+  const wake = (): void => {
+    resume?.();
+    resume = undefined;
+  };
+  sink.onDrain(wake);
+  sink.onClose(() => {
+    closed = true;
+    wake();
+  });
+  let chunk = Buffer.allocUnsafeSlow(chunkBytes);
+  let used = head.copy(chunk);
+  for (let i = 0; i < objects.length && !closed; i++) {
+    const json = piece(objects[i] as CachedObject);
+    if (used + json.length + 1 + tail.length > chunk.length) {
+      if (used > 0 && !sink.write(chunk.subarray(0, used)) && !closed) {
+        await new Promise<void>((resolve) => {
+          resume = resolve;
+        });
       }
-      if (i > 0) chunk[used++] = comma;
-      chunk.set(json, used);
-      used += json.length;
+      chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, json.length + 1 + tail.length));
+      used = 0;
     }
-    if (this.#closed) return;
-    used += tail.copy(chunk, used);
-    this.#sink.write(chunk.subarray(0, used));
-    this.#sink.end();
+    if (i > 0) chunk[used++] = comma;
+    chunk.set(json, used);
+    used += json.length;
+    if ((i + 1) % perTurn === 0) await nextTurn();
   }
-
-  #drained(): Promise<void> | undefined {
-    if (this.#closed) return undefined;
-    return new Promise((resolve) => {
-      this.#resume = resolve;
-    });
-  }
+  if (closed) return;
+  used += tail.copy(chunk, used);
+  sink.write(chunk.subarray(0, used));
+  sink.end();
 }

@@ -1,5 +1,3 @@
-import { type AnyObject, builtinSchema, type KubeList } from '#api';
-import { encodeYaml, partialMetadataOf, protobufList, tableOf } from '#codec';
 import {
   continueTooOldMessage,
   errBadRequest,
@@ -11,17 +9,14 @@ import {
   notSupportedError,
 } from '#machinery';
 import { Compacted } from '#store';
-import type { ServerRequest, ServerResponse } from '../contract.ts';
-import { compressed } from '../http/compress.ts';
+import type { ServerRequest } from '../contract.ts';
 import { nextTurn } from '../http/turn.ts';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { Snapshot } from '../watchcache/ordered-index.ts';
 import { prefixEnd } from '../watchcache/store-feed.ts';
 import type { ResourceContext, Verb } from './context.ts';
-import { formOf } from './form.ts';
 import type { KindResource } from './kind-resource.ts';
-import { streamJsonList } from './list-stream.ts';
-import { encoded, includeObjectOf } from './respond-object.ts';
+import { respondList } from './respond-list.ts';
 import { type ContinueToken, encodeContinue, parseContinue, parseRevision } from './revisions.ts';
 import { type Selection, selectionOf } from './selection.ts';
 import { integerOption } from './write-options.ts';
@@ -222,64 +217,4 @@ function expiredToken(token: ContinueToken): Error {
   const error = errExpired(continueTooOldMessage);
   error.status.metadata = { continue: encodeContinue({ revision: 0, start: token.start }) };
   return error;
-}
-
-/** A list as the answer, in the form that the client accepts. */
-export function respondList(
-  context: ResourceContext,
-  kind: KindResource,
-  request: ServerRequest,
-  found: ListResult,
-): ServerResponse | Promise<ServerResponse> {
-  const { definition, info } = kind;
-  const metadata: KubeList<AnyObject>['metadata'] = {
-    ...(found.continue === undefined ? {} : { continue: found.continue }),
-    ...(found.remaining === undefined ? {} : { remainingItemCount: found.remaining }),
-    resourceVersion: String(found.revision),
-  };
-  const kindName = `${info.kind}List`;
-  if (request.objects) {
-    const items = found.objects.map((one) => one.objectAs(definition));
-    const object = { kind: kindName, apiVersion: kind.apiVersion, metadata, items };
-    return { status: 200, headers: { 'content-type': 'application/json' }, object };
-  }
-  const form = formOf(request, 'list', kind);
-  const headers = { 'content-type': form.contentType };
-  if (form.as?.kind === 'Table') {
-    const table = tableOf({
-      columns: definition.columns,
-      objects: found.objects.map((one) => one.objectAs(definition)),
-      nowMs: context.clock.nowMs(),
-      includeObject: includeObjectOf(request),
-      version: form.as.version,
-      listMeta: metadata as { resourceVersion: string },
-    });
-    return compressed(request, encoded(200, table, form, builtinSchema.type('meta/v1.Table')));
-  }
-  if (form.as !== undefined) {
-    const { version } = form.as;
-    const items = found.objects.map((one) => partialMetadataOf(one.objectAs(definition), version));
-    const partial = { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${version}`, metadata, items };
-    return compressed(request, encoded(200, partial, form, builtinSchema.type('meta/v1.PartialObjectMetadataList')));
-  }
-  if (form.encoding === 'json' && form.pretty !== true) {
-    const open = `{"kind":${JSON.stringify(kindName)},"apiVersion":${JSON.stringify(kind.apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`;
-    return streamJsonList({ request, head: open, objects: found.objects, definition });
-  }
-  if (form.encoding === 'protobuf') {
-    const { node } = kind;
-    const items = found.objects.map((one) => one.protobufAs(definition, node));
-    const pieces = protobufList({ apiVersion: kind.apiVersion, kind: kindName, metadata, items });
-    const body = Buffer.concat([...pieces.chunks()]);
-    return compressed(request, { status: 200, headers, body });
-  }
-  const object = {
-    kind: kindName,
-    apiVersion: kind.apiVersion,
-    metadata,
-    items: found.objects.map((one) => one.objectAs(definition)),
-  };
-  if (form.encoding === 'yaml')
-    return compressed(request, { status: 200, headers, body: Buffer.from(encodeYaml(object)) });
-  return compressed(request, encoded(200, object, form, undefined));
 }

@@ -51,17 +51,8 @@ export function selectionOf(kind: KindResource, info: RequestInfo): Selection {
   }
   // For a path that names the object (legacy watch of one object).
   if (info.name !== '' && name === '') name = info.name;
-  const { definition } = kind;
-  const rest =
-    labels === undefined && checks.length === 0
-      ? undefined
-      : (cached: CachedObject): boolean => {
-          // What a webhook has yet to convert is judged as it is stored: labels are the same.
-          const object = cached.needsConversion(definition) ? cached.object : cached.objectAs(definition);
-          return (
-            (labels === undefined || labels.matches(object.metadata.labels)) && checks.every((check) => check(object))
-          );
-        };
+  const byLabels = labels === undefined ? undefined : labelCheck(labels);
+  const rest = both(byLabels, checks.length === 0 ? undefined : objectCheck(kind, checks));
   const key =
     name === '' ? undefined : kind.info.namespaced ? (namespace === '' ? undefined : `${namespace}/${name}`) : name;
   const byName = name !== '' && key === undefined ? (cached: CachedObject): boolean => cached.name === name : undefined;
@@ -80,6 +71,27 @@ export function selectionOf(kind: KindResource, info: RequestInfo): Selection {
 
 function nodeIs(node: string): (cached: CachedObject) => boolean {
   return (cached) => ((cached.object.spec as { nodeName?: string } | undefined)?.nodeName ?? '') === node;
+}
+
+function labelCheck(labels: LabelSelector): (cached: CachedObject) => boolean {
+  return (cached) => labels.matches(cached.labels);
+}
+
+/** Checks of decoded objects; a copy that was decoded for this alone is not kept. */
+function objectCheck(
+  kind: KindResource,
+  checks: readonly ((object: AnyObject) => boolean)[],
+): (cached: CachedObject) => boolean {
+  const { definition } = kind;
+  const { cache } = kind.storage;
+  return (cached) => {
+    const keep = cached.isDecoded || cache.objectReaders > 0;
+    // What a webhook has yet to convert is judged as it is stored.
+    const object = cached.needsConversion(definition) ? cached.object : cached.objectAs(definition);
+    const holds = checks.every((check) => check(object));
+    if (!keep) cached.forgetDecoded();
+    return holds;
+  };
 }
 
 type Check = ((object: CachedObject) => boolean) | undefined;

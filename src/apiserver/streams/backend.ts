@@ -1,11 +1,13 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, pipeline, type Readable, type Transform } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
+import { createGunzip, createInflate } from 'node:zlib';
 import ipaddr from 'ipaddr.js';
 import { messageOf } from '#base';
 import { errBadRequest, errServiceUnavailable, errStatus } from '#machinery';
 import { acceptUpgrade, type ByteSink, tunnel } from '#wire';
 import type { ServerRequest, ServerResponse } from '../contract.ts';
+import { rewriteHtmlLinks, rewriteLink } from './link-rewriter.ts';
 
 /** Another server that a request is handed on to. */
 export interface Backend {
@@ -19,6 +21,8 @@ export interface Backend {
     ConnectionOptions,
     'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername' | 'checkServerIdentity'
   >;
+  /** The path of this server under which the backend's root is reached: its redirects and the links of its pages are put below it. */
+  readonly linksBelow?: string;
   /** Answers that point elsewhere are an error: nothing is followed, and clients are not sent on either. */
   readonly refuseRedirects?: boolean;
 }
@@ -67,12 +71,40 @@ export async function forward(
     incoming.destroy();
     throw errStatus(502, 'InternalError', 'the backend attempted to redirect this request, which is not permitted');
   }
+  const headers = headersBack(incoming);
+  const body = backend.linksBelow === undefined ? incoming : relinked(request, backend, incoming, headers);
   return {
     status,
-    headers: headersBack(incoming),
-    stream: (sink) => void pump(incoming, sink),
+    headers,
+    stream: (sink) => void pump(incoming, body, sink),
   };
 }
+
+/** The answer's body with links that lead through this server, when it is a page; changes `headers` to fit. */
+function relinked(
+  request: ServerRequest,
+  backend: Backend,
+  incoming: IncomingMessage,
+  headers: Record<string, string | string[]>,
+): Readable {
+  const place = {
+    prefix: backend.linksBelow ?? '',
+    hosts: [authority(backend), request.headers[':authority'] ?? request.headers.host ?? ''],
+  };
+  if (typeof headers.location === 'string') headers.location = rewriteLink(headers.location, place);
+  const decode = decoders[incoming.headers['content-encoding'] ?? 'identity'];
+  if (!/^text\/html\b/i.test(incoming.headers['content-type'] ?? '') || decode === undefined || request.method === 'HEAD')
+    return incoming;
+  delete headers['content-length'];
+  delete headers['content-encoding'];
+  return pipeline([incoming, ...decode(), rewriteHtmlLinks(place)], () => {}) as unknown as Readable;
+}
+
+const decoders: Readonly<Record<string, (() => Transform[]) | undefined>> = {
+  identity: () => [],
+  gzip: () => [createGunzip()],
+  deflate: () => [createInflate()],
+};
 
 async function sendBody(request: ServerRequest, outgoing: ClientRequest): Promise<void> {
   if (request.method === 'GET' || request.method === 'HEAD') {
@@ -90,14 +122,14 @@ async function sendBody(request: ServerRequest, outgoing: ClientRequest): Promis
   outgoing.end();
 }
 
-function pump(incoming: IncomingMessage, sink: ByteSink): void {
-  incoming.on('data', (chunk: Buffer) => {
-    if (!sink.write(chunk)) incoming.pause();
+function pump(incoming: IncomingMessage, body: Readable, sink: ByteSink): void {
+  body.on('data', (chunk: Buffer) => {
+    if (!sink.write(chunk)) body.pause();
   });
-  sink.onDrain(() => void incoming.resume());
+  sink.onDrain(() => void body.resume());
   sink.onClose(() => void incoming.destroy());
-  incoming.on('end', () => sink.end());
-  incoming.on('error', () => sink.destroy());
+  body.on('end', () => sink.end());
+  body.on('error', () => sink.destroy());
   incoming.on('close', () => {
     if (!incoming.complete) sink.destroy();
   });

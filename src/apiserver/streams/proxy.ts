@@ -31,6 +31,13 @@ function redirectToRoot({ method, target, info }: ServerRequest): ServerResponse
   return { status: 301, headers: { location } };
 }
 
+/** The path up to the backend's root, as the client wrote it. */
+function rootOf({ target, info }: ServerRequest): string {
+  const question = target.indexOf('?');
+  const path = question < 0 ? target : target.slice(0, question);
+  return path.slice(0, path.length - info.rest.length);
+}
+
 function targetOf({ info }: ServerRequest): string {
   const path = info.rest === '' ? '/' : info.rest;
   return info.rawQuery === '' ? path : `${path}?${info.rawQuery}`;
@@ -73,7 +80,7 @@ export function podProxy(allowLoopback: boolean): Verb {
       request,
       backendOf(
         { scheme, host, port: port === '' ? (first ?? 80) : portNumber(port), target: targetOf(request) },
-        allowLoopback,
+        { allowLoopback, linksBelow: rootOf(request) },
       ),
     );
   };
@@ -97,7 +104,7 @@ export function serviceProxy(objects: ServerObjects, random: Random, allowLoopba
     const chosen = choices[random.int(Math.max(1, choices.length))];
     if (chosen === undefined)
       throw errServiceUnavailable(`no endpoints available for service ${JSON.stringify(request.info.name)}`);
-    return forward(request, backendOf({ scheme, ...chosen, target: targetOf(request) }, allowLoopback));
+    return forward(request, backendOf({ scheme, ...chosen, target: targetOf(request) }, { allowLoopback, linksBelow: rootOf(request) }));
   };
 }
 
@@ -114,10 +121,10 @@ function portNameOf(service: Service, asked: string): string {
 
 function backendOf(
   { scheme, host, port, target }: { scheme: '' | 'http' | 'https'; host: string; port: number; target: string },
-  allowLoopback: boolean,
+  { allowLoopback, linksBelow }: { allowLoopback: boolean; linksBelow: string },
 ): Backend {
   if (!allowLoopback && !isProxyable(host)) throw errBadRequest('address not allowed');
-  return { scheme: scheme || 'http', host, port, target, tls: { rejectUnauthorized: false } };
+  return { scheme: scheme || 'http', host, port, target, linksBelow, tls: { rejectUnauthorized: false } };
 }
 
 function portNumber(text: string): number {

@@ -34,6 +34,7 @@ export class CachedObject {
   readonly head: Buffer;
   readonly form: StorageForm;
   #object: AnyObject | undefined;
+  #labels: Readonly<Record<string, string>> | null | undefined;
   #served: Map<KindDefinition, { json: Uint8Array; object: AnyObject | undefined }> | undefined;
   #protobuf: Uint8Array | undefined;
 
@@ -89,9 +90,23 @@ export class CachedObject {
     return this.#object;
   }
 
-  /** Forgets the decoded copy; the bytes stay. */
+  get isDecoded(): boolean {
+    return this.#object !== undefined;
+  }
+
+  /** Forgets decoded copies; the bytes stay. */
   forgetDecoded(): void {
     this.#object = undefined;
+    for (const served of this.#served?.values() ?? []) served.object = undefined;
+  }
+
+  /** Kept apart from the decoded copy: selectors ask for them again and again. */
+  get labels(): Readonly<Record<string, string>> | undefined {
+    if (this.#labels === undefined) {
+      const { metadata } = this.#object ?? (decodeJson(this.json) as AnyObject);
+      this.#labels = metadata.labels ?? null;
+    }
+    return this.#labels ?? undefined;
   }
 
   /** Frozen, in the version of `definition`. Versions that a webhook converts must have been `serve`d before. */

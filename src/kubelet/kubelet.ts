@@ -7,6 +7,7 @@ import { isNotFound } from '#machinery';
 import { openPodCgroups } from './cgroups/pod-cgroups.ts';
 import { openCri } from './cri/client.ts';
 import type { Cri } from './cri/contract.ts';
+import { startImageCollector } from './images/collector.ts';
 import { openImagePuller } from './images/puller.ts';
 import { startLogRotation } from './logs/rotation.ts';
 import { renewLease } from './node/lease.ts';
@@ -154,6 +155,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   pods = startPodSet({ context, informer: podInformer, relist, node: () => reporter?.node, clock, log, signal });
   const running = pods;
   const rotation = startLogRotation({ cri, clock, log, signal });
+  const collector = startImageCollector({ cri, clock, log, signal });
   const server =
     options.tls === undefined
       ? undefined
@@ -186,7 +188,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
       statusWriter.close();
       objects.close();
       await server?.close();
-      await Promise.all([reporting.done, lease, rotation]);
+      await Promise.all([reporting.done, lease, rotation, collector]);
       informers.close();
       await recorder.close();
       cri.close();

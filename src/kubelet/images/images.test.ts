@@ -4,6 +4,7 @@ import { ManualClock } from '#base';
 import { runCommand } from '#base';
 import { keyringOf, registryPath } from './keyring.ts';
 import { buildImage, buildPauseImage } from './oci-archive.ts';
+import { planImageCollection } from './collector.ts';
 import { ImageError, isImageReference, openImagePuller } from './puller.ts';
 import { tarOf } from './tar.ts';
 
@@ -149,4 +150,38 @@ test('pull policies, shared pulls, and the back-off', async () => {
   assert.equal(one.id, two.id);
   assert.equal(pulls, 3);
   assert.ok(events.includes('BackOff') && events.includes('Pulling') && events.includes('Pulled'));
+});
+
+test('unused images go, the longest unused first, never those in use, pinned, young or kept', () => {
+  const image = (id: string, size: number, extra: object = {}) => ({
+    id,
+    size,
+    repo_tags: [`${id}:1`],
+    repo_digests: [],
+    username: '',
+    pinned: false,
+    ...extra,
+  });
+  const images = [
+    image('old', 10),
+    image('older', 10),
+    image('used', 99),
+    image('young', 99),
+    image('pause', 99),
+    image('pinned', 99, { pinned: true }),
+    image('unseen', 99),
+  ];
+  const seenMs = new Map(Object.entries({ old: 2, older: 1, used: 0, young: 999_999, pause: 0, pinned: 0 }));
+  const plan = (bytesToFree: number) =>
+    planImageCollection({
+      images,
+      used: new Set(['used']),
+      seenMs,
+      nowMs: 1_000_000,
+      bytesToFree,
+      kept: ['pause:1'],
+    }).map(({ id }) => id);
+  assert.deepEqual(plan(5), ['older']);
+  assert.deepEqual(plan(1000), ['older', 'old']);
+  assert.deepEqual(plan(0), []);
 });

@@ -12,6 +12,7 @@ import {
 } from '../cri/names.ts';
 import { containerHash } from './containers.ts';
 import { expandVariables } from './expansion.ts';
+import { resourcesAnnotation, resourcesText } from './resize.ts';
 import { containerResources } from './resources.ts';
 
 export interface ContainerConfigInput {
@@ -39,6 +40,7 @@ export function containerLogPath(name: string, attempt: number): string {
 export function containerConfig(input: ContainerConfigInput): ContainerConfig {
   const { pod, container, attempt, image, environment, mounts, devices, security, memoryBytes } = input;
   const { name, namespace, uid } = pod.metadata;
+  const resources = containerResources(pod, container, memoryBytes);
   const expand = (text: string): string =>
     expandVariables(text, (variable) => environment.get(variable)?.toString('utf8'));
   return {
@@ -59,6 +61,7 @@ export function containerConfig(input: ContainerConfigInput): ContainerConfig {
     annotations: {
       [containerHashAnnotation]: containerHash(container),
       [restartCountAnnotation]: String(attempt),
+      [resourcesAnnotation]: resourcesText(resources),
       [terminationMessagePathAnnotation]: container.terminationMessagePath ?? '/dev/termination-log',
       [terminationMessagePolicyAnnotation]: container.terminationMessagePolicy ?? 'File',
     },
@@ -66,7 +69,7 @@ export function containerConfig(input: ContainerConfigInput): ContainerConfig {
     stdin: container.stdin === true,
     stdin_once: container.stdinOnce === true,
     tty: container.tty === true,
-    linux: { resources: containerResources(pod, container, memoryBytes), security_context: security },
+    linux: { resources, security_context: security },
     ...(container.lifecycle?.stopSignal === undefined ? {} : { stop_signal: container.lifecycle.stopSignal }),
   };
 }

@@ -8,6 +8,7 @@ import type { WaitingReason } from './container-status.ts';
 import { allContainers, findContainer, isSidecar, podText } from './containers.ts';
 import type { PodContext } from './context.ts';
 import { type ContainerHealth, type PlannedKill, type PodPlan, planPod } from './plan.ts';
+import { planResizes } from './resize.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { currentSandbox, latestOf, type ObservedContainer, PodObserver, type PodRuntime } from './runtime-state.ts';
 import { podLogDirectory } from './sandbox-config.ts';
@@ -20,6 +21,7 @@ const pods = resource('v1', 'pods');
 const defaultGraceSeconds = 30;
 const errorRetryMs = 1000;
 const longestVolumeRetryMs = 30_000;
+const resizeRetryMs = 10_000;
 /** Dead runs of a container that are kept beside its newest one: the previous, for `logs --previous`. */
 const keptRuns = 1;
 
@@ -47,6 +49,8 @@ export class PodWorker {
   readonly #waiting = new Map<string, WaitingReason>();
   readonly #hooks = new Map<string, 'running' | 'passed' | 'failed'>();
   readonly #messages = new Map<string, string>();
+  /** Resources last given to a running container, by its id. */
+  readonly #applied = new Map<string, string>();
   #pod: Pod;
   #removed = false;
   #verdict: Verdict | undefined;
@@ -183,6 +187,7 @@ export class PodWorker {
     this.#start(pod, plan, runtime);
     if (this.#starting === undefined) {
       await this.#refreshVolumes(pod, sandbox?.ips ?? []);
+      await this.#resize(pod, runtime, podIp);
       await this.#collect(pod, runtime);
     }
   }
@@ -221,7 +226,7 @@ export class PodWorker {
     }
     const present = new Set(runtime.containers.map(({ id }) => id));
     for (const id of this.#messages.keys()) if (!present.has(id)) this.#messages.delete(id);
-    for (const id of this.#hooks.keys()) if (!present.has(id)) this.#hooks.delete(id);
+    for (const map of [this.#hooks, this.#applied]) for (const id of map.keys()) if (!present.has(id)) map.delete(id);
   }
 
   #health(container: ObservedContainer): ContainerHealth & { readonly ready: boolean } {
@@ -334,6 +339,34 @@ export class PodWorker {
       this.#volumesAtMs = clock.nowMs() + longestVolumeRetryMs;
     }
     if (this.#volumesAtMs !== Number.POSITIVE_INFINITY) this.#wakeIn(this.#volumesAtMs - clock.nowMs());
+  }
+
+  /** Gives running containers the resources of the spec, in place where their policy allows. */
+  async #resize(pod: Pod, runtime: PodRuntime, podIp: string): Promise<void> {
+    const { cri, cgroups, memoryBytes, log } = this.#context;
+    const resizes = planResizes(pod, runtime, { applied: this.#applied, memoryBytes });
+    if (resizes.length === 0) return;
+    await cgroups.prepare(pod);
+    for (const { container, resources, text, restart } of resizes) {
+      if (restart) {
+        if (this.#terminator.isEnding(container.id)) continue;
+        const message = `Container ${container.name} resize requires restart`;
+        const graceSeconds = pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+        this.#terminator.kill({ pod, container, graceSeconds, message, podIp });
+        continue;
+      }
+      try {
+        const { oom_score_adj: _, ...changeable } = resources;
+        await cri.updateContainerResources(container.id, changeable);
+        this.#applied.set(container.id, text);
+      } catch (error) {
+        log.warn(
+          { pod: podText(pod), container: container.name, error: messageOf(error) },
+          'a container was not resized',
+        );
+        this.#wakeIn(resizeRetryMs);
+      }
+    }
   }
 
   #volumesAreOf(changes: number): void {

@@ -301,6 +301,31 @@ test('a claim bound to a directory of the node', async () => {
   assert.equal(await readFile(`${path}/f`, 'utf8'), 'kept\n');
 });
 
+test('resources change in place', async () => {
+  const resources = (cpu: string, memory: string) => ({ requests: { cpu, memory }, limits: { cpu, memory } });
+  const show =
+    'cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/memory.max';
+  await node.run('resize', {
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      { name: 'c', ...sh(`while sleep 0.1; do echo $(${show}); done`), resources: resources('100m', '64Mi') },
+    ],
+  });
+  const before = await node.ready('resize');
+  assert.equal(before.status?.qosClass, 'Guaranteed');
+  const body = { spec: { containers: [{ name: 'c', resources: resources('200m', '128Mi') }] } };
+  await node.client.patch(pods, 'resize', { type: 'strategic', body }, { namespace: 'default', subresource: 'resize' });
+  for (let tries = 0; ; tries++) {
+    const line = await node.log('resize', 'c', '?tailLines=1');
+    if (/^20000 (100000 )?134217728$/.test(line.trim())) break;
+    assert.ok(tries < 100, `not resized: ${line}`);
+    await pause(100);
+  }
+  const now = await node.client.get<Pod>(pods, 'resize', { namespace: 'default' });
+  assert.equal(now.status?.containerStatuses?.[0]?.restartCount, 0);
+  assert.equal(now.status?.containerStatuses?.[0]?.resources?.limits?.memory, '128Mi');
+});
+
 test('init containers run one by one, a sidecar stays and ends after the rest', async () => {
   await node.run('init', {
     restartPolicy: 'Never',

@@ -93,7 +93,11 @@ function relinked(
   };
   if (typeof headers.location === 'string') headers.location = rewriteLink(headers.location, place);
   const decode = decoders[incoming.headers['content-encoding'] ?? 'identity'];
-  if (!/^text\/html\b/i.test(incoming.headers['content-type'] ?? '') || decode === undefined || request.method === 'HEAD')
+  if (
+    !/^text\/html\b/i.test(incoming.headers['content-type'] ?? '') ||
+    decode === undefined ||
+    request.method === 'HEAD'
+  )
     return incoming;
   delete headers['content-length'];
   delete headers['content-encoding'];

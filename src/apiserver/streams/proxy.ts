@@ -104,7 +104,10 @@ export function serviceProxy(objects: ServerObjects, random: Random, allowLoopba
     const chosen = choices[random.int(Math.max(1, choices.length))];
     if (chosen === undefined)
       throw errServiceUnavailable(`no endpoints available for service ${JSON.stringify(request.info.name)}`);
-    return forward(request, backendOf({ scheme, ...chosen, target: targetOf(request) }, { allowLoopback, linksBelow: rootOf(request) }));
+    return forward(
+      request,
+      backendOf({ scheme, ...chosen, target: targetOf(request) }, { allowLoopback, linksBelow: rootOf(request) }),
+    );
   };
 }
 

@@ -31,7 +31,8 @@ async function runIsolated(file: string): Promise<void> {
   const isolation = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
   const child = spawn('unshare', [...isolation, process.execPath, '--test-reporter=spec', path], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, K8TS_E2E_DIRECTORY: directory },
+    // Without NODE_TEST_CONTEXT the child reports in words.
+    env: { ...process.env, K8TS_E2E_DIRECTORY: directory, NODE_TEST_CONTEXT: undefined },
   });
   const output: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk));

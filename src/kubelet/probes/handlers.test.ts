@@ -82,9 +82,13 @@ test('exec: exit codes, output, time', async () => {
   assert.equal(failed.result, 'failure');
   assert.equal(failed.output.length, 10 << 10);
   exec = async () => {
-    throw new CriError('DEADLINE_EXCEEDED', 'too long');
+    throw new CriError('DEADLINE_EXCEEDED', 'failed to exec in container: timeout 2s exceeded');
   };
   assert.match((await run({ exec: { command: ['a', 'b'] } })).output, /"a b" timed out after 2s/);
+  exec = async () => {
+    throw new CriError('DEADLINE_EXCEEDED', 'Deadline exceeded after 12.000s');
+  };
+  assert.equal((await run({ exec: { command: ['a'] } })).result, 'unknown');
   exec = async () => {
     throw new CriError('UNAVAILABLE', 'gone');
   };

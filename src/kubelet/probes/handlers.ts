@@ -53,7 +53,11 @@ async function checkExec(
     const output = Buffer.concat([stdout, stderr]).subarray(0, longestOutput).toString('utf8');
     return { result: code === 0 ? 'success' : 'failure', output };
   } catch (error) {
-    const late = error instanceof CriError && (error.code === 'DEADLINE_EXCEEDED' || /timeout/.test(error.message));
+    // grpc's own deadline is later than the command's: it means that the runtime does not answer.
+    const late =
+      error instanceof CriError &&
+      !/^Deadline exceeded after/.test(error.message) &&
+      /timeout|DEADLINE/.test(`${error.code} ${error.message}`);
     if (late)
       return { result: 'failure', output: `command timed out: "${command.join(' ')}" timed out after ${seconds}s` };
     // The runtime could not run it at all: that says nothing about the container.

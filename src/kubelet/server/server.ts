@@ -183,8 +183,9 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     upgraded.add(socket);
     socket.on('close', () => upgraded.delete(socket));
     socket.on('error', () => {});
-    (socket as TLSSocket).setTimeout?.(idleMs, () => socket.destroy());
-    (socket as TLSSocket).setNoDelay?.(true);
+    const connection = socket as TLSSocket;
+    connection.setTimeout(idleMs, () => connection.destroy());
+    connection.setNoDelay(true);
     serveUpgrade(request, socket, head).catch((error: unknown) => {
       log.debug({ path: request.url?.split('?')[0], error: messageOf(error) }, 'a stream failed');
       const statusCode =

@@ -514,8 +514,8 @@ test('the runtime dies and comes back: nothing is restarted, the node says so', 
       {
         name: 'c',
         ...sh('sleep 3600'),
-        livenessProbe: { exec: { command: ['true'] }, periodSeconds: 1, failureThreshold: 1 },
-        readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1, failureThreshold: 1 },
+        livenessProbe: { exec: { command: ['true'] }, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1 },
+        readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1 },
       },
     ],
   });

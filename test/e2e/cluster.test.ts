@@ -282,10 +282,10 @@ spec:
     };
     await helm('install', 'shop', chart, '--wait', '--timeout=60s');
     await helm('upgrade', 'shop', chart, '--set', 'replicas=2,tag=2', '--wait', '--timeout=60s');
-    assert.deepEqual(
-      (await pods('app=shop')).map((one) => one.status.phase),
-      ['Running', 'Running'],
-    );
+    await eventually('two pods of the second image', async () => {
+      const now = await pods('app=shop');
+      return now.length === 2 && now.every((one) => one.status.phase === 'Running');
+    });
     await helm('rollback', 'shop', '1', '--wait', '--timeout=60s');
     await eventually('one pod of the first image', async () => {
       const now = await pods('app=shop');

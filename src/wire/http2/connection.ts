@@ -412,9 +412,9 @@ export class Http2Connection {
     if (payload.length !== 4) throw new ConnectionError(errorCode.frameSizeError, 'a reset of another size');
     if (id === 0 || id > this.#lastStream)
       throw new ConnectionError(errorCode.protocolError, 'a reset of a stream that is not open');
-    this.#spendCheap();
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
+    this.#spendCheap();
     this.forget(stream);
     stream.broken();
   }
@@ -433,7 +433,8 @@ export class Http2Connection {
     if (id > this.#lastStream)
       throw new ConnectionError(errorCode.protocolError, 'a window of a stream that is not open');
     const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#spendCheap();
+    // Late updates of streams that ended are usual: receivers give back what they read, not knowing yet.
+    if (stream === undefined) return;
     stream.sendWindow += by;
     if (by === 0) return this.#breakStream(stream, errorCode.protocolError);
     if (stream.sendWindow > largestWindow) return this.#breakStream(stream, errorCode.flowControlError);

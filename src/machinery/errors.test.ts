@@ -64,7 +64,7 @@ test('invalid lists every finding once', () => {
 
 test('any error becomes a Status and predicates read it', () => {
   assert.equal(m.statusOf(new CodedError('Compacted', 'x')).code, 410);
-  assert.equal(m.statusOf(new CodedError('StoreFull', 'x')).code, 500);
+  assert.equal(m.statusOf(new CodedError('StoreFull', 'x')).code, 507);
   assert.equal(m.statusOf('boom').message, 'Internal error occurred: boom');
   const back = m.apiErrorFromStatus(m.errNotFound(pods, 'x').status);
   assert.equal(m.isNotFound(back), true);

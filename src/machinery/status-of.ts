@@ -1,6 +1,6 @@
 import type { Status } from '#api';
 import { CodedError, messageOf } from '#base';
-import { ApiError, errExpired, errInternal, errServiceUnavailable, errTimeout } from './errors.ts';
+import { ApiError, errExpired, errInternal, errServiceUnavailable, errStatus, errTimeout } from './errors.ts';
 
 /**
  * Any thrown thing as the Status that answers a request: the one place that turns errors into the wire's form. Expected
@@ -16,6 +16,8 @@ export function statusOf(error: unknown): Status {
         return errExpired(error.message).status;
       case 'StoreClosed':
         return errServiceUnavailable(error.message).status;
+      case 'StoreFull':
+        return errStatus(507, 'InsufficientStorage', error.message).status;
       default:
         return errInternal(error.message).status;
     }

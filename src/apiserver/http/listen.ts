@@ -1,15 +1,7 @@
 import type { Duplex } from 'node:stream';
-import { type Clock, type Log, messageOf } from '#base';
-import { errTooLarge } from '#machinery';
-import {
-  BodyTooLarge,
-  type HttpExchange,
-  type HttpsServer,
-  type Identity,
-  RequestAborted,
-  type ServerTls,
-  serveHttps,
-} from '#wire';
+import { type Clock, type Log, messageOf, type Timer } from '#base';
+import { errTimeout, errTooLarge } from '#machinery';
+import { BodyTooLarge, type HttpExchange, type HttpsServer, type Identity, type ServerTls, serveHttps } from '#wire';
 import type {
   AuthenticationResult,
   Handler,
@@ -29,6 +21,7 @@ export interface ListenOptions {
 export type Listening = HttpsServer;
 
 export const largestBodyBytes = 3 * 1024 * 1024;
+const bodyTimeoutMs = 60_000;
 
 /** Serves the chain on a TLS port, HTTP/2 and HTTP/1.1, requests to switch protocols included. */
 export function listenHttps(options: ListenOptions & { handler: Handler; clock: Clock; log: Log }): Promise<Listening> {
@@ -39,7 +32,7 @@ export function listenHttps(options: ListenOptions & { handler: Handler; clock: 
     tls,
     log,
     handle: (exchange) => {
-      const request = new SocketRequest(exchange, clock.nowMs());
+      const request = new SocketRequest(exchange, clock);
       handler(request).then(
         (response) => answer(exchange, response),
         (error: unknown) => {
@@ -73,13 +66,15 @@ class SocketRequest implements ServerRequest {
   audited?: { requestObject?: object; responseObject?: object };
   auditId?: string;
   readonly #exchange: HttpExchange;
+  readonly #clock: Clock;
   #annotations: Map<string, string> | undefined;
   #source: RequestSource | undefined;
   #body: Promise<Uint8Array> | undefined;
 
-  constructor(exchange: HttpExchange, receivedMs: number) {
+  constructor(exchange: HttpExchange, clock: Clock) {
     this.#exchange = exchange;
-    this.receivedMs = receivedMs;
+    this.#clock = clock;
+    this.receivedMs = clock.nowMs();
   }
 
   get method(): string {
@@ -135,13 +130,19 @@ class SocketRequest implements ServerRequest {
     return this.#exchange.stream();
   }
 
+  /** A body that does not come in time must not keep a place in a lane. */
   async #read(): Promise<Uint8Array> {
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.setTimer(() => reject(errTimeout('the request body did not arrive in time')), bodyTimeoutMs);
+    });
     try {
-      return await this.#exchange.body(largestBodyBytes);
+      return await Promise.race([this.#exchange.body(largestBodyBytes), late]);
     } catch (error) {
       if (error instanceof BodyTooLarge) throw errTooLarge(`limit is ${largestBodyBytes}`);
-      if (error instanceof RequestAborted) throw error;
       throw error;
+    } finally {
+      timer?.cancel();
     }
   }
 }

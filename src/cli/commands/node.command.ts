@@ -21,8 +21,10 @@ import {
   openPki,
   writeServerConfiguration,
 } from '#admin';
-import { resource } from '#api';
+import { type Pod, resource } from '#api';
 import { CodedError, systemClock } from '#base';
+import type { Client } from '#client';
+import { isConflict, isNotFound } from '#machinery';
 import { defineCommand } from '../command.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
@@ -114,7 +116,27 @@ async function remove(layout: ClusterLayout, state: ClusterState, name: string):
     rmSync(own.dataDir, { recursive: true, force: true });
     changeNode(layout, state, name, 'remove');
     const { client, close } = reach(state, openPki(layout, state));
-    await client.delete(resource('v1', 'nodes'), name).catch(() => {});
-    await close();
+    try {
+      await client.delete(resource('v1', 'nodes'), name).catch((error) => {
+        if (!isNotFound(error)) throw error;
+      });
+      await deletePods(client, name);
+    } finally {
+      await close();
+    }
   });
+}
+
+/** The machine is known to be gone for good, so its pods are too: what replaces them need not wait for anyone to notice. */
+async function deletePods(client: Client, nodeName: string): Promise<void> {
+  const pods = resource('v1', 'pods');
+  const { items } = await client.list<Pod>(pods, { fieldSelector: `spec.nodeName=${nodeName}` });
+  for (const { metadata } of items) {
+    const preconditions = { uid: metadata.uid };
+    await client
+      .delete(pods, metadata.name, { namespace: metadata.namespace, gracePeriodSeconds: 0, preconditions })
+      .catch((error) => {
+        if (!isNotFound(error) && !isConflict(error)) throw error;
+      });
+  }
 }

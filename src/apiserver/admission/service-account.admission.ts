@@ -1,5 +1,4 @@
 import type { AnyObject, Pod, PodSpec, ServiceAccount, Volume, VolumeMount } from '#api';
-import { sleep } from '#base';
 import { goQuote } from '#machinery';
 import { podReferences } from '../authz/pod-references.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../contract.ts';
@@ -9,10 +8,8 @@ import { refuse } from './refuse.ts';
 const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 const volumePrefix = 'kube-api-access-';
 const tokenSeconds = 3607;
-const patienceMs = 1_000;
+const patienceMs = 2_000;
 const mirrorAnnotation = 'kubernetes.io/config.mirror';
-const defaultAttempts = 20;
-const retryMs = 100;
 const enforceAnnotation = 'kubernetes.io/enforce-mountable-secrets';
 
 /** Every pod runs as a service account of its namespace: `default` unless it names one; its token, CA and namespace are mounted. */
@@ -32,21 +29,8 @@ export function serviceAccount({ objects, random, clock }: AdmissionOptions): Ad
     if (known === undefined && mounted) spec.volumes = [...(spec.volumes ?? []), tokenVolume(name)];
   };
 
-  /** The default account of a new namespace is on its way: a controller makes it. */
-  const waitFor = async (find: () => ServiceAccount | undefined): Promise<ServiceAccount | undefined> => {
-    for (let left = defaultAttempts; left > 0; left--) {
-      await sleep(clock, retryMs);
-      const found = find();
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  };
-
-  /** In a namespace made a moment ago the account is about to come: it is waited for. */
-  const awaited = async (find: () => ServiceAccount | undefined): Promise<ServiceAccount | undefined> => {
-    await view.current();
-    const there = find();
-    if (there !== undefined) return there;
+  /** The default account of a namespace made a moment ago is about to come: it is waited for. */
+  const awaited = (find: () => ServiceAccount | undefined): Promise<ServiceAccount | undefined> => {
     return new Promise((resolve) => {
       const timer = clock.setTimer(() => end(undefined), patienceMs);
       const forget = view.onChange(() => {
@@ -96,7 +80,7 @@ export function serviceAccount({ objects, random, clock }: AdmissionOptions): Ad
       if (found !== undefined) return apply(attributes, found);
       return view.ready
         .then(() => view.current())
-        .then(() => find() ?? (name === 'default' ? waitFor(find) : undefined))
+        .then(() => find() ?? (name === 'default' ? awaited(find) : undefined))
         .then((account) => apply(attributes, account));
     },
     validate(attributes) {

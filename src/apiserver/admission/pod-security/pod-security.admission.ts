@@ -124,7 +124,7 @@ function judge(attributes: AdmissionAttributes, pod: PodLike, policy: NamespaceP
       `${annotationPrefix}audit-violations`,
       `would violate PodSecurity ${JSON.stringify(levelText(policy.audit))}: ${findingsText(audited)}`,
     );
-  const warned = evaluatePod(pod, policy.warn.level);
+  const warned = policy.warn.level === policy.audit.level ? audited : evaluatePod(pod, policy.warn.level);
   if (warned.length > 0)
     attributes.warn(`would violate PodSecurity ${JSON.stringify(levelText(policy.warn))}: ${findingsText(warned)}`);
 }

@@ -9,10 +9,15 @@ export interface CompactorOptions {
   readonly keepMs?: number;
 }
 
-/** Forgets history older than `keepMs`, looking ten times in that while. A failure is logged and tried again. */
+const longestLookMs = 10_000;
+
+/**
+ * Forgets history older than `keepMs`, looking ten times in that while or more often, and all of it when the store is full. A
+ * failure is logged and tried again.
+ */
 export function startCompactor(options: CompactorOptions): Closable {
   const { store, clock, log = silentLog, keepMs = 300_000 } = options;
-  const everyMs = Math.max(1, keepMs / 10);
+  const everyMs = Math.min(longestLookMs, Math.max(1, keepMs / 10));
   const seen: { readonly atMs: number; readonly revision: number }[] = [];
   let timer: Timer | undefined;
   let closed = false;
@@ -23,6 +28,7 @@ export function startCompactor(options: CompactorOptions): Closable {
     seen.push({ atMs: nowMs, revision: store.revision() });
     let target: number | undefined;
     while (seen.length > 0 && (seen[0] as { atMs: number }).atMs <= nowMs - keepMs) target = seen.shift()?.revision;
+    if (store.isFull?.() === true) target = store.revision();
     if (target === undefined || target <= store.compactedRevision()) return;
     await store.compact(target);
     log.debug({ revision: target }, 'compacted');

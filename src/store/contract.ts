@@ -17,6 +17,8 @@ export interface Store {
   revision(): number;
   /** The oldest revision that reads and watches may still name. */
   compactedRevision(): number;
+  /** Whether the last put found no room on the disk: then history is worth less than the room that it takes. */
+  isFull?(): boolean;
   get(key: string, options?: { readonly revision?: number }): Promise<Entry | undefined>;
   range(query: RangeQuery): Promise<RangeResult>;
   /** Applies one write at the next revision, or none: see `Compare`. */

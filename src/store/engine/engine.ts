@@ -71,6 +71,7 @@ export class Engine implements Store {
   #pruning: Promise<void> | undefined;
   /** Revisions that are forgotten and still on disk. */
   #drops: number[] = [];
+  #full = false;
 
   constructor(options: EngineOptions) {
     const { journal, clock, log, quotaBytes = 0, watchLimits = defaultLimits } = options;
@@ -92,6 +93,10 @@ export class Engine implements Store {
 
   revision(): number {
     return this.#history.revision;
+  }
+
+  isFull(): boolean {
+    return this.#full;
   }
 
   compactedRevision(): number {
@@ -306,7 +311,9 @@ export class Engine implements Store {
     const planned = requests.filter((request) => plan(request, draft));
     try {
       if (!draft.empty) await this.#journal.commit(draft);
+      if (this.#full && draft.records.some((record) => !record.deleted)) this.#full = false;
     } catch (error) {
+      if (error instanceof StoreFull) this.#full = true;
       if (!(error instanceof StoreFull)) this.#fail(error);
       else if (planned.length > 1) {
         for (const request of planned) await this.#flushSome([request]);

@@ -68,6 +68,7 @@ async function measure(kubectl: Run, quick: boolean, report: (row: Row) => void)
     );
     const tookMs = performance.now() - startMs;
     await kubectl('delete', 'deployment', `d${replicas}`);
+    await kubectl('delete', 'pods', '--all', '--grace-period=1', '--wait=false');
     await gone(kubectl);
     return tookMs;
   };

@@ -67,3 +67,19 @@ test('a first use of a number of backends makes its map and rule; the last use t
   assert.match(gone, /^flush chain ip k8ts balance$/m);
   assert.match(gone, /delete element ip k8ts random_2/);
 });
+
+test('with affinity each backend has a number that stays while others come and go', () => {
+  const sticky = { ...web, affinitySeconds: 10 };
+  const numbers = (backends: ServicePortPlan['internal']) =>
+    new Map(
+      [...(buildRuleset([{ ...sticky, internal: backends }], [], network).elements.get('sticky') ?? [])].map(
+        ([key, value]) => [value, key],
+      ),
+    );
+  const two = numbers([backend(1), backend(2)]);
+  const three = numbers([backend(3), backend(1), backend(2)]);
+  assert.equal(two.get('10.244.1.1 . 8080'), three.get('10.244.1.1 . 8080'));
+  const script = completeScript(network, buildRuleset([sticky], [], network), new Set());
+  assert.match(script, /timeout 10s : meta mark/);
+  assert.match(script, /map @draw_2/);
+});

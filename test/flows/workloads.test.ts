@@ -236,3 +236,30 @@ test('a disruption budget says how many pods may go', async () => {
     );
   }
 });
+
+test('a revision keeps the template byte for byte as clients make it, and an old one comes back', async () => {
+  await using cluster = await startCluster();
+  const { client } = cluster;
+  const set = (image: string) =>
+    ({
+      metadata: meta('agent'),
+      spec: { selector: { matchLabels: { app: 'x' } }, template: template({}, image) },
+    }) as never;
+  await client.create<DaemonSet>(daemonSets, set('i:1'));
+  const rolled =
+    (revision: number) =>
+    (all: readonly ControllerRevision[]): boolean =>
+      all.some((one) => Number(one.revision) === revision);
+  const revisions = resource('apps/v1', 'controllerrevisions');
+  const [first] = await cluster.waitFor<ControllerRevision>(revisions, rolled(1));
+  assert.match(
+    JSON.stringify(first?.data),
+    /^\{"spec":\{"template":\{"\$patch":"replace","metadata":\{"creationTimestamp":null,"labels":\{"app":"x"\}\},"spec":\{"containers":\[\{"image":"i:1","imagePullPolicy":/,
+  );
+  await client.patch(daemonSets, 'agent', { type: 'merge', body: set('i:2') }, { namespace: 'default' });
+  await cluster.waitFor<ControllerRevision>(revisions, rolled(2));
+  await client.patch(daemonSets, 'agent', { type: 'strategic', body: first?.data as object }, { namespace: 'default' });
+  const after = await cluster.waitFor<ControllerRevision>(revisions, rolled(3));
+  assert.equal(after.length, 2);
+  assert.equal(after.find((one) => Number(one.revision) === 3)?.metadata.uid, first?.metadata.uid);
+});

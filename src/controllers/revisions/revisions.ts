@@ -22,16 +22,34 @@ import { claim } from '../ownership/claim.ts';
 export const revisionHashLabel = 'controller-revision-hash';
 const revisions = resource('apps/v1', 'controllerrevisions');
 
-/** What a revision keeps of its owner: the pod template, in the form that `kubectl rollout undo` sends back. */
+/**
+ * What a revision keeps of its owner: the pod template, in the form that `kubectl rollout undo` sends back. Keys in order and a
+ * null creationTimestamp, so that clients which compare the bytes with their own find them equal.
+ */
 export function revisionData(template: PodTemplateSpec): object {
-  return { spec: { template: { ...template, $patch: 'replace' } } };
+  const metadata = { creationTimestamp: null, ...template.metadata };
+  return sorted({ spec: { template: { ...template, metadata, $patch: 'replace' } } }) as object;
+}
+
+/** A copy with the keys of every object in order. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => [key, sorted(one)]));
 }
 
 /** The template in a revision. */
 export function templateIn(revision: ControllerRevision): PodTemplateSpec {
   const { spec } = (revision.data ?? {}) as { spec?: { template?: PodTemplateSpec & { $patch?: string } } };
-  const { $patch: _, ...template } = spec?.template ?? {};
-  return template;
+  const { $patch: _, metadata, ...template } = spec?.template ?? {};
+  const { creationTimestamp: __, ...rest } = metadata ?? {};
+  return { ...template, metadata: rest };
+}
+
+function saysTheSame(revision: ControllerRevision, template: PodTemplateSpec): boolean {
+  const { creationTimestamp: _, ...metadata } = template.metadata ?? {};
+  return deepEqual(templateIn(revision), { ...template, metadata });
 }
 
 export interface RevisionOwner extends KubeObject {
@@ -65,7 +83,7 @@ export async function currentRevision(options: RevisionOptions): Promise<Revisio
   const known = (await claim({ client, owner, ownerResource, informer, selector })).toSorted(byRevision);
   const data = revisionData(owner.spec.template);
   const newest = Number(known.at(-1)?.revision ?? 0);
-  const equal = known.findLast((one) => deepEqual(one.data, data));
+  const equal = known.findLast((one) => saysTheSame(one, owner.spec.template));
   if (equal !== undefined) {
     const others = known.filter((one) => one !== equal);
     if (Number(equal.revision) >= newest) return { current: equal, others };
@@ -86,7 +104,7 @@ async function makeRevision(
   const first = collisions;
   for (;;) {
     const hash = safeEncode(
-      String(fnv32a(JSON.stringify(data, sortedKeys) + (collisions === 0 ? '' : `#${collisions}`))),
+      String(fnv32a(JSON.stringify(data, bigintText) + (collisions === 0 ? '' : `#${collisions}`))),
     );
     const { namespace, name } = owner.metadata;
     const wanted: NewObject<ControllerRevision> = {
@@ -118,11 +136,7 @@ async function makeRevision(
   }
 }
 
-function sortedKeys(_: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
+const bigintText = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
 
 /** Deletes the oldest revisions beyond the limit that no pod is made from. `inUse` has hashes or names. */
 export async function pruneRevisions(

@@ -98,7 +98,9 @@ export async function startSimulatedNodes(options: SimulatedNodesOptions): Promi
   async function report({ name, address, shape }: Machine): Promise<void> {
     const node = await client.get<Node>(nodes, name);
     const fresh = simulatedNode(name, address, clock, shape).status;
-    const status = { ...node.status, ...fresh, conditions: healthyConditions(clock, node.status?.conditions) };
+    const capacity = { ...node.status?.capacity, ...fresh?.capacity };
+    const conditions = healthyConditions(clock, node.status?.conditions);
+    const status = { ...node.status, ...fresh, capacity, allocatable: capacity, conditions };
     nodeInformer.observe(await client.update<Node>(nodes, { ...node, status }, { subresource: 'status' }));
   }
 
@@ -183,6 +185,14 @@ export async function startSimulatedNodes(options: SimulatedNodesOptions): Promi
     return stage.delay.fallback === 'start' ? startDelayMs : 0;
   }
 
+  /** Resources that somebody adds to a node's capacity can be allocated, as a kubelet sees to it. */
+  const endCapacity = nodeInformer.onChange(({ type, object }) => {
+    const machine = machines.get(object.metadata.name);
+    if (type !== 'updated' || machine?.on !== true) return;
+    const { capacity = {}, allocatable = {} } = object.status ?? {};
+    if (Object.keys(capacity).every((name) => allocatable[name] !== undefined)) return;
+    report(machine).catch((error) => log.debug({ node: machine.name, error: messageOf(error) }, 'status not written'));
+  });
   const endForget = podInformer.onChange(({ type, object }) => {
     if (type !== 'deleted') return;
     const { uid } = object.metadata;
@@ -242,6 +252,7 @@ export async function startSimulatedNodes(options: SimulatedNodesOptions): Promi
     async close() {
       open = false;
       endForget();
+      endCapacity();
       for (const machine of machines.values()) machine.timer?.cancel();
       await controller.close();
     },

@@ -239,13 +239,18 @@ export class ResourceCache implements FeedReader {
         seen.add(key);
         if (this.#objects.get(key)?.revision === entry.modRevision) continue;
         const stored = this.#unseal(entry.value, key);
-        this.#put(key, CachedObject.fromStored(this.form, key, entry.modRevision, stored));
+        const object = CachedObject.fromStored(this.form, key, entry.modRevision, stored);
+        this.#tellReloaded({ revision: entry.modRevision, key, object, previous: this.#put(key, object) });
       }
       const last = page.entries.at(-1);
       if (!page.more || last === undefined) break;
       start = `${last.key}\0`;
     }
-    for (const key of [...this.#objects.keys()]) if (!seen.has(key)) this.#remove(key);
+    for (const key of [...this.#objects.keys()]) {
+      if (seen.has(key)) continue;
+      const previous = this.#remove(key);
+      this.#tellReloaded({ revision: revision as number, key, object: undefined, previous });
+    }
     this.#loaded = revision as number;
     this.#window = new ChangeWindow(this.#loaded);
     const buffered = this.#buffered as StoreEvent[];
@@ -276,6 +281,13 @@ export class ResourceCache implements FeedReader {
     this.watchers.tell(change, this.#indexValues(object, previous));
     change.forgetFrames();
     if (this.objectReaders === 0) object?.forgetDecoded();
+  }
+
+  /** Clients' watches were cut before a reload; the server's own views (authorization stands on them) see each difference. */
+  #tellReloaded(difference: ConstructorParameters<typeof Change>[0]): void {
+    if (!this.isReady) return;
+    this.generation++;
+    this.watchers.tell(new Change(difference), this.#indexValues(difference.object, difference.previous));
   }
 
   #indexValues(object: CachedObject | undefined, previous: CachedObject | undefined): readonly (string | undefined)[] {

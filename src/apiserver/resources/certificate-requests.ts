@@ -1,6 +1,6 @@
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from '#api';
 import { rfc3339 } from '#base';
-import { type FieldError, forbiddenError } from '#machinery';
+import { type FieldError, forbiddenError, validateAnnotations, validateLabels } from '#machinery';
 import type { KindHooks } from './context.ts';
 import { parentSubresource } from './parent-subresource.ts';
 
@@ -23,7 +23,7 @@ export const certificateRequestHooks: KindHooks = {
 
 const decisions = new Set(['Approved', 'Denied']);
 
-/** certificatesigningrequests/approval: conditions alone. */
+/** certificatesigningrequests/approval: conditions, and as on every update labels and annotations. */
 export const approval = parentSubresource({
   name: 'approval',
   take: (draft, sent, { clock }) => {
@@ -41,11 +41,19 @@ export const approval = parentSubresource({
       };
     });
     request.status = { ...request.status, conditions };
+    for (const field of ['labels', 'annotations'] as const) {
+      const { [field]: value } = sent.metadata;
+      if (value === undefined) delete draft.metadata[field];
+      else draft.metadata[field] = { ...value };
+    }
   },
   validate: (draft, old) => {
     const now = (draft as unknown as CertificateSigningRequest).status?.conditions ?? [];
     const before = (old as unknown as CertificateSigningRequest).status?.conditions ?? [];
-    const errors: FieldError[] = [];
+    const errors: FieldError[] = [
+      ...validateLabels(draft.metadata.labels ?? {}, 'metadata.labels'),
+      ...validateAnnotations(draft.metadata.annotations ?? {}, 'metadata.annotations'),
+    ];
     for (const { type } of before) {
       if (decisions.has(type) && !now.some((one) => one.type === type)) {
         errors.push(

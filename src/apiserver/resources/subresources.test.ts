@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createCertificateRequest } from '#pki';
 import { bootstrapPolicy } from '../authz/index.ts';
 import { type Json, type TestServer, testServer } from '../test-server.ts';
 
@@ -213,15 +214,26 @@ test('the first objects are there: namespaces, policy, the kubernetes Service', 
 test('a certificate request names who asks, and is approved by its own sub-resource', async () => {
   await using t = await testServer();
   const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
-  const spec = { request: 'LS0tLS1CRUdJTg==', signerName: 'example.com/x', usages: ['client auth'], username: 'liar' };
+  const { requestPem } = createCertificateRequest({ commonName: 'r' });
+  const request = Buffer.from(requestPem).toString('base64');
+  const spec = { request, signerName: 'example.com/x', usages: ['client auth'], username: 'liar' };
   const made = await t.ask('POST', requests, { metadata: { name: 'r' }, spec });
-  if (made.status === 201) {
-    assert.equal(made.body.spec.username, 'admin');
-    const condition = { type: 'Approved', status: 'True', reason: 'r', message: 'm' };
-    const approved = await t.ask('PUT', `${requests}/r/approval`, {
-      ...made.body,
-      status: { conditions: [condition] },
-    });
-    assert.equal(approved.body.status.conditions[0].type, 'Approved', JSON.stringify(approved.body));
-  } else assert.match(made.body.message, /spec.request/);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  assert.equal(made.body.spec.username, 'admin');
+  const condition = { type: 'Approved', status: 'True', reason: 'r', message: 'm' };
+  const approved = await t.ask('PUT', `${requests}/r/approval`, {
+    ...made.body,
+    metadata: { ...made.body.metadata, annotations: { by: 'me' } },
+    spec: { ...made.body.spec, usages: ['server auth'] },
+    status: { conditions: [condition], certificate: 'LS0t' },
+  });
+  assert.equal(approved.body.status.conditions[0].type, 'Approved', JSON.stringify(approved.body));
+  assert.equal(approved.body.metadata.annotations.by, 'me');
+  assert.equal(approved.body.status.certificate, undefined);
+  assert.deepEqual(approved.body.spec.usages, ['client auth']);
+  const wrong = await t.ask('PUT', `${requests}/r/approval`, {
+    ...approved.body,
+    metadata: { ...approved.body.metadata, labels: { 'not a key': 'x' } },
+  });
+  assert.equal(wrong.status, 422);
 });

@@ -16,6 +16,7 @@ export {
   makeMachines,
   nodeName,
   requireNode,
+  requirePort,
   requireState,
   serverPidFile,
   stopCluster,

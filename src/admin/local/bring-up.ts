@@ -78,11 +78,17 @@ export async function until(options: {
 }): Promise<void> {
   const { what, deadlineMs, everyMs, processes, ask } = options;
   let last: unknown;
+  let asking: Promise<Answer> | undefined;
   for (;;) {
-    try {
-      if (await ask()) return;
-    } catch (error) {
-      last = error;
+    asking ??= ask().then(
+      (yes) => ({ yes }),
+      (error: unknown) => ({ yes: false, error }),
+    );
+    const answer = await Promise.race([asking, sleep(systemClock, patienceMs)]);
+    if (answer !== undefined) {
+      if (answer.yes) return;
+      last = answer.error ?? last;
+      asking = undefined;
     }
     for (const one of processes) {
       if (readProcess(one.pidFile) === undefined) {
@@ -96,9 +102,17 @@ export async function until(options: {
         `${what} not in time${why}. ${processes.map((one) => lastWords(one.logFile)).join(' ')}`,
       );
     }
-    await sleep(systemClock, everyMs);
+    if (answer !== undefined) await sleep(systemClock, everyMs);
   }
 }
+
+interface Answer {
+  readonly yes: boolean;
+  readonly error?: unknown;
+}
+
+/** How long a question may go unanswered before processes and deadline are looked at. */
+const patienceMs = 200;
 
 function lastWords(logFile: string): string {
   try {

@@ -7,7 +7,7 @@ import { type ClusterLayout, clusterLayout, defaultDataDir, nodeLayout } from '.
 import { chooseLink, hostRoutes, makeLink, removeLink } from './network.ts';
 import { cutPower, makeNode } from './nodes.ts';
 import { keepNamespaceFolder, removeNamespaceFolder } from './namespaces.ts';
-import { stopProcess } from './processes.ts';
+import { readProcess, stopProcess } from './processes.ts';
 import { type ClusterState, type NodeState, nodeAddress, readState, writeState } from './state.ts';
 
 export interface ClusterWishes {
@@ -84,12 +84,7 @@ export function listClusters(isRoot: boolean): ClusterState[] {
 /** The asked port if it can be listened on; without one the first free from 6443. */
 async function freePort(host: string, asked: number | undefined): Promise<number> {
   if (asked !== undefined) {
-    if (!(await canListen(host, asked))) {
-      throw new CodedError(
-        'PortTaken',
-        `port ${asked} on ${host} is in use: stop what listens there (ss -ltnp 'sport = :${asked}' names it) or choose another with --api-port`,
-      );
-    }
+    if (!(await canListen(host, asked))) throw portTaken(host, asked, ' or choose another with --api-port');
     return asked;
   }
   for (let port = defaultApiPort; port < defaultApiPort + 100; port++) if (await canListen(host, port)) return port;
@@ -99,7 +94,20 @@ async function freePort(host: string, asked: number | undefined): Promise<number
   );
 }
 
-export function canListen(host: string, port: number): Promise<boolean> {
+function portTaken(host: string, port: number, otherwise: string): CodedError {
+  return new CodedError(
+    'PortTaken',
+    `port ${port} on ${host} is in use: stop what listens there (ss -ltnp 'sport = :${port}' names it)${otherwise}`,
+  );
+}
+
+/** Throws when the control plane of a cluster without real nodes is to start and something else has its port. */
+export async function requirePort(layout: ClusterLayout, state: ClusterState): Promise<void> {
+  if (state.nodes.length > 0 || readProcess(serverPidFile(layout, state)) !== undefined) return;
+  if (!(await canListen(state.apiHost, state.apiPort))) throw portTaken(state.apiHost, state.apiPort, '');
+}
+
+function canListen(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));

@@ -40,7 +40,9 @@ export function defaultDataDir(name: string, isRoot: boolean): string {
 }
 
 function runRoot(isRoot: boolean): string {
-  return isRoot ? '/run/k8ts' : join(environmentVariable('XDG_RUNTIME_DIR') ?? '/tmp', 'k8ts');
+  if (isRoot) return '/run/k8ts';
+  const own = join(environmentVariable('HOME') ?? '/tmp', '.local/state');
+  return join(environmentVariable('XDG_RUNTIME_DIR') ?? own, 'k8ts');
 }
 
 export function clusterLayout(name: string, options: { isRoot: boolean; dataDir?: string }): ClusterLayout {

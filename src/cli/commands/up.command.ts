@@ -10,6 +10,7 @@ import {
   nodeAddress,
   nodeLayout,
   readState,
+  requirePort,
   serverPidFile,
   withClusterLock,
   writeState,
@@ -83,6 +84,7 @@ async function up(layout: ClusterLayout, options: UpOptions, progress: Progress)
     existing === undefined
       ? await describeCluster(layout, options, { clock: systemClock, isRoot: isRoot() })
       : resume(existing, options);
+  await requirePort(layout, state);
   writeState(layout, state);
   const pki = openPki(layout, state);
   const kubeconfigText = writeAdminKubeconfig(layout, state, pki);

@@ -1,11 +1,14 @@
 import { join } from 'node:path';
-import { apiUrl, type ClusterLayout,
+import {
+  apiUrl,
+  type ClusterLayout,
   type ClusterState,
   nodeAddress,
   nodeLayout,
   readProcess,
   residentBytes,
-  serverPidFile, } from '#admin';
+  serverPidFile,
+} from '#admin';
 
 export interface ProcessReport {
   readonly name: string;

@@ -2,11 +2,10 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { basename, dirname, join } from 'node:path';
 import { type Node, resource } from '#api';
 import { type Clock, type Closable, type Log, messageOf, type Random, runCommand, startInOrder } from '#base';
-import { type Informers, openClient, openInformers } from '#client';
+import { type Informers, openClient, openInformers, openKubeconfigTransport } from '#client';
 import { buildPauseImage, pauseImageName, startKubelet } from '#kubelet';
 import { cniConfiguration, cniFileName, startDnsServer, startPodRoutes, startServiceProxy } from '#network';
 import type { AgentConfiguration } from './agent-configuration.ts';
-import { openKubeconfigTransport } from './kubeconfig-transport.ts';
 import { type Runtime, startContainerd } from './runtime/containerd.ts';
 
 export interface AgentOptions {
@@ -21,10 +20,10 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   const stopping = new AbortController();
   prepareKernel(log);
-  const transport = await openKubeconfigTransport(configuration.kubeconfig);
+  const transport = await openKubeconfigTransport({ file: configuration.kubeconfig });
   const client = openClient({ transport, userAgent: 'kubelet' });
   const podInformers = openInformers({ client, clock, random, log });
-  const proxyTransport = await openKubeconfigTransport(configuration.proxyKubeconfig);
+  const proxyTransport = await openKubeconfigTransport({ file: configuration.proxyKubeconfig });
   const proxyClient = openClient({ transport: proxyTransport, userAgent: 'kube-proxy' });
   const informers = openInformers({ client: proxyClient, clock, random, log });
   const network = startNetwork({ configuration, clock, random, log, informers, podInformers });

@@ -1,7 +1,7 @@
 import { type Clock, type Closable, type Log, type Random, startInOrder } from '#base';
 import { type ApiServer, openApiServer } from '#apiserver';
 import { openClient, openInformers } from '#client';
-import { openClusterPki } from '#pki';
+import { type Authority, openClusterPki } from '#pki';
 import { openStore, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
 import { openEncryptionKey } from './encryption-key.ts';
@@ -81,7 +81,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
           return { close: async () => void (await Promise.all(listening.map((one) => one.close()))) };
         },
       },
-      { name: 'controllers', start: () => startActors(server as ApiServer, options, pki.ca.certificatePem) },
+      { name: 'controllers', start: () => startActors(server as ApiServer, options, pki.ca) },
     ],
     stopping.signal,
   );
@@ -108,7 +108,7 @@ function apiServerSettings(configuration: ServerConfiguration) {
 }
 
 /** Controllers, scheduler, addons and simulated nodes, all over the in-process transport. */
-async function startActors(server: ApiServer, options: ServerOptions, rootCa: string): Promise<Closable> {
+async function startActors(server: ApiServer, options: ServerOptions, authority: Authority): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   const { startControllers } = await import('#controllers');
   const { startScheduler } = await import('#scheduler');
@@ -125,7 +125,8 @@ async function startActors(server: ApiServer, options: ServerOptions, rootCa: st
       log: log.child({ component: 'controllers' }),
       settings: {
         clusterCidr: configuration.podCidr,
-        rootCa,
+        rootCa: authority.certificatePem,
+        signer: authority,
         ...(configuration.nodeMonitorGraceMs === undefined
           ? {}
           : { nodeMonitorGraceMs: configuration.nodeMonitorGraceMs }),

@@ -85,7 +85,7 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
   const log = openSync(logFile, 'w');
   const entry = instrumented
     ? [join(root, 'bench/target/instrumented-server.ts'), configFile]
-    : [process.env.K8TS_BENCH_MAIN ?? join(root, 'src/cli/main.ts'), 'server', '--config', configFile];
+    : [process.env.K8TS_BENCH_MAIN ?? join(root, 'src/cli/main.js'), 'server', '--config', configFile];
   const startedMs = performance.now();
   const child = spawn(process.execPath, [...flagsOfUp, ...nodeFlags, ...entry], {
     stdio: ['ignore', log, log, ...(instrumented ? ['ipc' as const] : [])],

@@ -6,4 +6,5 @@ export { CodedError, InvariantError, invariant, messageOf } from './errors.ts';
 export { type Closable, type Component, startInOrder } from './lifecycle.ts';
 export { type Log, type LogLevel, openLog, silentLog } from './log.ts';
 export { ManualClock } from './manual-clock.ts';
+export { nodeHttp } from './node-http.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';

@@ -3,7 +3,7 @@ import { type Duplex, pipeline, type Readable, type Transform } from 'node:strea
 import type { ConnectionOptions } from 'node:tls';
 import { createGunzip, createInflate } from 'node:zlib';
 import ipaddr from 'ipaddr.js';
-import { messageOf } from '#base';
+import { messageOf, nodeHttp } from '#base';
 import { errBadRequest, errServiceUnavailable, errStatus } from '#machinery';
 import { acceptUpgrade, type ByteSink, tunnel } from '#wire';
 import type { ServerRequest, ServerResponse } from '../contract.ts';
@@ -233,7 +233,7 @@ async function dial(
     agent: false as const,
     timeout: answerTimeoutMs,
   };
-  const { request: dialHttp } = backend.scheme === 'https' ? await import('node:https') : await import('node:http');
+  const { request: dialHttp } = backend.scheme === 'https' ? await import('node:https') : nodeHttp;
   const outgoing = dialHttp({
     ...options,
     ...(backend.scheme === 'https' ? { ...backend.tls, minVersion: 'TLSv1.2' } : {}),

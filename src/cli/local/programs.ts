@@ -2,13 +2,12 @@ import { fileURLToPath } from 'node:url';
 
 /** The command line that runs another k8ts of this installation, without going through the launcher again. */
 export function ownCommand(...args: string[]): { program: string; args: string[] } {
-  const main = import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js';
   return {
     program: process.execPath,
     args: [
       '--disable-warning=ExperimentalWarning',
       '--max-semi-space-size=8',
-      fileURLToPath(new URL(main, import.meta.url)),
+      fileURLToPath(new URL('../main.js', import.meta.url)),
       ...args,
     ],
   };

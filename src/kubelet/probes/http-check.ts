@@ -1,6 +1,7 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
+import { nodeHttp } from '#base';
 
 export interface CheckResult {
   readonly result: 'success' | 'failure' | 'unknown';
@@ -59,7 +60,7 @@ interface Answer {
 
 function get(check: HttpCheck): Promise<Answer> {
   const { scheme, host, port, path, headers, timeoutMs } = check;
-  const send = scheme === 'https' ? httpsRequest : httpRequest;
+  const send = scheme === 'https' ? httpsRequest : nodeHttp.request;
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
     const request = send(

@@ -1,6 +1,7 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { nodeHttp } from '#base';
 import { type ByteSink, collectBody, type HttpExchange, type ResponseHeaders } from './exchange.ts';
 import { certificatesOf } from './peer-certificates.ts';
 
@@ -117,7 +118,7 @@ export class Http1Exchange implements HttpExchange {
     if (this.#response === undefined && !this.#taken) {
       const { socket } = this.#request;
       if (socket.destroyed) return undefined;
-      this.#response = new ServerResponse(this.#request);
+      this.#response = new nodeHttp.ServerResponse(this.#request);
       this.#response.on('error', nothing);
       this.#response.assignSocket(socket as never);
     }

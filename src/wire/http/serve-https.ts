@@ -1,8 +1,8 @@
-import { createServer as createHttp1Server, type Server as Http1Server, type ServerResponse } from 'node:http';
+import type { Server as Http1Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { constants as cryptoConstants } from 'node:crypto';
 import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
-import { type Log, systemClock } from '#base';
+import { type Log, nodeHttp, systemClock } from '#base';
 import type { ExchangeHandler } from './exchange.ts';
 import { Http1Exchange } from './h1-exchange.ts';
 import { Http2Connection } from '../http2/connection.ts';
@@ -119,7 +119,7 @@ function tlsOptions({ cert, key, clientCa }: ServerTls): TlsOptions {
 }
 
 function http1Server(handle: ExchangeHandler): Http1Server {
-  const server = createHttp1Server({
+  const server = nodeHttp.createServer({
     maxHeaderSize: largestHeaders,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,

@@ -1,5 +1,6 @@
-import { type ClientRequest, type IncomingMessage, request, STATUS_CODES } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { nodeHttp } from '#base';
 
 export interface UpgradeTarget {
   /** Where to dial, `http://127.0.0.1:40123/exec/TOKEN`. Redirects are never followed. */
@@ -40,7 +41,7 @@ const longestRefusal = 64 << 10;
 export function dialUpgrade(target: UpgradeTarget): Promise<UpgradedConnection> {
   const { url, method, upgrade, headers = {}, timeoutMs = 30_000 } = target;
   return new Promise((resolve, reject) => {
-    const asked: ClientRequest = request(url, {
+    const asked: ClientRequest = nodeHttp.request(url, {
       method,
       agent: false,
       headers: { ...headers, Connection: 'Upgrade', Upgrade: upgrade },
@@ -88,7 +89,7 @@ export function refuseUpgrade(
   const bytes = Buffer.from(body);
   socket.on('error', () => {});
   socket.end(
-    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? 'Error'}\r\nContent-Type: ${contentType}\r\nContent-Length: ${bytes.length}\r\n` +
+    `HTTP/1.1 ${statusCode} ${nodeHttp.STATUS_CODES[statusCode] ?? 'Error'}\r\nContent-Type: ${contentType}\r\nContent-Length: ${bytes.length}\r\n` +
       `Connection: close\r\n\r\n${body}`,
   );
 }

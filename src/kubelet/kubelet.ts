@@ -169,7 +169,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
             running.list().find(({ pod }) => pod.metadata.namespace === namespace && pod.metadata.name === name)?.pod,
         });
   const reporting = startNodeReporter({
-    ...{ nodeName, client, clock, log, cri, machine, rootDir, nodeIps, signal },
+    ...{ nodeName, client, informers, clock, log, cri, machine, rootDir, nodeIps, signal },
     labels: options.labels ?? {},
     annotations: options.annotations ?? {},
     taints: options.taints ?? [],

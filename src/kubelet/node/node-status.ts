@@ -1,8 +1,9 @@
 import { type Clock, type Log, messageOf, sleep } from '#base';
 import { type ContainerImage, type Node, type NodeStatus, resource, type Taint } from '#api';
-import type { Client } from '#client';
+import type { Client, Informers } from '#client';
 import { cloneObject, deepEqual, isAlreadyExists, isNotFound } from '#machinery';
 import type { Cri, RuntimeCondition } from '../cri/contract.ts';
+import { addedResources, amountsPatch } from './added-resources.ts';
 import { nodeConditions } from './conditions.ts';
 import type { MachineFacts } from './machine.ts';
 import { readPressure } from './pressure.ts';
@@ -17,6 +18,7 @@ const mostImages = 50;
 export interface NodeReporterOptions {
   readonly nodeName: string;
   readonly client: Client;
+  readonly informers: Informers;
   readonly clock: Clock;
   readonly log: Log;
   readonly cri: Cri;
@@ -48,6 +50,16 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
   const { nodeName, client, clock, log, cri, machine, signal } = options;
   let node: Node | undefined;
   let runtimeVersion: { runtime_name: string; runtime_version: string } | undefined;
+  let hurry = new AbortController();
+  const own = options.informers.of<Node>(nodes, { fieldSelector: `metadata.name=${nodeName}` });
+  const stop = own.onChange(({ type, object }) => {
+    const seen = node?.metadata;
+    if (seen === undefined || type === 'deleted') return;
+    if (BigInt(object.metadata.resourceVersion) <= BigInt(seen.resourceVersion)) return;
+    node = object;
+    const added = (amounts: Record<string, string> | undefined) => addedResources(amounts, machine.capacity);
+    if (!deepEqual(added(object.status?.capacity), added(object.status?.allocatable))) hurry.abort();
+  });
   const { promise: registered, resolve: onRegistered } = Promise.withResolvers<void>();
 
   async function observe(): Promise<NodeStatus> {
@@ -63,13 +75,14 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
     const pressure = await readPressure(options.rootDir);
     const health = { runtime, runtimeError, ...pressure };
     const images = runtime === undefined ? node?.status?.images : await listImages(cri);
+    const added = addedResources(node?.status?.capacity, machine.capacity);
     return {
       addresses: [
         ...options.nodeIps.map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: nodeName },
       ],
-      capacity: { ...machine.capacity },
-      allocatable: { ...machine.allocatable },
+      capacity: { ...added, ...machine.capacity },
+      allocatable: { ...added, ...machine.allocatable },
       conditions: nodeConditions(health, node?.status?.conditions ?? [], clock.nowMs()),
       daemonEndpoints: { kubeletEndpoint: { Port: options.port } },
       nodeInfo: {
@@ -142,8 +155,10 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
         log.warn({ error: messageOf(error) }, 'the node status was not reported');
         pauseMs = retryMs;
       }
-      await sleep(clock, pauseMs, signal).catch(() => {});
+      await sleep(clock, pauseMs, AbortSignal.any([signal, hurry.signal])).catch(() => {});
+      if (hurry.signal.aborted) hurry = new AbortController();
     }
+    stop();
   })();
 
   return {
@@ -185,6 +200,8 @@ function changedFields(old: NodeStatus | undefined, next: NodeStatus): object {
   for (const [key, value] of Object.entries(next)) {
     if (!deepEqual(value, old?.[key as keyof NodeStatus])) changes[key] = value;
   }
+  for (const name of ['capacity', 'allocatable'] as const)
+    if (changes[name] !== undefined) changes[name] = amountsPatch(old?.[name], next[name] ?? {});
   if (changes.addresses !== undefined && (old?.addresses?.length ?? 0) > 0) {
     changes.addresses = [...(next.addresses ?? []), { $patch: 'replace' }];
   }

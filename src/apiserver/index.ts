@@ -33,5 +33,4 @@ export {
   systemPriorityClasses,
 } from './admission/index.ts';
 export { joinPolicy, type PolicyObject } from './authz/index.ts';
-export { type OpenApiOptions, openApiRoutes } from './openapi/index.ts';
 export { type AuditPolicy, type AuditSink, auditLink, metadataPolicy, openFileSink } from './audit/index.ts';

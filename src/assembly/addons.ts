@@ -1,7 +1,7 @@
 import { type Service, resource } from '#api';
 import type { Client } from '#client';
+import { nodeLocalAnnotation } from '#kinds';
 import { isAlreadyExists, isNotFound } from '#machinery';
-import { nodeLocalAnnotation } from '#network';
 import type { ServerConfiguration } from './server-configuration.ts';
 
 /** Objects that every cluster has beside those of the API server: the Service that names the cluster's DNS. */

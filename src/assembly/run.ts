@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { type Closable, CodedError, type Log, messageOf, openLog, systemClock, systemRandom } from '#base';
 import type { AgentConfiguration } from './agent-configuration.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
@@ -40,6 +41,8 @@ async function runUntilSignal(log: Log, start: () => Promise<Closable>): Promise
     process.exit(1);
   });
   const running = await start();
+  // The next start finds the compiled code also when this process is killed.
+  flushCompileCache();
   const signal = await stop.promise;
   log.info({ signal }, 'stopping');
   await running.close();

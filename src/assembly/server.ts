@@ -1,4 +1,4 @@
-import { type Clock, type Closable, type Log, type Random, startInOrder } from '#base';
+import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
 import { type ApiServer, openApiServer } from '#apiserver';
 import { openClient, openInformers } from '#client';
 import { type Authority, openClusterPki } from '#pki';
@@ -16,6 +16,9 @@ export interface ServerOptions {
   readonly log: Log;
 }
 
+/** Loading the rest keeps the process from answering: those who wait for /readyz are served before. */
+const answerReadyMs = 25;
+
 const controllersIdentity = {
   user: 'system:kube-controller-manager',
   groups: ['system:masters', 'system:authenticated'],
@@ -24,7 +27,7 @@ const schedulerIdentity = { user: 'system:kube-scheduler', groups: ['system:auth
 
 /**
  * Runs a whole control plane in this process: store, API server, controllers, scheduler. The API is served as soon as the store is
- * open; the rest is loaded meanwhile.
+ * open; the rest is loaded when its first objects are there.
  */
 export async function startServer(options: ServerOptions): Promise<Closable> {
   const { configuration, clock, random, log } = options;
@@ -110,9 +113,10 @@ function apiServerSettings(configuration: ServerConfiguration) {
 /** Controllers, scheduler, addons and simulated nodes, all over the in-process transport. */
 async function startActors(server: ApiServer, options: ServerOptions, authority: Authority): Promise<Closable> {
   const { configuration, clock, random, log } = options;
+  await server.ready;
+  await sleep(clock, answerReadyMs);
   const { startControllers } = await import('#controllers');
   const { startScheduler } = await import('#scheduler');
-  await server.ready;
   const client = openClient({ transport: server.transport(controllersIdentity), userAgent: 'kube-controller-manager' });
   const informers = openInformers({ client, clock, random, log });
   const schedulerClient = openClient({ transport: server.transport(schedulerIdentity), userAgent: 'kube-scheduler' });

@@ -1,5 +1,4 @@
 export { cniConfiguration, cniFileName, type CniOptions } from './cni/configuration.ts';
 export { type DnsServerOptions, startDnsServer } from './dns/dns-server.ts';
-export { nodeLocalAnnotation } from './proxy/plan-services.ts';
 export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-proxy.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';

@@ -1,4 +1,5 @@
 import type { EndpointSlice, Service } from '#api';
+import { nodeLocalAnnotation } from '#kinds';
 
 export type ServiceProtocol = 'tcp' | 'udp' | 'sctp';
 
@@ -32,9 +33,6 @@ interface Candidate extends Backend {
   readonly ready: boolean;
   readonly serving: boolean;
 }
-
-/** A Service whose address every node answers itself (DNS): no rules lead elsewhere. */
-export const nodeLocalAnnotation = 'k8ts.io/node-local';
 
 const ipv4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 

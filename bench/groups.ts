@@ -28,7 +28,7 @@ export const groups: readonly Group[] = [
     anyServer: true,
     load: async () => (await import('./rows/big-cluster.ts')).benchBigCluster,
   },
-  { name: 'scheduling', limitSeconds: 60, load: async () => (await import('./rows/scheduling.ts')).benchScheduling },
+  { name: 'scheduling', limitSeconds: 90, load: async () => (await import('./rows/scheduling.ts')).benchScheduling },
   { name: 'scheduler', limitSeconds: 60, load: async () => (await import('./rows/scheduling.ts')).benchSchedulerAlone },
   { name: 'dns', limitSeconds: 30, load: async () => (await import('./rows/dns.ts')).benchDns },
   {

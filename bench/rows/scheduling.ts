@@ -19,7 +19,7 @@ export const benchScheduling: Bench = async ({ quick }, report) => {
     const store =
       kind === 'memory' ? undefined : await openLmdbStore({ dir: temporaryFolder('pods'), clock: systemClock });
     const cluster = await startCluster({ nodes: 0, ...(store === undefined ? {} : { store }) });
-    await createEmptyNodes(cluster.client, nodeCount);
+    await createEmptyNodes(cluster.client, nodeCount, 20_000);
     const startMs = performance.now();
     const bound = allBound(cluster.informers.of<Pod>(pods), podCount);
     const created = createPods(cluster.client, podCount);

@@ -1,5 +1,6 @@
 import { type NewObject, type Node, type Pod, resource } from '#api';
 import type { Client } from '#client';
+import { until } from './api-target.ts';
 
 const nodes = resource('v1', 'nodes');
 const conditions = [
@@ -9,8 +10,11 @@ const conditions = [
   ['Ready', 'True'],
 ] as const;
 
-/** Nodes that nobody plays: registered, ready, empty. Room for 110 pods each, spread over three zones. */
-export async function createEmptyNodes(client: Client, count: number): Promise<void> {
+/**
+ * Nodes that nobody plays: registered, ready, empty. Room for 110 pods each, spread over three zones. A node is born tainted as not
+ * ready; with `untaintedWithinMs` this resolves when the control plane has taken all those taints away.
+ */
+export async function createEmptyNodes(client: Client, count: number, untaintedWithinMs = 0): Promise<void> {
   const now = `${new Date().toISOString().slice(0, 19)}Z`;
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -26,6 +30,12 @@ export async function createEmptyNodes(client: Client, count: number): Promise<v
     }
   };
   await Promise.all(Array.from({ length: 32 }, worker));
+  if (untaintedWithinMs === 0) return;
+  const untainted = async (): Promise<boolean> => {
+    const { items } = await client.list<Node>(nodes);
+    return items.length >= count && items.every((node) => (node.spec.taints ?? []).length === 0);
+  };
+  await until(untainted, { limitMs: untaintedWithinMs, everyMs: 100, what: 'nodes without taints' });
 }
 
 function emptyNode(index: number, now: string): NewObject<Node> {

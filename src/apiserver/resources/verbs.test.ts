@@ -204,6 +204,16 @@ test('a watch translates events by its selector and resumes', async () => {
   assert.equal(initial[1]?.object.metadata.annotations['k8s.io/initial-events-end'], 'true');
 });
 
+test('a watch of the state begins with the objects in the order of their revisions', async () => {
+  await using t = await testServer();
+  for (const name of ['b', 'c', 'a']) await t.ask('POST', configMaps, configMap(name));
+  const initial = await t.watch(`${configMaps}?watch=1&resourceVersion=0`, 3);
+  assert.deepEqual(
+    initial.map((one) => one.object.metadata.name),
+    ['b', 'c', 'a'],
+  );
+});
+
 test('finalizers and propagation hold a deletion up', async () => {
   await using t = await testServer();
   await t.ask('POST', configMaps, configMap('f', { finalizers: ['example.com/x'] }));

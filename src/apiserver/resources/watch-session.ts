@@ -105,7 +105,9 @@ export class WatchSession {
       const { revision } = this.#cache;
       this.#forget = this.#cache.watch(this.#selection.scope, this.#deliver, this.#cut);
       if (start.from === 'state') {
-        await this.#initial(snapshot.slice(...this.#range()));
+        const objects = snapshot.slice(...this.#range());
+        // Without a mark at the end, clients take these for changes like all later ones: in the order in which they happened.
+        await this.#initial(start.marksEnd ? objects : objects.toSorted((a, b) => a.revision - b.revision));
         if (start.marksEnd && this.#bookmarks && !this.#closed) this.#bookmark(revision, true);
       }
     }

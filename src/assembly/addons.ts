@@ -1,6 +1,5 @@
-import { type Service, resource } from '#api';
+import { nodeLocalAnnotation, resource, type Service } from '#api';
 import type { Client } from '#client';
-import { nodeLocalAnnotation } from '#kinds';
 import { isAlreadyExists, isNotFound } from '#machinery';
 import type { ServerConfiguration } from './server-configuration.ts';
 

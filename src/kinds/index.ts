@@ -15,13 +15,7 @@ export { podLimits, podQosClass, podRequests } from './core/pod-resources.ts';
 export { applyPodTemplateDefaults } from './core/pod-defaults.ts';
 export { validateEphemeralContainersUpdate, validatePodResize } from './core/pod-update.ts';
 export { validateCertificateRequestUpdate } from './authn/certificate-signing-request-validation.ts';
-export {
-  hasClusterIp,
-  isHeadless,
-  loadBalancerAddresses,
-  needsNodePort,
-  nodeLocalAnnotation,
-} from './core/service-facts.ts';
+export { hasClusterIp, isHeadless, loadBalancerAddresses, needsNodePort } from './core/service-facts.ts';
 export {
   type Column,
   defineKind,

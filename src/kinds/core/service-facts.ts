@@ -8,9 +8,6 @@ export function loadBalancerAddresses(
   return [...new Set(found)].sort();
 }
 
-/** On a Service of which every node answers itself at the cluster address: the cluster's DNS. */
-export const nodeLocalAnnotation = 'k8ts.io/node-local';
-
 /** A Service without a cluster address: clusterIP is the word None. */
 export function isHeadless(service: Service): boolean {
   return service.spec?.clusterIP === 'None';

@@ -1,5 +1,4 @@
-import type { EndpointSlice, Service } from '#api';
-import { nodeLocalAnnotation } from '#kinds';
+import { type EndpointSlice, nodeLocalAnnotation, type Service } from '#api';
 
 export type ServiceProtocol = 'tcp' | 'udp' | 'sctp';
 

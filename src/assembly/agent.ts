@@ -90,13 +90,28 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
 
 /** Routing between pods, and limits that many pods of one node need. A refusal is told, not fatal: the machine may forbid it. */
 function prepareKernel(log: Log): void {
-  const settings: [file: string, value: string][] = [
+  writeKernelSettings(log, [
     ['/proc/sys/net/ipv4/ip_forward', '1'],
     ['/proc/sys/net/ipv4/conf/all/rp_filter', '0'],
     ['/proc/sys/net/ipv4/conf/default/rp_filter', '0'],
     ['/proc/sys/net/ipv4/neigh/default/gc_thresh3', '16384'],
     ['/proc/sys/net/ipv6/conf/default/accept_ra', '0'],
-  ];
+  ]);
+  const watches = '/proc/sys/fs/inotify/max_user_instances';
+  try {
+    if (Number(readFileSync(watches, 'utf8')) < 4096) writeFileSync(watches, '4096');
+  } catch {}
+}
+
+/**
+ * A connection that a dead endpoint never answered is forgotten soon: its next attempt, or a later one from the same port, is sent
+ * to an endpoint that lives. The kernel has this setting once the rules of Services are loaded.
+ */
+function forgetUnanswered(log: Log): void {
+  writeKernelSettings(log, [['/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent', '5']]);
+}
+
+function writeKernelSettings(log: Log, settings: readonly (readonly [file: string, value: string])[]): void {
   for (const [file, value] of settings) {
     try {
       if (existsSync(file) && readFileSync(file, 'utf8').trim() !== value) writeFileSync(file, value);
@@ -104,10 +119,6 @@ function prepareKernel(log: Log): void {
       log.warn({ file, error: messageOf(error) }, 'a kernel setting could not be made');
     }
   }
-  const watches = '/proc/sys/fs/inotify/max_user_instances';
-  try {
-    if (Number(readFileSync(watches, 'utf8')) < 4096) writeFileSync(watches, '4096');
-  } catch {}
 }
 
 interface NetworkOptions extends AgentOptions {
@@ -146,6 +157,7 @@ async function startNetwork(options: NetworkOptions): Promise<Closable> {
     clock,
     log,
   });
+  forgetUnanswered(log);
   return {
     async close() {
       stopCni();

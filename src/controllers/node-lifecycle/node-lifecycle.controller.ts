@@ -126,11 +126,33 @@ function start(context: ControllerContext): RunningPart {
         if (taints === undefined) continue;
         const changesKind = (node.spec.taints ?? []).length >= taints.length;
         if (key !== undefined && !changesKind && !limiter.take(rate, nowMs)) continue;
-        await writeTaints(node, taints).catch((error) => {
-          if (!isConflict(error) && !isNotFound(error)) throw error;
-        });
+        if (!(await writeNoExecute(node, taints, key))) limiter.giveBack();
       }
     }
+  }
+
+  /** False when someone else was quicker twice: conditions and NoSchedule taints of the same node change at the same moment. */
+  async function writeNoExecute(
+    node: Node,
+    taints: Taint[],
+    key: Parameters<typeof planNoExecute>[1],
+  ): Promise<boolean> {
+    try {
+      await writeTaints(node, taints);
+    } catch (error) {
+      if (isNotFound(error)) return true;
+      if (!isConflict(error)) throw error;
+      try {
+        const fresh = await client.get<Node>(nodes, node.metadata.name);
+        const again = planNoExecute(fresh, key, now());
+        if (again !== undefined) await writeTaints(fresh, again);
+      } catch (second) {
+        if (isNotFound(second)) return true;
+        if (!isConflict(second)) throw second;
+        return false;
+      }
+    }
+    return true;
   }
 
   function plan(): void {

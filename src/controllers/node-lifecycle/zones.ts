@@ -41,4 +41,9 @@ export class EvictionLimiter {
     this.#tokens -= 1;
     return true;
   }
+
+  /** The node that passed could not be driven away after all. */
+  giveBack(): void {
+    this.#tokens = Math.min(1, this.#tokens + 1);
+  }
 }

@@ -49,7 +49,7 @@ async function withH2load(request: LoadRequest): Promise<LoadResult> {
   const args = [`--clients=${connections}`, `--max-concurrent-streams=${streams}`, '--threads=1'];
   args.push('--window-bits=30', '--connection-window-bits=30');
   if (seconds === undefined) args.push(`--requests=${requests}`);
-  else args.push(`--duration=${seconds}`, '--warm-up-time=1');
+  else args.push(`--duration=${seconds}`);
   for (const [name, value] of Object.entries({ ...headers, ':method': method })) args.push('-H', `${name}: ${value}`);
   if (body !== undefined) {
     const file = join(temporaryFolder('body'), 'body');

@@ -34,7 +34,7 @@ export const benchDns: Bench = async ({ quick }, report) => {
       port,
       names,
       outstanding,
-      seconds: quick ? 2 : 5,
+      seconds: quick ? 1 : 5,
     });
     const used = process.cpuUsage(before);
     if (result.wrong > 0) throw new Error(`${result.wrong} of ${result.answers} DNS answers were wrong`);

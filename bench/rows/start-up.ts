@@ -6,7 +6,7 @@ import { startServerProcess } from '../target/server-process.ts';
 /** From `spawn` of `k8ts server` on an empty LMDB store to its first useful answers, and what it costs when nobody asks. */
 export const benchStartUp: Bench = async ({ quick }, report) => {
   const runs = quick ? 1 : 3;
-  const idleSeconds = quick ? 5 : 60;
+  const idleSeconds = quick ? 3 : 60;
   const readyMs: number[] = [];
   const usefulMs: number[] = [];
   const cpuMs: number[] = [];

@@ -11,7 +11,7 @@ export const benchWatch: Bench = async ({ quick, kubeconfig }, report) => {
   const server = kubeconfig === undefined ? await startServerProcess() : undefined;
   const api = await openApiTarget(kubeconfig ?? (server?.kubeconfig as string));
   await until(() => answers(api, '/readyz'), { limitMs: 20_000, what: '/readyz' });
-  const seconds = quick ? 3 : 10;
+  const seconds = quick ? 2 : 10;
   try {
     for (const [watchers, writesPerSecond] of [
       [100, 100],

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { Clock } from '#base';
 import { errUnauthorized } from '#machinery';
 import { peekIssuer, type TokenClaims, verifyServiceAccountToken } from '#pki';
@@ -20,18 +20,20 @@ interface Known {
 }
 
 const remembered = 10_000;
+const rememberedAudiences = 16;
 /** A pod's tokens stay good for a while after its deletion is due, so that it can say goodbye. */
 const deletionLeewaySeconds = 60;
 
 /**
- * Bound service-account tokens. The signature is checked once a token (remembered by its hash until it expires); that the account
+ * Bound service-account tokens. The signature is checked once a token (remembered until it expires); that the account
  * and the pod, node or secret it is bound to still live, with the same uid, is checked at every use against the live views.
  */
 export function openServiceAccountAuthenticator(options: ServiceAccountOptions): TokenAuthenticator {
   const { objects, clock, issuers } = options;
   const accounts = objects.view('v1', 'serviceaccounts');
   const pods = objects.view('v1', 'pods');
-  const known = new Map<string, Known>();
+  /** Audiences → token → what it says. */
+  const known = new Map<string, Map<string, Known>>();
 
   const isLive = (claims: TokenClaims): boolean => {
     const { namespace, serviceAccount, pod, secret, node } = claims;
@@ -61,12 +63,16 @@ export function openServiceAccountAuthenticator(options: ServiceAccountOptions):
     return views.every((view) => view.isReady) ? undefined : Promise.all(views.map((view) => view.ready));
   };
 
+  /** What was found out about a token before, while it is good. Asked at every request: one look-up by the token itself. */
+  const recalled = (token: string, audiences: readonly string[]): Known | undefined => {
+    const found = known.get(audiences.length === 1 ? (audiences[0] as string) : audiences.join('\0'))?.get(token);
+    return found !== undefined && found.keys === options.keys() && clock.nowMs() <= found.claims.expiresAtMs
+      ? found
+      : undefined;
+  };
+
   const verified = (token: string, audiences: readonly string[]): Known => {
-    const hash = createHash('sha256').update(audiences.join('\0')).update('\0\0').update(token).digest('base64');
     const keys = options.keys();
-    const found = known.get(hash);
-    if (found !== undefined && found.keys === keys && clock.nowMs() <= found.claims.expiresAtMs) return found;
-    known.delete(hash);
     let claims: TokenClaims;
     try {
       claims = verifyServiceAccountToken(token, { keys, issuers, audiences, nowMs: clock.nowMs() });
@@ -74,8 +80,16 @@ export function openServiceAccountAuthenticator(options: ServiceAccountOptions):
       throw errUnauthorized();
     }
     const fresh = { claims, result: resultOf(claims), keys };
-    if (known.size >= remembered) known.delete(known.keys().next().value as string);
-    known.set(hash, fresh);
+    const audience = audiences.join('\0');
+    let same = known.get(audience);
+    if (same === undefined) {
+      if (known.size >= rememberedAudiences) known.delete(known.keys().next().value as string);
+      same = new Map();
+      known.set(audience, same);
+    }
+    same.delete(token);
+    if (same.size >= remembered) same.delete(same.keys().next().value as string);
+    same.set(token, fresh);
     return fresh;
   };
 
@@ -90,9 +104,13 @@ export function openServiceAccountAuthenticator(options: ServiceAccountOptions):
   return {
     name: 'serviceaccount',
     authenticateToken(token, audiences) {
-      const issuer = peekIssuer(token);
-      if (issuer === undefined || !issuers.includes(issuer)) return undefined;
-      const { claims, result } = verified(token, audiences);
+      let found = recalled(token, audiences);
+      if (found === undefined) {
+        const issuer = peekIssuer(token);
+        if (issuer === undefined || !issuers.includes(issuer)) return undefined;
+        found = verified(token, audiences);
+      }
+      const { claims, result } = found;
       if (isReady(claims) === undefined && isLive(claims)) return result;
       return secondLook(claims, result);
     },

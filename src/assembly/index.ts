@@ -1,3 +1,3 @@
 export type { AgentConfiguration } from './agent-configuration.ts';
-export { runAgent, runServer } from './run.ts';
+export { loadPrograms, runAgent, runServer } from './run.ts';
 export type { ServerConfiguration } from './server-configuration.ts';

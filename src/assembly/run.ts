@@ -20,6 +20,11 @@ export async function runAgent(configFile: string): Promise<void> {
   await runUntilSignal(log, () => startAgent({ configuration, clock: systemClock, random: systemRandom, log }));
 }
 
+/** Loads the code of both programs and runs nothing. */
+export async function loadPrograms(): Promise<void> {
+  await Promise.all([import('./server.ts'), import('./agent.ts'), import('#controllers'), import('#scheduler')]);
+}
+
 function readConfiguration<T>(file: string): T {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as T;

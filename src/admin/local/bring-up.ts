@@ -14,7 +14,7 @@ import { openHttpsTransport, type Transport } from '#wire';
 import { apiUrl, writeAgentConfiguration } from './configure.ts';
 
 /** The command line of this very program with other arguments. */
-export type OwnCommand = (...args: string[]) => { program: string; args: string[] };
+export type OwnCommand = (verb: string, ...args: string[]) => { program: string; args: string[] };
 
 export interface Reach {
   readonly transport: Transport;

@@ -19,6 +19,12 @@ execFileSync(
   },
 );
 
+// The one source that is JavaScript already.
+writeFileSync(
+  join(dist, 'cli/main.js'),
+  readFileSync(join(root, 'src/cli/main.js'), 'utf8').replace(/(import\('\.\/\w+)\.ts'/g, "$1.js'"),
+);
+
 const roomImport = /((?:from|import)\s*\(?\s*)(['"])#([a-z]+)\2/g;
 for (const file of globSync('**/*.{js,d.ts}', { cwd: dist })) {
   const text = readFileSync(join(dist, file), 'utf8');

@@ -17,7 +17,7 @@ export interface Store {
   revision(): number;
   /** The oldest revision that reads and watches may still name. */
   compactedRevision(): number;
-  /** Whether the last put found no room on the disk: then history is worth less than the room that it takes. */
+  /** Whether a put found no room since the last compaction: then history is worth less than the room that it takes. */
   isFull?(): boolean;
   get(key: string, options?: { readonly revision?: number }): Promise<Entry | undefined>;
   range(query: RangeQuery): Promise<RangeResult>;

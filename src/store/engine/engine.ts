@@ -311,7 +311,7 @@ export class Engine implements Store {
     const planned = requests.filter((request) => plan(request, draft));
     try {
       if (!draft.empty) await this.#journal.commit(draft);
-      if (this.#full && draft.records.some((record) => !record.deleted)) this.#full = false;
+      if (draft.compacted !== undefined) this.#full = false;
     } catch (error) {
       if (error instanceof StoreFull) this.#full = true;
       if (!(error instanceof StoreFull)) this.#fail(error);

@@ -38,6 +38,8 @@ function readConfiguration<T>(file: string): T {
 async function runUntilSignal(log: Log, start: () => Promise<Closable>): Promise<void> {
   const stop = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve(signal));
+  // What a library prints on a full disk is lost, and nothing else is.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   process.on('unhandledRejection', (error) => {
     log.error(
       { error: error instanceof Error ? error.stack : String(error) },

@@ -25,8 +25,15 @@ const pods = async (selector: string): Promise<PodJson[]> =>
 const available = (name: string): Promise<string> =>
   machine.must('rollout', 'status', `deployment/${name}`, '--timeout=60s');
 
+/** Network namespaces of pods that are visible outside their node: there must be none of ours. */
+function podNamespaces(): string[] {
+  return existsSync('/run/netns') ? readdirSync('/run/netns').filter((one) => one.startsWith('cni-')) : [];
+}
+let namespacesBefore: string[] = [];
+
 describe('a cluster of one node, as kubectl sees it', { skip }, () => {
   before(async () => {
+    namespacesBefore = podNamespaces();
     await machine.prepare();
     const { stderr } = await machine.up('--image', machine.images);
     assert.match(stderr, /nodes ready: master +\d+\.\d\d s/);
@@ -373,6 +380,10 @@ spec:
     );
     assert.equal(existsSync(`/var/lib/k8ts/${machine.name}`), false);
     assert.equal(existsSync(`/run/k8ts/${machine.name}`), false);
+    assert.deepEqual(
+      podNamespaces().filter((one) => !namespacesBefore.includes(one)),
+      [],
+    );
     assert.doesNotMatch((await run('ip', ['netns', 'list'])).stdout, new RegExp(machine.name));
     assert.doesNotMatch((await run('ip', ['-o', 'link'])).stdout, /k8ts|k8v/);
     assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(machine.name));

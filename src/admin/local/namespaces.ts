@@ -14,8 +14,10 @@ export async function makeNamespaces(layout: NodeLayout): Promise<void> {
   const enter = (program: string, ...args: string[]) =>
     runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
   await enter('mount', '--make-rshared', '/');
+  // What CNI keeps of pods, and their network namespaces, are the node's own: nothing of them is left on this machine.
   mkdirSync('/var/lib/cni', { recursive: true });
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=700,size=64m', 'k8ts-cni', '/var/lib/cni');
+  await enter('mount', '-t', 'tmpfs', '-o', 'mode=755,size=16m', 'k8ts-netns', '/run/netns');
 }
 
 /**

@@ -64,6 +64,8 @@ async function endToEnd(): Promise<number> {
 }
 
 const steps: readonly Step[] = [
+  // The types of the official client, which a test uses, come with the test tools.
+  { suite: 'check', name: 'test tools', run: () => run(node, ['scripts/fetch-test-tools.ts']) },
   { suite: 'check', name: 'format', run: () => run(`${root}node_modules/.bin/biome`, ['format', '.']) },
   { suite: 'check', name: 'types', run: () => run(node, [`${root}node_modules/typescript/bin/tsc`, '--noEmit']) },
   { suite: 'check', name: 'generated files', run: () => run(node, ['scripts/generate-types.ts', '--check']) },

@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { type Answer, decode, encode, type Packet, RECURSION_DESIRED } from 'dns-packet';
 import type { Clock, Random } from '#base';
+import { ednsRecord } from './edns.ts';
 
 export interface ForwarderOptions {
   /** Addresses of resolvers, tried in order. */
@@ -63,19 +64,8 @@ export class Forwarder {
         id,
         flags: RECURSION_DESIRED,
         questions: [{ type: type as 'A', name, class: 'IN' }],
-        additionals: [
-          {
-            type: 'OPT',
-            name: '.',
-            udpPayloadSize: 1232,
-            extendedRcode: 0,
-            ednsVersion: 0,
-            flags: 0,
-            flag_do: false,
-            options: [],
-          },
-        ],
-      } as Packet);
+        additionals: [ednsRecord],
+      } as unknown as Packet);
       const accepts = (packet: Packet): boolean => {
         const question = packet.questions?.[0];
         return (

@@ -9,6 +9,7 @@ import {
   RECURSION_DESIRED,
   TRUNCATED_RESPONSE,
 } from 'dns-packet';
+import { ednsRecord } from './edns.ts';
 import type { Forwarder } from './forward.ts';
 import type { ClusterNames, DnsRecord } from './names.ts';
 
@@ -141,16 +142,7 @@ function reply(query: Packet, content: Reply, most: number): Buffer {
     additionals: [...(content.additional ?? [])],
   } as Packet;
   if (query.additionals?.some((one) => one.type === 'OPT')) {
-    (packet.additionals as unknown[]).push({
-      type: 'OPT',
-      name: '.',
-      udpPayloadSize: 1232,
-      extendedRcode: 0,
-      ednsVersion: 0,
-      flags: 0,
-      flag_do: false,
-      options: [],
-    });
+    (packet.additionals as unknown[]).push(ednsRecord);
   }
   const whole = encode(packet);
   if (most === 0 || whole.length <= most) return whole;

@@ -7,6 +7,8 @@ export class CompressionFailed extends Error {}
 export const tooLarge = Symbol('header list too large');
 
 const tableBytes = 4096;
+/** Values this long are credentials: clients send them again with every request, never indexed. */
+const longBytes = 128;
 
 /** Reads header blocks (RFC 7541). Values are latin-1 text. */
 export class HeaderDecoder {
@@ -17,6 +19,8 @@ export class HeaderDecoder {
   #lastBlock: Buffer | undefined;
   #lastGeneration = -1;
   #lastFields: readonly string[] = [];
+  #lastCoded: Buffer | undefined;
+  #lastLong = '';
 
   constructor(limits: { readonly largestBytes: number; readonly mostFields: number }) {
     this.#largestBytes = limits.largestBytes;
@@ -104,8 +108,15 @@ export class HeaderDecoder {
     if (end > block.length) throw new CompressionFailed('a string beyond the block');
     this.#at = end;
     if ((first & 0x80) === 0) return block.toString('latin1', start, end);
+    const isLong = length >= longBytes;
+    if (isLong && this.#lastCoded?.length === length && this.#lastCoded.compare(block, start, end) === 0)
+      return this.#lastLong;
     const text = decodeHuffman(block, start, end);
     if (text === undefined) throw new CompressionFailed('a string with a bad code');
+    if (isLong) {
+      this.#lastCoded = Buffer.from(block.subarray(start, end));
+      this.#lastLong = text;
+    }
     return text;
   }
 }

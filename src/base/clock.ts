@@ -46,9 +46,17 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+let lastSecond = Number.NaN;
+let lastSecondText = '';
+
 /** Wall time as RFC 3339 in whole seconds, the API's `Time`: 2026-11-22T23:28:14Z. */
 export function rfc3339(nowMs: number): string {
-  return `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(nowMs / 1000);
+  if (second !== lastSecond) {
+    lastSecondText = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastSecondText;
 }
 
 /** Wall time as RFC 3339 in microseconds, the API's `MicroTime`. */

@@ -118,7 +118,8 @@ function boundPod(
   }
   if ((pod.spec?.schedulingGates ?? []).length > 0)
     throw refuse(`pod ${pod.metadata.name} has non-empty .spec.schedulingGates`);
-  const draft = cloneObject(old) as unknown as Pod;
+  // What does not change stays the old pod's, frozen.
+  const draft = { ...pod, metadata: cloneObject(pod.metadata) } as Pod;
   draft.spec = { ...(draft.spec as NonNullable<Pod['spec']>), nodeName: target?.name ?? '' };
   if (metadata.annotations !== undefined)
     draft.metadata.annotations = { ...draft.metadata.annotations, ...metadata.annotations };

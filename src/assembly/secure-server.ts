@@ -4,6 +4,7 @@ import {
   type ApiServerOptions,
   bootstrapPolicy,
   type ClusterAuthorizer,
+  joinPolicy,
   openAuthenticator,
   openAuthorizer,
   openTokenIssuer,
@@ -11,11 +12,12 @@ import {
   systemPriorityClasses,
 } from '#apiserver';
 import type { Clock, Log, Random } from '#base';
-import { type ClusterPki, parseCertificate } from '#pki';
+import { type ClusterPki, type LeafName, parseCertificate } from '#pki';
 import type { Store } from '#store';
 
 export interface SecureServerOptions {
   readonly store: Store;
+  /** Its credentials are asked for whenever they are used: they are renewed while the server runs. */
   readonly pki: ClusterPki;
   readonly clock: Clock;
   readonly random: Random;
@@ -31,6 +33,8 @@ export interface SecureServerOptions {
   readonly encryptionKey: Uint8Array;
   /** Default 300, as upstream. */
   readonly defaultTolerationSeconds?: number;
+  /** Nodes may join with bootstrap tokens. */
+  readonly joinable?: boolean;
 }
 
 /** The options of an API server with everything that a real cluster has on: authentication, RBAC, admission. */
@@ -40,8 +44,6 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
   const clientRoots = [parseCertificate(pki.ca.certificatePem)];
   const frontProxyRoots = [parseCertificate(pki.frontProxyCa.certificatePem)];
   const secretSeal = aesGcmSeal({ keys: [{ name: 'key1', key: options.encryptionKey }], random });
-  const frontProxy = pki.credential('front-proxy-client');
-  const kubeletClient = pki.credential('apiserver-kubelet-client');
   return {
     store,
     clock,
@@ -75,15 +77,29 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
     tokens: openTokenIssuer({ key: () => pki.serviceAccountKey, issuer, audiences, clock, random }),
     sealOf: (segment) => (segment === 'secrets' ? secretSeal : undefined),
     issuer: { issuer, keys: () => pki.serviceAccountPublicKeys },
-    aggregation: { clientCert: frontProxy.certificatePem, clientKey: frontProxy.keyPem },
+    aggregation: currentCredential(pki, 'front-proxy-client'),
     extensionAuthentication: {
       clientCa: pki.ca.certificatePem,
       requestHeaderCa: pki.frontProxyCa.certificatePem,
       allowedNames: ['front-proxy-client'],
     },
     services: { ranges: [serviceCidr] },
-    kubelet: { ca: pki.ca.certificatePem, clientCert: kubeletClient.certificatePem, clientKey: kubeletClient.keyPem },
+    kubelet: Object.assign(currentCredential(pki, 'apiserver-kubelet-client'), { ca: pki.ca.certificatePem }),
     ...(advertise.address.startsWith('127.') ? {} : { advertise }),
-    policy: [...bootstrapPolicy(), ...systemPriorityClasses],
+    policy: [...bootstrapPolicy(), ...(options.joinable === true ? joinPolicy() : []), ...systemPriorityClasses],
+  };
+}
+
+function currentCredential(
+  pki: ClusterPki,
+  name: LeafName,
+): { readonly clientCert: string; readonly clientKey: string } {
+  return {
+    get clientCert() {
+      return pki.credential(name).certificatePem;
+    },
+    get clientKey() {
+      return pki.credential(name).keyPem;
+    },
   };
 }

@@ -23,6 +23,11 @@ export interface ServerConfiguration {
   readonly nodeMonitorGraceMs?: number;
   /** How long pods stay on a lost node; default 300 s, as upstream. */
   readonly defaultTolerationSeconds?: number;
+  /** Nodes may join with bootstrap tokens. */
+  readonly joinable?: boolean;
+  /** Names and addresses in the API server's certificate beside those that every cluster has. */
+  readonly certificateNames?: readonly string[];
+  readonly certificateAddresses?: readonly string[];
   /** Version of this package, part of the version that the API reports. */
   readonly version: string;
 }

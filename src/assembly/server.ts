@@ -1,9 +1,10 @@
 import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
 import { type ApiServer, openApiServer } from '#apiserver';
 import { openClient, openInformers } from '#client';
-import { type Authority, openClusterPki } from '#pki';
+import type { Authority } from '#pki';
 import { openStore, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
+import { openRenewedPki } from './certificate-renewal.ts';
 import { openEncryptionKey } from './encryption-key.ts';
 import { startNodeRoles } from './node-roles.ts';
 import { secureServer } from './secure-server.ts';
@@ -32,11 +33,17 @@ const schedulerIdentity = { user: 'system:kube-scheduler', groups: ['system:auth
 export async function startServer(options: ServerOptions): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   const stopping = new AbortController();
-  const pki = openClusterPki({
+  const pki = openRenewedPki({
     dir: configuration.pkiDir,
     clock,
+    log,
     clusterDomain: configuration.clusterDomain,
-    apiServerAddresses: [configuration.advertiseAddress, firstServiceAddress(configuration.serviceCidr)],
+    apiServerNames: configuration.certificateNames ?? [],
+    apiServerAddresses: [
+      configuration.advertiseAddress,
+      firstServiceAddress(configuration.serviceCidr),
+      ...(configuration.certificateAddresses ?? []),
+    ],
   });
   const store = await openStore(configuration.store, { clock, log: log.child({ component: 'store' }) });
   store.failed.catch((error) => {
@@ -67,20 +74,26 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
       {
         name: 'listeners',
         async start() {
-          const credential = pki.credential('apiserver');
+          const tls = () => {
+            const credential = pki.credential('apiserver');
+            return {
+              cert: credential.certificatePem,
+              key: credential.keyPem,
+              clientCa: pki.ca.certificatePem + pki.frontProxyCa.certificatePem,
+            };
+          };
           const listening = await Promise.all(
             configuration.listen.map((host) =>
               (server as ApiServer).listen({
                 host,
                 port: configuration.port,
-                tls: {
-                  cert: credential.certificatePem,
-                  key: credential.keyPem,
-                  clientCa: pki.ca.certificatePem + pki.frontProxyCa.certificatePem,
-                },
+                tls: tls(),
               }),
             ),
           );
+          pki.onChange(() => {
+            for (const one of listening) one.setTls(tls());
+          });
           return { close: async () => void (await Promise.all(listening.map((one) => one.close()))) };
         },
       },
@@ -93,7 +106,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
     async close() {
       stopping.abort();
       await running.close();
-      await store.close();
+      await Promise.all([store.close(), pki.close()]);
     },
   };
 }
@@ -103,6 +116,7 @@ function apiServerSettings(configuration: ServerConfiguration) {
     version: configuration.version,
     serviceCidr: configuration.serviceCidr,
     advertise: { address: configuration.advertiseAddress, port: configuration.port },
+    ...(configuration.joinable === undefined ? {} : { joinable: configuration.joinable }),
     issuer: `https://kubernetes.default.svc.${configuration.clusterDomain}`,
     ...(configuration.defaultTolerationSeconds === undefined
       ? {}

@@ -7,7 +7,7 @@ export {
   RequestAborted,
   type ResponseHeaders,
 } from './http/exchange.ts';
-export { ConnectionFailed, type HttpsTransportOptions, openHttpsTransport } from './http/https-transport.ts';
+export { ConnectionFailed, type HttpsTransport, type HttpsTransportOptions, openHttpsTransport } from './http/https-transport.ts';
 export { type HttpsServer, type ServeHttpsOptions, type ServerTls, serveHttps } from './http/serve-https.ts';
 export {
   acceptUpgrade,

@@ -167,8 +167,8 @@ function clusterRoleBinding(name: string, role: string, subjects: readonly Subje
  * Every Role and binding of the default policy, as objects to create. At start the server writes those that are missing and adds
  * missing rules and subjects to those that carry the autoupdate annotation: see `reconcilePolicyObject`.
  *
- * Beyond upstream's own: `kubeadm:cluster-admins` (kubeadm's admin.conf) and the API server's client towards kubelets, which here has
- * `system:kubelet-api-admin` and nothing more.
+ * Beyond upstream's own: `kubeadm:cluster-admins` (kubeadm's admin.conf); the API server's client towards kubelets, which here has
+ * `system:kubelet-api-admin` and nothing more; nodes, which keep Services with their own identity and renew their certificates.
  */
 export function bootstrapPolicy(): PolicyObject[] {
   return [
@@ -180,6 +180,12 @@ export function bootstrapPolicy(): PolicyObject[] {
     ),
     clusterRoleBinding('kubeadm:cluster-admins', 'cluster-admin', [group('kubeadm:cluster-admins')]),
     clusterRoleBinding('system:kubelet-api-admin', 'system:kubelet-api-admin', [user('kube-apiserver-kubelet-client')]),
+    clusterRoleBinding('k8ts:node-proxier', 'system:node-proxier', [group('system:nodes')]),
+    clusterRoleBinding(
+      'kubeadm:node-autoapprove-certificate-rotation',
+      'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient',
+      [group('system:nodes')],
+    ),
     ...roles.map(([namespace, name, rules]) => ({
       apiVersion,
       kind: 'Role',
@@ -196,7 +202,7 @@ export function bootstrapPolicy(): PolicyObject[] {
   ];
 }
 
-/** What kubeadm's init adds so that nodes can join with a bootstrap token and rotate their certificates. */
+/** What kubeadm's init adds so that nodes can join with a bootstrap token. */
 export function joinPolicy(): PolicyObject[] {
   const joining = group('system:bootstrappers:kubeadm:default-node-token');
   const clusterInfo = {
@@ -211,11 +217,7 @@ export function joinPolicy(): PolicyObject[] {
       'system:certificates.k8s.io:certificatesigningrequests:nodeclient',
       [joining],
     ),
-    clusterRoleBinding(
-      'kubeadm:node-autoapprove-certificate-rotation',
-      'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient',
-      [group('system:nodes')],
-    ),
+    ...readableByNodes('kubeadm:nodes-kubeadm-config', 'kubeadm-config', joining),
     {
       apiVersion,
       kind: 'ClusterRole',
@@ -229,6 +231,21 @@ export function joinPolicy(): PolicyObject[] {
       kind: 'RoleBinding',
       roleRef: { apiGroup, kind: 'Role', name: 'kubeadm:bootstrap-signer-clusterinfo' },
       subjects: [user('system:anonymous')],
+    },
+  ];
+}
+
+/** A Role in kube-system, and its binding, by which nodes and those that want to be read one ConfigMap. */
+function readableByNodes(name: string, configMap: string, joining: Subject): PolicyObject[] {
+  const metadata = { name, namespace: 'kube-system' };
+  return [
+    { apiVersion, kind: 'Role', metadata, rules: rulesOf([`get | core | configmaps | ${configMap}`]) },
+    {
+      apiVersion,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup, kind: 'Role', name },
+      subjects: [joining, group('system:nodes')],
     },
   ];
 }

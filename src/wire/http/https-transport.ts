@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent, request as httpsRequest } from 'node:https';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
@@ -14,6 +15,9 @@ export interface HttpsTransportOptions {
   /** PEM, both or none. */
   readonly clientCert?: string;
   readonly clientKey?: string;
+  /** Files instead of texts (they may be one): read at each new connection, for credentials that are renewed. */
+  readonly clientCertFile?: string;
+  readonly clientKeyFile?: string;
   readonly token?: string;
   /** Read again when it is older than ten seconds: projected tokens change. */
   readonly tokenFile?: string;
@@ -21,6 +25,12 @@ export interface HttpsTransportOptions {
   readonly serverName?: string;
   /** Tests only. */
   readonly insecureSkipTlsVerify?: boolean;
+}
+
+/** A transport over connections that can be changed for new ones. */
+export interface HttpsTransport extends Transport {
+  /** Later requests take a new connection, with the credentials as they are then; requests in flight, watches too, go on. */
+  reconnect(): void;
 }
 
 /** No connection, or it broke before an answer came: the request may or may not have been done. */
@@ -41,11 +51,11 @@ const mostStreams = 200;
  * Speaks to one server over TLS: HTTP/2 on one connection (more when the server's stream limit is reached), HTTP/1.1 when the server
  * has no other. Connects at the first request and again after a break; a connection that does not answer pings is given up.
  */
-export function openHttpsTransport(options: HttpsTransportOptions): Transport {
-  return new HttpsTransport(options);
+export function openHttpsTransport(options: HttpsTransportOptions): HttpsTransport {
+  return new ConnectionPool(options);
 }
 
-class HttpsTransport implements Transport {
+class ConnectionPool implements HttpsTransport {
   readonly #options: HttpsTransportOptions;
   readonly #url: URL;
   readonly #prefix: string;
@@ -87,6 +97,11 @@ class HttpsTransport implements Transport {
     }
   }
 
+  reconnect(): void {
+    for (const session of this.#sessions) session.retire();
+    this.#agent = undefined;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#agent?.destroy();
@@ -121,7 +136,9 @@ class HttpsTransport implements Transport {
   }
 
   #tlsOptions(): ConnectionOptions {
-    const { ca, clientCert, clientKey, serverName, insecureSkipTlsVerify } = this.#options;
+    const { ca, clientCertFile, clientKeyFile, serverName, insecureSkipTlsVerify } = this.#options;
+    const clientCert = clientCertFile === undefined ? this.#options.clientCert : readFileSync(clientCertFile);
+    const clientKey = clientKeyFile === undefined ? this.#options.clientKey : readFileSync(clientKeyFile);
     const host = this.#url.hostname.replace(/^\[|\]$/g, '');
     const isAddress = /^[\d.]+$/.test(host) || host.includes(':');
     const name = serverName ?? (isAddress ? undefined : host);
@@ -220,6 +237,7 @@ class PooledSession {
   readonly #server: string;
   #streams = 0;
   #usable = true;
+  #retired = false;
   #ping: Timer | undefined;
   #pong: Timer | undefined;
 
@@ -244,11 +262,17 @@ class PooledSession {
 
   get hasRoom(): boolean {
     const limit = Math.min(mostStreams, this.#session.remoteSettings?.maxConcurrentStreams ?? mostStreams);
-    return this.#usable && !this.#session.closed && !this.#session.destroyed && this.#streams < limit;
+    return this.#usable && !this.#retired && !this.#session.closed && !this.#session.destroyed && this.#streams < limit;
   }
 
   destroy(): void {
     this.#session.destroy();
+  }
+
+  /** Takes no new request; the connection ends with its last one. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#streams === 0) this.#session.close();
   }
 
   send(request: TransportRequest, outgoing: Outgoing): Promise<TransportResponse> {
@@ -281,6 +305,7 @@ class PooledSession {
       signal?.addEventListener('abort', abort, { once: true });
       stream.once('close', () => {
         this.#streams--;
+        if (this.#retired && this.#streams === 0) this.#session.close();
         signal?.removeEventListener('abort', abort);
         if (answered) return;
         const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;

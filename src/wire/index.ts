@@ -7,8 +7,15 @@ export {
   RequestAborted,
   type ResponseHeaders,
 } from './http/exchange.ts';
-export { ConnectionFailed, type HttpsTransport, type HttpsTransportOptions, openHttpsTransport } from './http/https-transport.ts';
+export {
+  ConnectionFailed,
+  type HttpsTransport,
+  type HttpsTransportOptions,
+  openHttpsTransport,
+} from './http/https-transport.ts';
 export { type HttpsServer, type ServeHttpsOptions, type ServerTls, serveHttps } from './http/serve-https.ts';
+export { Http2Connection, type Http2Limits } from './http2/connection.ts';
+export type { ServerStream } from './http2/stream.ts';
 export {
   acceptUpgrade,
   acceptWebSocket,

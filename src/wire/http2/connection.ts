@@ -1,4 +1,4 @@
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '#base';
 import type { ExchangeHandler, ResponseHeaders } from '../http/exchange.ts';
 import { CompressionFailed, HeaderDecoder, tooLarge } from './header-decoder.ts';
@@ -23,10 +23,11 @@ export interface Http2Limits {
   readonly maxConcurrentStreams: number;
   readonly largestHeaderBytes: number;
   readonly mostHeaderFields: number;
+  /** How much of a body may be on its way before it is taken. Default: 1 MiB a stream, 16 MiB in all. */
+  readonly windows?: { readonly streamBytes: number; readonly connectionBytes: number };
 }
 
-const streamWindow = 1 << 20;
-const connectionWindow = 16 << 20;
+const defaultWindows = { streamBytes: 1 << 20, connectionBytes: 16 << 20 };
 const mostContinuations = 16;
 const headersTimeoutMs = 15_000;
 /** Frames that cost the sender nothing (resets, pings, settings, empty data): a bucket of that many, refilled each second. */
@@ -42,7 +43,7 @@ const mostPendingBytes = 64 << 20;
  * in one write. Whatever a peer can make grow has a limit; who exceeds one loses the connection.
  */
 export class Http2Connection {
-  readonly socket: TLSSocket;
+  readonly socket: Socket;
   readonly output: Output;
   readonly #handle: ExchangeHandler;
   readonly #limits: Http2Limits;
@@ -59,16 +60,22 @@ export class Http2Connection {
   #sendWindow = 65_535;
   #initialSendWindow = 65_535;
   #received = 0;
-  #receiveWindow = connectionWindow;
+  #receiveWindow: number;
+  readonly #streamWindow: number;
+  readonly #connectionWindow: number;
   #cheap = cheapBurst;
   #cheapMs = 0;
   #closing = false;
   #ended = false;
 
-  constructor(socket: TLSSocket, handle: ExchangeHandler, limits: Http2Limits) {
+  constructor(socket: Socket, handle: ExchangeHandler, limits: Http2Limits) {
     this.socket = socket;
     this.#handle = handle;
     this.#limits = limits;
+    const { streamBytes, connectionBytes } = limits.windows ?? defaultWindows;
+    this.#streamWindow = streamBytes;
+    this.#connectionWindow = connectionBytes;
+    this.#receiveWindow = connectionBytes;
     this.#decoder = new HeaderDecoder({ largestBytes: limits.largestHeaderBytes, mostFields: limits.mostHeaderFields });
     this.output = new Output(socket);
     this.#greet();
@@ -100,7 +107,7 @@ export class Http2Connection {
 
   sendHeaders(
     stream: ServerStream,
-    status: number,
+    status: number | undefined,
     headers: ResponseHeaders,
     more: { readonly length: number | undefined; readonly end: boolean },
   ): void {
@@ -177,14 +184,14 @@ export class Http2Connection {
   /** Bytes of a body were taken: the peer may send as many again. */
   consumed(stream: ServerStream, bytes: number, streamOpen: boolean): void {
     this.#received += bytes;
-    if (this.#received >= connectionWindow / 2) {
+    if (this.#received >= this.#connectionWindow / 2) {
       this.#windowUpdate(0, this.#received);
       this.#receiveWindow += this.#received;
       this.#received = 0;
     }
     if (!streamOpen) return;
     stream.unacknowledged += bytes;
-    if (stream.unacknowledged >= streamWindow / 2) {
+    if (stream.unacknowledged >= this.#streamWindow / 2) {
       this.#windowUpdate(stream.id, stream.unacknowledged);
       stream.receiveWindow += stream.unacknowledged;
       stream.unacknowledged = 0;
@@ -196,7 +203,7 @@ export class Http2Connection {
   #greet(): void {
     const values: [number, number][] = [
       [setting.maxConcurrentStreams, this.#limits.maxConcurrentStreams],
-      [setting.initialWindowSize, streamWindow],
+      [setting.initialWindowSize, this.#streamWindow],
       [setting.maxHeaderListSize, this.#limits.largestHeaderBytes],
     ];
     const payload = Buffer.allocUnsafe(values.length * 6);
@@ -205,7 +212,7 @@ export class Http2Connection {
       payload.writeUInt32BE(value, index * 6 + 2);
     }
     this.#frame(frameType.settings, 0, 0, payload);
-    this.#windowUpdate(0, connectionWindow - 65_535);
+    this.#windowUpdate(0, this.#connectionWindow - 65_535);
   }
 
   #read(chunk: Buffer): void {
@@ -358,7 +365,7 @@ export class Http2Connection {
       return;
     }
     const stream = new ServerStream(this, id, request, this.#initialSendWindow);
-    stream.receiveWindow = streamWindow;
+    stream.receiveWindow = this.#streamWindow;
     this.#streams.set(id, stream);
     if (endStream) stream.ended();
     else if (request.headers.expect === '100-continue')
@@ -392,7 +399,7 @@ export class Http2Connection {
       // Of a stream that was reset: the peer did not know yet.
       this.#received += payload.length;
       if (payload.length === 0) this.#spendCheap();
-      if (this.#received >= connectionWindow / 2) {
+      if (this.#received >= this.#connectionWindow / 2) {
         this.#windowUpdate(0, this.#received);
         this.#receiveWindow += this.#received;
         this.#received = 0;

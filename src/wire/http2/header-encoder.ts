@@ -38,11 +38,11 @@ export class HeaderEncoder {
     this.#added = 0;
   }
 
-  /** Writes into `out` from `start`; returns the end. `out` must be large enough: see `largest`. */
+  /** Writes into `out` from `start`; returns the end. Without a status: trailers. `out` must be large enough: see `largest`. */
   encode(
     out: Buffer,
     start: number,
-    status: number,
+    status: number | undefined,
     headers: Readonly<Record<string, string | readonly string[]>>,
     length: number | undefined,
   ): number {
@@ -53,9 +53,9 @@ export class HeaderEncoder {
       if (this.#announce > 0) at = writeInteger(out, at, 0x20, 5, this.#announce);
       this.#announce = undefined;
     }
-    const known = statusIndexes.get(status);
+    const known = status === undefined ? undefined : statusIndexes.get(status);
     if (known !== undefined) out[at++] = 0x80 | known;
-    else {
+    else if (status !== undefined) {
       at = writeInteger(out, at, 0x00, 4, statusName);
       at = writeText(out, at, String(status));
     }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import {
   BodyTooLarge,
   type ByteSink,
@@ -35,6 +36,7 @@ export class ServerStream implements HttpExchange {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #endAfterPending = false;
+  #trailers: ResponseHeaders | undefined;
   #aborts: Set<() => void> | undefined;
   #drains: (() => void)[] | undefined;
   #closes: (() => void)[] | undefined;
@@ -58,6 +60,16 @@ export class ServerStream implements HttpExchange {
     return this.#request.headers;
   }
 
+  /** All fields as they came, pseudo-headers too: names and values in turn. */
+  get fields(): readonly string[] {
+    return this.#request.fields;
+  }
+
+  /** What the request announced of its body; undefined: nothing. */
+  get contentLength(): number | undefined {
+    return this.#request.contentLength;
+  }
+
   headerValues(name: string): readonly string[] {
     const { fields } = this.#request;
     const values: string[] = [];
@@ -70,7 +82,7 @@ export class ServerStream implements HttpExchange {
   }
 
   clientCertificates(): readonly Uint8Array[] | undefined {
-    return certificatesOf(this.#connection.socket);
+    return certificatesOf(this.#connection.socket as TLSSocket);
   }
 
   get aborted(): boolean {
@@ -244,6 +256,19 @@ export class ServerStream implements HttpExchange {
     };
   }
 
+  /** Ends a streamed answer with trailers, once all of its body is on its way. */
+  endWithTrailers(trailers: ResponseHeaders): void {
+    if (this.#broken || this.#finished || this.#endAfterPending) return;
+    this.#trailers = trailers;
+    if (this.#pending.length === 0) this.#sendTrailers(trailers);
+  }
+
+  #sendTrailers(trailers: ResponseHeaders): void {
+    this.#trailers = undefined;
+    this.#connection.sendHeaders(this, undefined, trailers, { length: undefined, end: true });
+    this.#sentAll();
+  }
+
   takeOver(): { socket: Duplex; head: Uint8Array } {
     throw new TypeError('an HTTP/2 stream cannot switch protocols');
   }
@@ -264,6 +289,7 @@ export class ServerStream implements HttpExchange {
       this.#pending.shift();
       if (last) return this.#sentAll();
     }
+    if (this.#trailers !== undefined && this.#pending.length === 0) return this.#sendTrailers(this.#trailers);
     if (wasBehind && this.#pendingBytes < sinkHighWaterBytes) for (const callback of this.#drains ?? []) callback();
   }
 

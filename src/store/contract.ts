@@ -33,6 +33,11 @@ export interface Store {
   grantLease(ttlSeconds: number): Promise<Lease>;
   /** Rejects when the store can no longer keep its promises; the process must then stop. */
   readonly failed: Promise<never>;
+  /**
+   * When revisions were committed, oldest first: each entry stands for its revision and those up to the next entry's. Absent: the
+   * driver knows no times.
+   */
+  revisionTimes?(): readonly RevisionTime[];
   close(): Promise<void>;
 }
 
@@ -45,6 +50,14 @@ export interface Entry {
   readonly createRevision: number;
   /** 1 for a new key, then counted up by each write. */
   readonly version: number;
+  /** The lease it hangs on; absent: none. */
+  readonly lease?: string;
+}
+
+/** What the clock said when a revision was committed. The clock may have been set since: times need not ascend. */
+export interface RevisionTime {
+  readonly revision: number;
+  readonly atMs: number;
 }
 
 export interface RangeQuery {

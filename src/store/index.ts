@@ -1,9 +1,24 @@
-export { type CompactorOptions, startCompactor } from './compactor.ts';
+export {
+  type ArchivedWrite,
+  type ArchiveEnd,
+  type ArchiveHeader,
+  ArchiveDamaged,
+  type ArchiveMoment,
+  type ArchiveSelection,
+  type ArchiveSource,
+  describeWindow,
+  readArchiveHeader,
+  readSelection,
+  selectFromArchive,
+  writeArchive,
+} from './archive/index.ts';
+export { type Compactor, type CompactorOptions, startCompactor } from './compactor.ts';
 export type {
   Entry,
   Lease,
   RangeQuery,
   RangeResult,
+  RevisionTime,
   Store,
   StoreBatch,
   StoreEvent,
@@ -26,4 +41,5 @@ export {
 } from './errors.ts';
 export { compareKeys, keyInRange, prefixEnd } from './keys.ts';
 export { type LmdbStoreOptions, openLmdbStore } from './drivers/lmdb.driver.ts';
+export { type LmdbRestoreOptions, restoreLmdbStore } from './drivers/lmdb.restore.ts';
 export { type OpenStoreOptions, openStore } from './open-store.ts';

@@ -3,14 +3,14 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import { type Clock, type Closable, CodedError, type Log, silentLog, sleep } from '#base';
-import type { Store } from '../contract.ts';
+import type { RevisionTime, Store } from '../contract.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Journal, JournalBatch, JournalState, RecordHead } from '../engine/journal.ts';
 import type { WatchLimits } from '../engine/watcher.ts';
 import { Corrupt, StoreFull } from '../errors.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { DiskReserve } from './disk-reserve.ts';
-import { decodeHead, decodeValue, encodeRecord } from './record.ts';
+import { decodeHead, decodeTime, decodeValue, encodeRecord, encodeTime } from './record.ts';
 
 export interface LmdbStoreOptions {
   /** Made when it is not there, for its owner alone. One process at a time. */
@@ -46,6 +46,8 @@ const records = 2;
 const keyBytes = 9;
 const formatKey = Buffer.from([facts, 1]);
 const compactedKey = Buffer.from([facts, 2]);
+/** Second byte of the keys of the time index, which then go on as all keys do. */
+const timeFact = 3;
 const format = 'k8ts store 1';
 /** Address space, not memory: large enough that the map seldom has to be moved. */
 const mapBytes = 4 * 2 ** 30;
@@ -97,7 +99,7 @@ export class LmdbJournal implements Journal {
     for (const { key, value } of this.#db.getRange({ start: Buffer.from([leases]), end: Buffer.from([leases + 1]) })) {
       alive.set(key.readUIntBE(3, 6), value.readDoubleBE(0));
     }
-    return { compacted: compacted?.readUIntBE(0, 6) ?? 1, leases: alive, records: this.#heads() };
+    return { compacted: compacted?.readUIntBE(0, 6) ?? 1, leases: alive, times: this.#times(), records: this.#heads() };
   }
 
   async commit(batch: JournalBatch): Promise<void> {
@@ -148,6 +150,10 @@ export class LmdbJournal implements Journal {
         if (ttlSeconds === undefined) this.#db.remove(this.#keyOf(leases, id));
         else this.#db.put(this.#keyOf(leases, id), double(ttlSeconds));
       }
+      for (const [revision, atMs] of batch.times ?? []) {
+        if (atMs === undefined) this.#db.remove(timeKey(revision));
+        else this.#db.put(timeKey(revision), encodeTime(revision, atMs));
+      }
     });
     try {
       await done;
@@ -164,6 +170,17 @@ export class LmdbJournal implements Journal {
       const bytes = this.#db.getBinaryFast(key) as Buffer;
       yield decodeHead(bytes, key.readUIntBE(3, 6), lengthRead(this.#db));
     }
+  }
+
+  /** An entry that is damaged is left out: revisions then have the time of the entry before. */
+  #times(): RevisionTime[] {
+    const times: RevisionTime[] = [];
+    for (const { key, value } of this.#db.getRange({ start: timeKey(0), end: Buffer.from([facts, timeFact + 1]) })) {
+      const revision = key.readUIntBE(3, 6);
+      const atMs = decodeTime(value, revision);
+      if (atMs !== undefined) times.push({ revision, atMs });
+    }
+    return times;
   }
 
   #keyOf(space: number, id: number): Buffer {
@@ -213,6 +230,14 @@ async function withinMs(clock: Clock, limitMs: number, promise: Promise<unknown>
   } finally {
     enough.abort();
   }
+}
+
+function timeKey(revision: number): Buffer {
+  const key = Buffer.alloc(keyBytes);
+  key[0] = facts;
+  key[1] = timeFact;
+  key.writeUIntBE(revision, 3, 6);
+  return key;
 }
 
 function uint48(value: number): Buffer {

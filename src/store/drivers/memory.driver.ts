@@ -1,5 +1,5 @@
 import { type Clock, type Log, silentLog } from '#base';
-import type { Store } from '../contract.ts';
+import type { RevisionTime, Store } from '../contract.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Journal, JournalBatch, JournalRecord, JournalState, RecordHead } from '../engine/journal.ts';
 import type { WatchLimits } from '../engine/watcher.ts';
@@ -27,10 +27,16 @@ const recordOverheadBytes = 64;
 export class MemoryJournal implements Journal {
   readonly #records = new Map<number, JournalRecord>();
   readonly #leases = new Map<number, number>();
+  readonly #times = new Map<number, number>();
   #compacted = 1;
 
   load(): JournalState {
-    return { compacted: this.#compacted, leases: new Map(this.#leases), records: this.#heads() };
+    return {
+      compacted: this.#compacted,
+      leases: new Map(this.#leases),
+      times: this.#timesKept(),
+      records: this.#heads(),
+    };
   }
 
   async commit(batch: JournalBatch): Promise<void> {
@@ -40,6 +46,10 @@ export class MemoryJournal implements Journal {
     for (const [id, ttlSeconds] of batch.leases) {
       if (ttlSeconds === undefined) this.#leases.delete(id);
       else this.#leases.set(id, ttlSeconds);
+    }
+    for (const [revision, atMs] of batch.times ?? []) {
+      if (atMs === undefined) this.#times.delete(revision);
+      else this.#times.set(revision, atMs);
     }
   }
 
@@ -58,6 +68,10 @@ export class MemoryJournal implements Journal {
   }
 
   async close(): Promise<void> {}
+
+  #timesKept(): RevisionTime[] {
+    return [...this.#times].map(([revision, atMs]) => ({ revision, atMs }));
+  }
 
   *#heads(): Iterable<RecordHead> {
     for (const record of this.#records.values()) yield { ...record, valueLength: record.value.length };

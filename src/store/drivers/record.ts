@@ -61,6 +61,20 @@ export function decodeValue(bytes: Buffer, revision: number, length: number): Bu
   return value;
 }
 
+/** Milliseconds since 1970 and a checksum. */
+export function encodeTime(revision: number, atMs: number): Buffer {
+  const bytes = Buffer.alloc(12);
+  bytes.writeDoubleBE(atMs, 4);
+  bytes.writeUInt32BE(crc32(bytes.subarray(4), seedOf(revision)), 0);
+  return bytes;
+}
+
+/** Undefined unless the bytes are what was written for `revision`. */
+export function decodeTime(bytes: Buffer, revision: number): number | undefined {
+  if (bytes.length !== 12 || crc32(bytes.subarray(4), seedOf(revision)) !== bytes.readUInt32BE(0)) return undefined;
+  return bytes.readDoubleBE(4);
+}
+
 function headCrc(bytes: Buffer, revision: number, keyBytes: number): number {
   return crc32(bytes.subarray(4, headBytes + keyBytes), seedOf(revision));
 }

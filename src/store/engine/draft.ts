@@ -28,6 +28,7 @@ export class Draft implements JournalBatch {
   readonly drop: number[] = [];
   compacted: number | undefined;
   readonly leases = new Map<number, number | undefined>();
+  times: ReadonlyMap<number, number | undefined> | undefined;
   readonly #options: DraftOptions;
   readonly #planned = new Map<string, PlannedRecord>();
   #cost = 0;
@@ -134,8 +135,10 @@ export class Draft implements JournalBatch {
 export const nothing: Uint8Array = new Uint8Array(0);
 
 export function entryOf(
-  at: { key: string; revision: number; createRevision: number; version: number },
+  at: { key: string; revision: number; createRevision: number; version: number; lease: number },
   value: Uint8Array,
 ): Entry {
-  return { key: at.key, value, modRevision: at.revision, createRevision: at.createRevision, version: at.version };
+  const { key, revision: modRevision, createRevision, version, lease } = at;
+  if (lease === 0) return { key, value, modRevision, createRevision, version };
+  return { key, value, modRevision, createRevision, version, lease: String(lease) };
 }

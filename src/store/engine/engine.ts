@@ -5,6 +5,7 @@ import type {
   RangeQuery,
   RangeResult,
   Store,
+  RevisionTime,
   StoreEvent,
   StoreWatch,
   WatchOptions,
@@ -18,6 +19,7 @@ import { History, type Version, versionOf } from './history.ts';
 import type { Journal } from './journal.ts';
 import { Leases } from './leases.ts';
 import { WatchHub } from './watch-hub.ts';
+import { TimeIndex } from './time-index.ts';
 import type { WatchLimits } from './watcher.ts';
 
 export interface EngineOptions {
@@ -54,9 +56,11 @@ const defaultLimits: WatchLimits = { events: 50_000, bytes: 64 << 20 };
 export class Engine implements Store {
   readonly failed: Promise<never>;
   readonly #journal: Journal;
+  readonly #clock: Clock;
   readonly #log: Log;
   readonly #quotaBytes: number;
   readonly #history = new History();
+  readonly #times = new TimeIndex();
   readonly #hub: WatchHub;
   readonly #leases: Leases;
   readonly #rejectFailed: (error: Error) => void;
@@ -76,6 +80,7 @@ export class Engine implements Store {
   constructor(options: EngineOptions) {
     const { journal, clock, log, quotaBytes = 0, watchLimits = defaultLimits } = options;
     this.#journal = journal;
+    this.#clock = clock;
     this.#log = log;
     this.#quotaBytes = quotaBytes;
     const failed = Promise.withResolvers<never>();
@@ -101,6 +106,10 @@ export class Engine implements Store {
 
   compactedRevision(): number {
     return this.#history.compacted;
+  }
+
+  revisionTimes(): readonly RevisionTime[] {
+    return this.#times.all;
   }
 
   async get(key: string, options: { readonly revision?: number } = {}): Promise<Entry | undefined> {
@@ -189,12 +198,13 @@ export class Engine implements Store {
   }
 
   #load(): void {
-    const { compacted, leases, records } = this.#journal.load();
+    const { compacted, leases, times, records } = this.#journal.load();
     for (const [id, ttlSeconds] of leases) {
       this.#leases.reserve(id);
       this.#leases.start(id, ttlSeconds);
     }
     this.#drops = this.#history.load(compacted, records, (head) => this.#journal.cost(head.key, head.valueLength));
+    this.#times.load(times ?? []);
     for (const { key, lease } of this.#history.leased()) this.#leases.attach(lease, key);
     if (this.#drops.length > 0)
       this.#prune().catch((error) => this.#log.warn({ error: messageOf(error) }, 'compaction'));
@@ -309,6 +319,11 @@ export class Engine implements Store {
   async #flushSome(requests: readonly Request[]): Promise<void> {
     const draft = this.#newDraft();
     const planned = requests.filter((request) => plan(request, draft));
+    draft.times = this.#times.plan({
+      first: draft.records[0]?.revision,
+      compacted: draft.compacted,
+      nowMs: this.#clock.nowMs(),
+    });
     try {
       if (!draft.empty) await this.#journal.commit(draft);
       if (draft.compacted !== undefined) this.#full = false;
@@ -345,6 +360,7 @@ export class Engine implements Store {
       if (previousLease !== 0) this.#leases.detach(previousLease, key);
       if (lease !== 0) this.#leases.attach(lease, key);
     }
+    if (draft.times !== undefined) this.#times.apply(draft.times);
     if (draft.compacted !== undefined) this.#history.compact(draft.compacted);
     if (events.length > 0) this.#hub.publish(events, this.#history.revision);
   }

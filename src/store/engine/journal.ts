@@ -1,3 +1,5 @@
+import type { RevisionTime } from '../contract.ts';
+
 /**
  * What a driver provides: a durable log of writes, one record a revision. Everything else (index, compare, history, watches,
  * compaction, leases) is the engine's and the same for every driver.
@@ -51,6 +53,8 @@ export interface JournalBatch {
   readonly compacted: number | undefined;
   /** Seconds to live by lease, undefined when it ends. */
   readonly leases: ReadonlyMap<number, number | undefined>;
+  /** Wall time (ms) by revision for the time index, undefined to forget it. */
+  readonly times?: ReadonlyMap<number, number | undefined>;
 }
 
 export interface JournalState {
@@ -58,6 +62,8 @@ export interface JournalState {
   readonly compacted: number;
   /** Seconds to live by lease. */
   readonly leases: ReadonlyMap<number, number>;
+  /** The time index, in ascending order of revision; absent: none was kept. */
+  readonly times?: readonly RevisionTime[];
   /** In ascending order of revision. */
   readonly records: Iterable<RecordHead>;
 }

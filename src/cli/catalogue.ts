@@ -38,6 +38,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/node.command.ts')).nodeCommand,
   },
   {
+    name: 'demo',
+    description: 'three nodes on this machine and a small shop of microservices on them',
+    load: async () => (await import('./commands/demo.command.ts')).demoCommand,
+  },
+  {
     name: 'doctor',
     description: 'say what this machine lacks',
     load: async () => (await import('./commands/doctor.command.ts')).doctorCommand,

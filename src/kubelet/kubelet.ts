@@ -60,6 +60,8 @@ export interface KubeletOptions {
   readonly capacity?: Readonly<Record<string, string>>;
   readonly kubeletVersion?: string;
   readonly seccompDir?: string;
+  /** Awaited before the first container of a pod starts, once its addresses are known; a rejection is told and tried again. */
+  readonly beforeContainers?: (pod: Pod, addresses: readonly string[]) => Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -147,6 +149,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     memoryBytes: machine.memoryBytes,
     seccompDir: options.seccompDir ?? join(rootDir, 'seccomp'),
     hostsFile: () => readFile('/etc/hosts', 'utf8').catch(() => ''),
+    ...(options.beforeContainers === undefined ? {} : { beforeContainers: options.beforeContainers }),
   };
 
   const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.wake(uid) });

@@ -1,5 +1,16 @@
 export { validateCidr, validateIpAddress } from './addresses.ts';
 export {
+  type ClusterRange,
+  findRangeClashes,
+  type HostRoute,
+  type Ipv4Range,
+  ipv4Range,
+  ipv4Text,
+  mergeRanges,
+  rangesMeet,
+  withoutRanges,
+} from './ipv4-ranges.ts';
+export {
   ApiError,
   continueTooOldButUsableMessage,
   continueTooOldMessage,

@@ -1,4 +1,5 @@
 export { cniConfiguration, cniFileName, type CniOptions } from './cni/configuration.ts';
 export { type DnsServerOptions, startDnsServer } from './dns/dns-server.ts';
+export { type NetworkPolicies, type NetworkPoliciesOptions, startNetworkPolicies } from './policy/network-policies.ts';
 export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-proxy.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';

@@ -186,6 +186,10 @@ export const clusterRoles: Readonly<Record<string, RoleRow>> = {
       'list watch | networking.k8s.io | servicecidrs',
     ],
   },
+  // What the network of a node needs to know beside Services; upstream leaves it to network plugins.
+  'k8ts:node-network': {
+    rules: ['list watch | core | namespaces pods', 'list watch | networking.k8s.io | networkpolicies'],
+  },
   'system:persistent-volume-provisioner': {
     rules: [
       'create delete R | core | persistentvolumes',

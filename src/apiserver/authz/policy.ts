@@ -30,6 +30,7 @@ const clusterRoleBindings: Readonly<Record<string, readonly Subject[]>> = {
   'system:basic-user': [group('system:authenticated')],
   'system:public-info-viewer': [group('system:authenticated'), group('system:unauthenticated')],
   'system:node-proxier': [user('system:kube-proxy')],
+  'k8ts:node-network': [user('system:kube-proxy'), group('system:nodes')],
   'system:kube-controller-manager': [user('system:kube-controller-manager')],
   'system:kube-dns': [account('kube-dns')],
   'system:kube-scheduler': [user('system:kube-scheduler')],

@@ -38,6 +38,8 @@ export interface PodContext {
   readonly containerLogsDir: string;
   readonly seccompDir: string;
   readonly hostsFile: () => Promise<string>;
+  /** Awaited before containers start in a sandbox of its own network. */
+  readonly beforeContainers?: (pod: Pod, addresses: readonly string[]) => Promise<void>;
   /** `containerd`: the scheme of container ids. */
   readonly runtimeName: string;
 }

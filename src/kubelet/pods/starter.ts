@@ -65,6 +65,8 @@ export async function startPlanned(context: PodContext, input: StartInput): Prom
       ? { id: current.id, podIps: current.ips, config: configOf(context, pod, current.attempt) }
       : await makeSandbox(context, input);
   signal.throwIfAborted();
+  if (plan.start.length > 0) await networkReady(context, input, placed);
+  signal.throwIfAborted();
   let retryInMs = Number.POSITIVE_INFINITY;
   for (const start of plan.start) {
     signal.throwIfAborted();
@@ -86,6 +88,17 @@ async function setUpVolumes(context: PodContext, { pod }: StartInput): Promise<R
   } catch (error) {
     context.events.pod(pod, 'Warning', 'FailedMount', messageOf(error));
     throw new StartError('FailedMount', messageOf(error), { cause: error, retryInMs: volumeRetryMs });
+  }
+}
+
+async function networkReady(context: PodContext, { pod, signal }: StartInput, { podIps }: Placed): Promise<void> {
+  if (context.beforeContainers === undefined || pod.spec?.hostNetwork === true) return;
+  try {
+    await unlessAborted(signal, context.beforeContainers(pod, podIps));
+  } catch (error) {
+    signal.throwIfAborted();
+    context.events.pod(pod, 'Warning', 'NetworkNotReady', messageOf(error));
+    throw new StartError('NetworkNotReady', messageOf(error), { cause: error, retryInMs: sandboxRetryMs });
   }
 }
 

@@ -3,9 +3,19 @@ import { basename, dirname, join } from 'node:path';
 import { type Node, resource } from '#api';
 import { type Clock, type Closable, type Log, messageOf, type Random, runCommand, startInOrder } from '#base';
 import { type Informers, openClient, openInformers, openKubeconfigTransport } from '#client';
-import { buildPauseImage, pauseImageName, startKubelet } from '#kubelet';
-import { cniConfiguration, cniFileName, startDnsServer, startPodRoutes, startServiceProxy } from '#network';
+import { buildPauseImage, type Kubelet, pauseImageName, startKubelet } from '#kubelet';
+import {
+  cniConfiguration,
+  cniFileName,
+  type NetworkPolicies,
+  startDnsServer,
+  startNetworkPolicies,
+  startPodRoutes,
+  startServiceProxy,
+} from '#network';
 import type { AgentConfiguration } from './agent-configuration.ts';
+import { servingCredential, startCertificateRotation, temporaryCredential } from './certificate-rotation.ts';
+import { openForeignRuntime } from './runtime/foreign-runtime.ts';
 import { type Runtime, startContainerd } from './runtime/containerd.ts';
 
 export interface AgentOptions {
@@ -23,16 +33,24 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
   const transport = await openKubeconfigTransport({ file: configuration.kubeconfig });
   const client = openClient({ transport, userAgent: 'kubelet' });
   const podInformers = openInformers({ client, clock, random, log });
-  const proxyTransport = await openKubeconfigTransport({ file: configuration.proxyKubeconfig });
+  const proxyTransport =
+    configuration.proxyKubeconfig === configuration.kubeconfig
+      ? transport
+      : await openKubeconfigTransport({ file: configuration.proxyKubeconfig });
   const proxyClient = openClient({ transport: proxyTransport, userAgent: 'kube-proxy' });
   const informers = openInformers({ client: proxyClient, clock, random, log });
   const network = startNetwork({ configuration, clock, random, log, informers, podInformers });
   let runtime: Runtime | undefined;
+  let kubelet: Kubelet | undefined;
   const components = await startInOrder(
     [
       {
         name: 'containerd',
         async start() {
+          if (configuration.criSocket !== undefined) {
+            runtime = openForeignRuntime(configuration.criSocket);
+            return runtime;
+          }
           runtime = await startContainerd({
             ...configuration.containerd,
             sandboxImage: pauseImageName,
@@ -45,27 +63,38 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
       },
       {
         name: 'kubelet',
-        start: async () =>
-          startKubelet({
+        async start() {
+          kubelet = await startKubelet({
             nodeName: configuration.nodeName,
             nodeIp: configuration.nodeIp,
             client,
             clock,
             random,
             log: log.child({ component: 'kubelet' }),
-            criSocket: configuration.containerd.socket,
+            criSocket: configuration.criSocket ?? configuration.containerd.socket,
             rootDir: configuration.kubeletDir,
             podLogsDir: configuration.podLogsDir,
             clusterDns: [configuration.clusterDns],
             clusterDomain: configuration.clusterDomain,
             cgroupRoot: configuration.cgroupRoot,
-            tls: {
-              cert: readFileSync(configuration.servingCert, 'utf8'),
-              key: readFileSync(configuration.servingKey, 'utf8'),
-              clientCa: readFileSync(configuration.clientCa, 'utf8'),
-            },
+            tls: servingCredential(configuration) ?? (await temporaryCredential(configuration, clock)),
             labels: configuration.labels,
             taints: configuration.taints,
+            beforeContainers: async (pod, addresses) => (await network).policies.ready(pod, addresses),
+          });
+          return kubelet;
+        },
+      },
+      {
+        name: 'certificates',
+        start: async () =>
+          startCertificateRotation({
+            ...{ configuration, client, clock, random, log },
+            onClient() {
+              transport.reconnect();
+              proxyTransport.reconnect();
+            },
+            onServing: (credential) => kubelet?.setTls(credential),
           }),
       },
       { name: 'network', start: () => network },
@@ -127,7 +156,7 @@ interface NetworkOptions extends AgentOptions {
 }
 
 /** Starts at once what needs only the API: rules, routes and names are there before the first pod asks for them. */
-async function startNetwork(options: NetworkOptions): Promise<Closable> {
+async function startNetwork(options: NetworkOptions): Promise<Closable & { readonly policies: NetworkPolicies }> {
   const { configuration, informers, podInformers, clock, random } = options;
   const log = options.log.child({ component: 'network' });
   const { nodeName, nodeIp, podCidr, serviceCidr, uplink } = configuration;
@@ -149,19 +178,22 @@ async function startNetwork(options: NetworkOptions): Promise<Closable> {
     writeCni(configuration, object.spec.podCIDR);
   });
   const routes = await startPodRoutes({ nodeName, informers, log });
+  const policies = startNetworkPolicies({ nodeName, informers, podInformers, clock, log });
   const proxy = await startServiceProxy({
     nodeName,
-    network: { nodeAddresses: [nodeIp], clusterCidr: podCidr, uplink },
+    network: { nodeAddresses: [nodeIp], clusterCidr: podCidr, serviceCidr, uplink },
     informers,
     podInformers,
     clock,
     log,
   });
   forgetUnanswered(log);
+  const enforced = await policies;
   return {
+    policies: enforced,
     async close() {
       stopCni();
-      await Promise.all([proxy.close(), routes.close(), dns.close()]);
+      await Promise.all([enforced.close(), proxy.close(), routes.close(), dns.close()]);
     },
   };
 }

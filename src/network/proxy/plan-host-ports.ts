@@ -1,5 +1,14 @@
 import type { Pod } from '#api';
-import type { HostPort } from './ruleset.ts';
+
+/** A port of this machine that leads into one pod of it. */
+export interface HostPort {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly hostPort: number;
+  /** '' for every address of the node. */
+  readonly hostAddress: string;
+  readonly address: string;
+  readonly port: number;
+}
 
 const everyAddress = new Set(['', '0.0.0.0', '::']);
 

@@ -1,4 +1,4 @@
-import { type EndpointSlice, nodeLocalAnnotation, type Service } from '#api';
+import { announcedByAnnotation, type EndpointSlice, nodeLocalAnnotation, type Service } from '#api';
 
 export type ServiceProtocol = 'tcp' | 'udp' | 'sctp';
 
@@ -8,6 +8,13 @@ export interface Backend {
   readonly local: boolean;
 }
 
+/** Where these rules are: endpoints may be meant for nodes or zones. */
+export interface Place {
+  readonly nodeName: string;
+  /** Label `topology.kubernetes.io/zone` of the node. */
+  readonly zone?: string;
+}
+
 /** One port of one Service, with everything that leads to it and everything it leads to. */
 export interface ServicePortPlan {
   /** `default/web:http/tcp`. */
@@ -15,8 +22,14 @@ export interface ServicePortPlan {
   readonly protocol: ServiceProtocol;
   readonly port: number;
   readonly clusterAddress?: string;
-  /** External and load-balancer addresses. */
+  /** spec.externalIPs. */
   readonly externalAddresses: readonly string[];
+  /** Addresses of its load balancer. */
+  readonly balancerAddresses: readonly string[];
+  /** Those addresses are nobody's but load balancers': other ports of them are refused. */
+  readonly balancerOwned: boolean;
+  /** Who may reach the load balancer's addresses, as CIDRs; absent: everybody. */
+  readonly sourceRanges?: readonly string[];
   readonly nodePort?: number;
   /** Clients keep their backend for so long. */
   readonly affinitySeconds?: number;
@@ -26,52 +39,79 @@ export interface ServicePortPlan {
   readonly external: readonly Backend[];
   /** Outside traffic keeps its source address (externalTrafficPolicy Local); there is no answer from other nodes. */
   readonly externalLocal: boolean;
+  /** With externalLocal: where pods and this node are led when they use an outside address. */
+  readonly inside: readonly Backend[];
+  /** UDP: every endpoint that still serves; flows to others move. */
+  readonly living: readonly Backend[];
 }
 
 interface Candidate extends Backend {
   readonly ready: boolean;
   readonly serving: boolean;
+  readonly forNodes: readonly string[];
+  readonly forZones: readonly string[];
 }
 
 const ipv4 = /^\d{1,3}(\.\d{1,3}){3}$/;
+const ipv4Range = /^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/;
 
-/** What this node's rules must do for one Service. Pure; worked examples in the tests. */
-export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): ServicePortPlan[] {
-  const { spec } = service;
+/** What a node's rules must do for one Service. Pure; worked examples in the tests. */
+export function planService(service: Service, slices: readonly EndpointSlice[], place: Place): ServicePortPlan[] {
+  const { spec, metadata } = service;
   const addresses = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
   const clusterAddress = addresses.find((one) => ipv4.test(one));
-  const answeredHere = service.metadata.annotations?.[nodeLocalAnnotation] === 'true';
+  const answeredHere = metadata.annotations?.[nodeLocalAnnotation] === 'true';
   if (spec.type === 'ExternalName' || clusterAddress === undefined || answeredHere) return [];
-  const ingress = (service.status?.loadBalancer?.ingress ?? [])
-    .filter((one) => one.ipMode !== 'Proxy')
-    .map((one) => one.ip ?? '');
-  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter((one) => ipv4.test(one));
-  const externalLocal = spec.externalTrafficPolicy === 'Local' && spec.type !== 'ClusterIP';
+  const isBalanced = spec.type === 'LoadBalancer';
+  const ingress = isBalanced ? (service.status?.loadBalancer?.ingress ?? []) : [];
+  const balancerAddresses = [
+    ...new Set(ingress.flatMap((one) => (one.ipMode !== 'Proxy' && ipv4.test(one.ip ?? '') ? [one.ip as string] : []))),
+  ];
+  const ranges = (isBalanced ? (spec.loadBalancerSourceRanges ?? []) : []).map((one) => one.trim());
+  const externalLocal = spec.externalTrafficPolicy === 'Local';
   const affinitySeconds =
     spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800) : undefined;
   return (spec.ports ?? []).map((port) => {
     const protocol = (port.protocol ?? 'TCP').toLowerCase() as ServiceProtocol;
-    const candidates = candidatesOf(slices, port.name ?? '', protocol, nodeName);
+    const candidates = candidatesOf(slices, port.name ?? '', protocol, place);
+    const everywhere = usable(meantFor(candidates, place));
+    const here = usable(candidates.filter((one) => one.local));
     return {
-      id: `${service.metadata.namespace}/${service.metadata.name}:${port.name ?? ''}/${protocol}`,
+      id: `${metadata.namespace}/${metadata.name}:${port.name ?? ''}/${protocol}`,
       protocol,
       port: port.port,
       clusterAddress,
-      externalAddresses,
+      externalAddresses: [...new Set(spec.externalIPs ?? [])].filter((one) => ipv4.test(one)),
+      balancerAddresses,
+      balancerOwned: metadata.annotations?.[announcedByAnnotation] !== undefined,
+      ...(ranges.length === 0 ? {} : { sourceRanges: ranges.filter((one) => ipv4Range.test(one)) }),
       ...(port.nodePort ? { nodePort: port.nodePort } : {}),
       ...(affinitySeconds === undefined ? {} : { affinitySeconds }),
-      internal: usable(spec.internalTrafficPolicy === 'Local' ? candidates.filter((one) => one.local) : candidates),
-      external: usable(externalLocal ? candidates.filter((one) => one.local) : candidates),
+      internal: spec.internalTrafficPolicy === 'Local' ? here : everywhere,
+      external: externalLocal ? here : everywhere,
       externalLocal,
+      inside: externalLocal ? everywhere : [],
+      living: protocol === 'udp' ? plain(candidates.filter((one) => one.ready || one.serving)) : [],
     };
   });
+}
+
+/** How many endpoints of a Service on this node can take new connections: what its healthCheckNodePort tells. */
+export function readyHere(slices: readonly EndpointSlice[], nodeName: string): number {
+  const found = new Set<string>();
+  for (const { addressType, endpoints } of slices) {
+    if (addressType !== 'IPv4') continue;
+    for (const { addresses, conditions, nodeName: node } of endpoints ?? [])
+      if (node === nodeName && (conditions?.ready ?? true) && addresses[0] !== undefined) found.add(addresses[0]);
+  }
+  return found.size;
 }
 
 function candidatesOf(
   slices: readonly EndpointSlice[],
   portName: string,
   protocol: string,
-  nodeName: string,
+  { nodeName }: Place,
 ): Candidate[] {
   const found = new Map<string, Candidate>();
   for (const slice of slices) {
@@ -88,6 +128,8 @@ function candidatesOf(
           local: endpoint.nodeName === nodeName,
           ready,
           serving: endpoint.conditions?.serving ?? ready,
+          forNodes: (endpoint.hints?.forNodes ?? []).map((one) => one.name),
+          forZones: (endpoint.hints?.forZones ?? []).map((one) => one.name),
         });
       }
     }
@@ -95,9 +137,28 @@ function candidatesOf(
   return [...found.values()].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port));
 }
 
+/**
+ * The endpoints meant for this node, else those meant for its zone, else all. Hints count only when every ready endpoint has one
+ * (the writer may be half-way) and at least one is for us.
+ */
+function meantFor(candidates: readonly Candidate[], { nodeName, zone }: Place): readonly Candidate[] {
+  const ready = candidates.filter((one) => one.ready);
+  if (ready.length === 0) return candidates;
+  const chosen = (of: (one: Candidate) => readonly string[], name: string): readonly Candidate[] => {
+    if (ready.some((one) => of(one).length === 0)) return [];
+    return ready.filter((one) => of(one).includes(name));
+  };
+  const near = chosen((one) => one.forNodes, nodeName);
+  if (near.length > 0) return near;
+  const inZone = zone === undefined ? [] : chosen((one) => one.forZones, zone);
+  return inZone.length > 0 ? inZone : candidates;
+}
+
 /** The ready ones; when there is none, those that end but still serve. */
 function usable(candidates: readonly Candidate[]): Backend[] {
   const ready = candidates.filter((one) => one.ready);
-  const chosen = ready.length > 0 ? ready : candidates.filter((one) => one.serving);
-  return chosen.map(({ address, port, local }) => ({ address, port, local }));
+  return plain(ready.length > 0 ? ready : candidates.filter((one) => one.serving));
 }
+
+const plain = (candidates: readonly Candidate[]): Backend[] =>
+  candidates.map(({ address, port, local }) => ({ address, port, local }));

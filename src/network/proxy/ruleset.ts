@@ -1,8 +1,10 @@
-import type { Backend, ServicePortPlan } from './plan-services.ts';
+import type { NodeNetwork } from './rule-entries.ts';
+import type { ElementChange, Elements } from './rule-table.ts';
 
 /**
- * What the rules of one node must be, as data: elements of named maps and sets. No chain belongs to a Service: the kernel checks
- * all chains at each change, which takes seconds for ten thousand Services, while an element of a hash map costs microseconds.
+ * The rules of one node: a table whose chains hardly change, and elements of named maps and sets. No chain belongs to a Service: the
+ * kernel checks all chains at each change, which takes seconds for ten thousand Services, while an element of a hash map costs
+ * microseconds.
  *
  * A Service with three backends is three elements of the map `random_3`, whose last key part is a number that the rule draws:
  *
@@ -10,152 +12,70 @@ import type { Backend, ServicePortPlan } from './plan-services.ts';
  *   10.96.0.7 . tcp . 80 . 1 : 10.244.1.5 . 8080
  *   10.96.0.7 . tcp . 80 . 2 : 10.244.2.3 . 8080
  *
+ * `inside_3` is the same for pods and this node itself where outside traffic stays on its node (externalTrafficPolicy Local).
+ *
  * With client affinity a backend has a number of its own. A client's first connection draws one (`draw_3`), and the map `affinity`
  * keeps it for that client until the Service's time without a connection has passed (`seconds_10800`), or the backend is gone:
  *
  *   draw_3   10.96.0.7 . tcp . 80 . 0 : 2871        sticky  10.96.0.7 . tcp . 80 . 2871 : 10.244.1.4 . 8080
+ *
+ * A UDP flow that was led to an endpoint which is no endpoint any more (`udp_flows` has all that are) is moved: `moved` gives the
+ * client's side of it another connection-tracking zone, in which its next packet is the first of a new connection (ADR 5).
  */
-export interface Ruleset {
-  /** Name of a map or set → key → value ('' in a set). */
-  readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
-}
-
-export interface NodeNetwork {
-  /** Addresses at which NodePorts answer. */
-  readonly nodeAddresses: readonly string[];
-  /** Addresses of all pods. */
-  readonly clusterCidr: string;
-  /** The link towards other machines; pods that leave through it get the node's address. */
-  readonly uplink: string;
-}
-
-/** A port of this machine that leads into one pod of it. */
-export interface HostPort {
-  readonly protocol: 'tcp' | 'udp' | 'sctp';
-  readonly hostPort: number;
-  /** '' for every address of the node. */
-  readonly hostAddress: string;
-  readonly address: string;
-  readonly port: number;
-}
-
 export const tableName = 'k8ts';
 
 const table = `ip ${tableName}`;
 /** Of connections whose client is hidden behind the node's address. */
 const masqueradeMark = '0x4000';
-/** More backends than this share the slots of the largest map. */
-const mostSlots = 128;
-const fixedSets = {
-  refused: 'ipv4_addr . inet_proto . inet_service',
-  discarded: 'ipv4_addr . inet_proto . inet_service',
-  masqueraded: 'ipv4_addr . inet_proto . inet_service',
+const servicePort = 'ipv4_addr . inet_proto . inet_service';
+const fixedSets: Readonly<Record<string, string>> = {
+  refused: servicePort,
+  discarded: servicePort,
+  masqueraded: servicePort,
+  shortcuts: servicePort,
+  restricted: servicePort,
+  sticky_services: servicePort,
+  udp_services: servicePort,
   hairpins: 'ipv4_addr . ipv4_addr',
-  sticky_services: 'ipv4_addr . inet_proto . inet_service',
-  sticky_backends: 'ipv4_addr . inet_proto . inet_service . mark',
-} as const;
+  balanced: 'ipv4_addr',
+  sticky_backends: `${servicePort} . mark`,
+  udp_flows: `${servicePort} . ipv4_addr . inet_service`,
+  admitted: `${servicePort} . ipv4_addr; flags interval`,
+};
 const stickyMap = 'sticky';
 
-export const emptyRuleset: Ruleset = { elements: new Map() };
-
-/** The elements of all service ports and host ports. The first to name an address keeps it. */
-export function buildRuleset(
-  plans: Iterable<ServicePortPlan>,
-  hostPorts: Iterable<HostPort>,
-  network: NodeNetwork,
-): Ruleset {
-  const elements = new Map<string, Map<string, string>>();
-  const owned = new Set<string>();
-  const put = (name: string, key: string, value = ''): void => {
-    let entries = elements.get(name);
-    if (entries === undefined) {
-      entries = new Map();
-      elements.set(name, entries);
-    }
-    entries.set(key, value);
-  };
-  const claim = (key: string): boolean => !owned.has(key) && owned.add(key) !== undefined;
-  const balance = (key: string, all: readonly Backend[], stickySeconds: number | undefined): void => {
-    const backends = all.slice(0, mostSlots);
-    if (stickySeconds === undefined) {
-      backends.forEach(({ address, port }, slot) => {
-        put(`random_${backends.length}`, `${key} . ${slot}`, `${address} . ${port}`);
-      });
-      return;
-    }
-    put('sticky_services', key);
-    put(`seconds_${stickySeconds}`, key);
-    const numbers = backendNumbers(backends);
-    backends.forEach(({ address, port }, slot) => {
-      put(`draw_${backends.length}`, `${key} . ${slot}`, String(numbers[slot]));
-      put('sticky_backends', `${key} . ${numbers[slot]}`);
-      put(stickyMap, `${key} . ${numbers[slot]}`, `${address} . ${port}`);
-    });
-  };
-  for (const plan of plans) {
-    if (plan.clusterAddress !== undefined) {
-      const key = `${plan.clusterAddress} . ${plan.protocol} . ${plan.port}`;
-      if (claim(key)) {
-        if (plan.internal.length === 0) put('refused', key);
-        else balance(key, plan.internal, plan.affinitySeconds);
-      }
-    }
-    const outside = plan.externalAddresses.map((one) => `${one} . ${plan.protocol} . ${plan.port}`);
-    if (plan.nodePort !== undefined) {
-      for (const one of network.nodeAddresses) outside.push(`${one} . ${plan.protocol} . ${plan.nodePort}`);
-    }
-    for (const key of outside) {
-      if (!claim(key)) continue;
-      if (plan.external.length === 0)
-        put(plan.externalLocal && plan.internal.length > 0 ? 'discarded' : 'refused', key);
-      else {
-        balance(key, plan.external, plan.affinitySeconds);
-        if (!plan.externalLocal) put('masqueraded', key);
-      }
-    }
-    for (const { address, local } of [...plan.internal, ...plan.external])
-      if (local) put('hairpins', `${address} . ${address}`);
-  }
-  for (const one of hostPorts) {
-    for (const address of one.hostAddress === '' ? network.nodeAddresses : [one.hostAddress]) {
-      const key = `${address} . ${one.protocol} . ${one.hostPort}`;
-      if (!claim(key)) continue;
-      put('random_1', `${key} . 0`, `${one.address} . ${one.port}`);
-      put('hairpins', `${one.address} . ${one.address}`);
-    }
-  }
-  return { elements };
-}
-
-/** A number for each backend that stays the same while others come and go (FNV-1a of its address; the next free one on a clash). */
-function backendNumbers(backends: readonly Backend[]): number[] {
-  const used = new Set<number>([0]);
-  return backends.map(({ address, port }) => {
-    let hash = 0x811c9dc5;
-    for (const character of `${address}:${port}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
-    while (used.has(hash)) hash = (hash + 1) >>> 0;
-    used.add(hash);
-    return hash;
-  });
+export interface TableOptions {
+  /** Leave out what moves UDP flows: the kernel has no connection-tracking zones. */
+  readonly withoutZones?: boolean;
 }
 
 const serviceKey = 'ip daddr . meta l4proto . th dport';
 
-/** Chains and sets that never change. The chains `balance` and `stick` are filled by `balanceRules`. */
-function skeleton(network: NodeNetwork): string {
+/** Chains and sets that never change. The chains `balance`, `inside` and `stick` are filled by `balanceRules`. */
+function skeleton(network: NodeNetwork, { withoutZones = false }: TableOptions): string {
   const sets = Object.entries(fixedSets).map(([name, type]) => `  set ${name} { type ${type}; }`);
+  const stray =
+    network.serviceCidr === undefined
+      ? ''
+      : `    ct state new ip daddr ${network.serviceCidr} fib daddr type != local goto refuse\n`;
   return `table ${table} {
 ${sets.join('\n')}
-  map ${stickyMap} { type ipv4_addr . inet_proto . inet_service . mark : ipv4_addr . inet_service; }
-  map affinity { type ipv4_addr . ipv4_addr . inet_proto . inet_service : mark; flags dynamic,timeout; size 131072; }
+  map ${stickyMap} { type ${servicePort} . mark : ipv4_addr . inet_service; }
+  map affinity { type ipv4_addr . ${servicePort} : mark; flags dynamic,timeout; size 131072; }
   chain refuse { meta l4proto tcp reject with tcp reset; reject with icmp type port-unreachable; }
   chain refusals {
+    ${serviceKey} @restricted ${serviceKey} . ip saddr != @admitted drop
     ${serviceKey} @refused goto refuse
-    ${serviceKey} @discarded drop
+    ip saddr != ${network.clusterCidr} fib saddr type != local ${serviceKey} @discarded drop
   }
+  chain stray {
+    ct state new ip daddr @balanced goto refuse
+${stray}  }
   chain balance { }
+  chain inside { }
   chain stick { }
   chain services {
+    ${serviceKey} @shortcuts jump inside
     ${serviceKey} @masqueraded ct mark set ct mark or ${masqueradeMark}
     jump balance
     ${serviceKey} @sticky_services jump stick
@@ -164,20 +84,47 @@ ${sets.join('\n')}
   chain output { type nat hook output priority -100; policy accept; jump services; }
   chain early_prerouting { type filter hook prerouting priority dstnat - 10; policy accept; ct state new jump refusals; }
   chain early_output { type filter hook output priority -110; policy accept; ct state new jump refusals; }
+  chain stray_input { type filter hook input priority filter - 10; policy accept; jump stray; }
+  chain stray_forward { type filter hook forward priority filter - 10; policy accept; jump stray; }
+  chain stray_output { type filter hook output priority filter - 10; policy accept; jump stray; }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     ct mark and ${masqueradeMark} == ${masqueradeMark} masquerade
     ip saddr . ip daddr @hairpins masquerade
     oifname "${network.uplink}" ip saddr ${network.clusterCidr} ip daddr != ${network.clusterCidr} ct status and dnat == 0 masquerade
   }
-}
+${withoutZones ? '' : movingFlows}}
 `;
 }
 
-/** The maps and sets in use that come and go with Services, `random_3` and so on, in a fixed order. */
-function variableNames(ruleset: Ruleset): string[] {
+/**
+ * Before connection tracking a moved flow gets its zone; after it, a flow of a UDP Service that does not lead to an endpoint gets the
+ * next one. Its packet is lost (a packet of this node itself still goes where it went: dropping it would be an error to the sender).
+ * An element that is there keeps its value at an update, hence delete and add.
+ */
+const flowKey = 'ip saddr . udp sport . ip daddr . udp dport';
+const keptFor = 'timeout 4m';
+const nextZone = (zone: string, next: number): string =>
+  `    ct original zone ${zone} delete @moved { ${flowKey} : ${next} } add @moved { ${flowKey} ${keptFor} : ${next} }\n`;
+const movingFlows = `  map moved { typeof ${flowKey} : ct zone; flags dynamic,timeout; size 65536; }
+  chain zones { meta l4proto udp ct original zone set ${flowKey} map @moved; }
+  chain zones_prerouting { type filter hook prerouting priority -310; policy accept; jump zones; }
+  chain zones_output { type filter hook output priority -310; policy accept; jump zones; }
+  chain move {
+${nextZone('0', 1)}${nextZone('1', 2)}${nextZone('2', 3)}${nextZone('> 2', 1)}    fib saddr type != local drop
+  }
+  chain flows {
+    meta l4proto udp ct original zone != 0 update @moved { ct original ip saddr . ct original proto-src . ct original ip daddr . ct original proto-dst ${keptFor} : ct original zone }
+    meta l4proto udp ct direction original ct status confirmed ${serviceKey} @udp_services ${serviceKey} . ct reply ip saddr . ct reply proto-src != @udp_flows goto move
+  }
+  chain flows_prerouting { type filter hook prerouting priority dstnat - 11; policy accept; meta l4proto udp jump flows; }
+  chain flows_output { type filter hook output priority -111; policy accept; meta l4proto udp jump flows; }
+`;
+
+/** Of the names, the maps and sets that come and go with Services, `random_3` and so on, in a fixed order. */
+export function variableNames(names: Iterable<string>): string[] {
   const count = (name: string): number => Number(name.slice(name.indexOf('_') + 1));
-  return [...ruleset.elements.keys()]
+  return [...names]
     .filter((name) => name !== stickyMap && !Object.hasOwn(fixedSets, name))
     .sort((a, b) => count(a) - count(b) || (a < b ? -1 : 1));
 }
@@ -185,15 +132,15 @@ function variableNames(ruleset: Ruleset): string[] {
 /** How a variable map or set is declared, and the rules that use it. */
 function variable(name: string): {
   readonly declaration: string;
-  readonly chain: 'balance' | 'stick';
+  readonly chain: 'balance' | 'inside' | 'stick';
   readonly rule: string;
 } {
   const [kind, count] = name.split('_');
   const drawn = `${serviceKey} . numgen random mod ${count}`;
-  if (kind === 'random') {
+  if (kind === 'random' || kind === 'inside') {
     return {
       declaration: `add map ${table} ${name} { typeof ${drawn} : ip daddr . th dport; }`,
-      chain: 'balance',
+      chain: kind === 'random' ? 'balance' : 'inside',
       rule: `dnat ip addr . port to ${drawn} map @${name}`,
     };
   }
@@ -205,57 +152,92 @@ function variable(name: string): {
     };
   }
   return {
-    declaration: `add set ${table} ${name} { type ${fixedSets.sticky_services}; }`,
+    declaration: `add set ${table} ${name} { type ${servicePort}; }`,
     chain: 'stick',
     rule: `${serviceKey} @${name} update @affinity { ip saddr . ${serviceKey} timeout ${count}s : meta mark }`,
   };
 }
 
-/** The chain `stick`: what the client had, if that backend is still there; else a new draw; remembered; then the translation. */
-function balanceRules(names: readonly string[]): string[] {
+/**
+ * The chain `inside`: only pods and this node itself, whose own address must not be the client's.
+ * The chain `stick`: what the client had, if that backend is still there; else a new draw; remembered; then the translation.
+ */
+function balanceRules(names: readonly string[], network: NodeNetwork): string[] {
   const rules = (chain: string, kind: string): string[] =>
     names
       .filter((name) => name.startsWith(kind) && variable(name).chain === chain)
       .map((name) => `add rule ${table} ${chain} ${variable(name).rule}`);
-  const stick = (rule: string): string => `add rule ${table} stick ${rule}`;
+  const add = (chain: string, rule: string): string => `add rule ${table} ${chain} ${rule}`;
   return [
     `flush chain ${table} balance`,
     ...rules('balance', 'random'),
+    `flush chain ${table} inside`,
+    add('inside', `ip saddr != ${network.clusterCidr} fib saddr type != local return`),
+    add('inside', `fib saddr type local ct mark set ct mark or ${masqueradeMark}`),
+    ...rules('inside', 'inside'),
     `flush chain ${table} stick`,
-    stick('meta mark set 0'),
-    stick(`meta mark set ip saddr . ${serviceKey} map @affinity`),
-    stick(`${serviceKey} . meta mark != @sticky_backends meta mark set 0`),
+    add('stick', 'meta mark set 0'),
+    add('stick', `meta mark set ip saddr . ${serviceKey} map @affinity`),
+    add('stick', `${serviceKey} . meta mark != @sticky_backends meta mark set 0`),
+    add('stick', `meta mark 0 delete @affinity { ip saddr . ${serviceKey} : 0 }`),
     ...rules('stick', 'draw'),
     ...rules('stick', 'seconds'),
-    stick(`dnat ip addr . port to ${serviceKey} . meta mark map @${stickyMap}`),
+    add('stick', `dnat ip addr . port to ${serviceKey} . meta mark map @${stickyMap}`),
   ];
 }
 
-/** The script that turns `from` into `to` in one transaction; '' when they are equal. Maps once made stay (empty, and unused). */
-export function differenceScript(from: Ruleset, to: Ruleset, made: Set<string>): string {
+/** What the kernel has of the maps and rules that come and go. */
+export interface Applied {
+  /** Maps that were made; they stay when they are empty. */
+  readonly made: ReadonlySet<string>;
+  /** Maps that rules use. */
+  readonly ruled: readonly string[];
+}
+
+export interface Script {
+  /** For `nft -f -`: one transaction; '' when there is nothing to do. */
+  readonly text: string;
+  /** What the kernel has afterwards. */
+  readonly after: Applied;
+}
+
+/** The script for a change of elements after which `elements` is what there is. */
+export function changeScript(
+  change: ElementChange,
+  elements: Elements,
+  applied: Applied,
+  network: NodeNetwork,
+): Script {
   const lines: string[] = [];
-  const names = variableNames(to);
-  const fresh = names.filter((name) => !made.has(name));
-  for (const name of fresh) lines.push(variable(name).declaration);
-  if (names.join() !== variableNames(from).join()) lines.push(...balanceRules(names));
-  for (const name of new Set([...from.elements.keys(), ...to.elements.keys()])) {
-    const before = from.elements.get(name) ?? new Map<string, string>();
-    const after = to.elements.get(name) ?? new Map<string, string>();
-    const gone: string[] = [];
-    const added: string[] = [];
-    for (const [key, value] of before) if (after.get(key) !== value) gone.push(key);
-    for (const [key, value] of after) {
-      if (before.get(key) !== value) added.push(value === '' ? key : `${key} : ${value}`);
-    }
-    if (gone.length > 0) lines.push(`delete element ${table} ${name} { ${gone.join(', ')} }`);
-    if (added.length > 0) lines.push(`add element ${table} ${name} { ${added.join(', ')} }`);
+  const names = variableNames(elements.keys());
+  const made = new Set(applied.made);
+  for (const name of names) {
+    if (made.has(name)) continue;
+    lines.push(variable(name).declaration);
+    made.add(name);
   }
-  for (const name of fresh) made.add(name);
-  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+  if (names.join() !== applied.ruled.join()) lines.push(...balanceRules(names, network));
+  for (const [name, keys] of change.gone) lines.push(`delete element ${table} ${name} { ${keys.join(', ')} }`);
+  for (const [name, pairs] of change.added) {
+    const printed = pairs.map(([key, value]) => (value === '' ? key : `${key} : ${value}`));
+    lines.push(`add element ${table} ${name} { ${printed.join(', ')} }`);
+  }
+  return { text: lines.length === 0 ? '' : `${lines.join('\n')}\n`, after: { made, ruled: names } };
 }
 
 /** The script that makes everything anew, whatever was there. */
-export function completeScript(network: NodeNetwork, to: Ruleset, made: Set<string>): string {
-  made.clear();
-  return `table ${table} {}\ndelete table ${table}\n${skeleton(network)}${differenceScript(emptyRuleset, to, made)}`;
+export function completeScript(elements: Elements, network: NodeNetwork, options: TableOptions = {}): Script {
+  const added = new Map([...elements].map(([name, entries]) => [name, [...entries]] as const));
+  const { text, after } = changeScript({ gone: new Map(), added }, elements, { made: new Set(), ruled: [] }, network);
+  return { text: `table ${table} {}\ndelete table ${table}\n${skeleton(network, options)}${text}`, after };
 }
+
+/** A script that fails when the table is not what was written: a rule is gone, or the element. */
+export function probeScript(element: readonly [name: string, key: string] | undefined): string {
+  const lines = [`list chain ${table} services`];
+  if (element !== undefined) lines.push(`get element ${table} ${element[0]} { ${element[1]} }`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** A word of the chain that `probeScript` lists. */
+export const probedRule = 'jump balance';

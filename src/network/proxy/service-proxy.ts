@@ -1,17 +1,14 @@
-import { type EndpointSlice, type Pod, resource, type Service } from '#api';
+import { announcedByAnnotation, type EndpointSlice, type Node, type Pod, resource, type Service } from '#api';
 import { Backoff, type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
 import type { Informers } from '#client';
-import { planHostPorts } from './plan-host-ports.ts';
-import { planService, type ServicePortPlan } from './plan-services.ts';
-import {
-  buildRuleset,
-  completeScript,
-  differenceScript,
-  emptyRuleset,
-  type HostPort,
-  type NodeNetwork,
-  tableName,
-} from './ruleset.ts';
+import { Announcements } from './announcements.ts';
+import { type HealthCheck, HealthCheckServers } from './health-checks.ts';
+import { nodePortAddresses } from './node-addresses.ts';
+import { type HostPort, planHostPorts } from './plan-host-ports.ts';
+import { type Place, planService, readyHere } from './plan-services.ts';
+import { hostPortEntries, type NodeNetwork, serviceEntries } from './rule-entries.ts';
+import { RuleTable } from './rule-table.ts';
+import { type Applied, changeScript, completeScript, probedRule, probeScript } from './ruleset.ts';
 
 export interface ServiceProxyOptions {
   readonly nodeName: string;
@@ -25,24 +22,37 @@ export interface ServiceProxyOptions {
 
 const checkEveryMs = 5_000;
 const serviceNameLabel = 'kubernetes.io/service-name';
+const zoneLabel = 'topology.kubernetes.io/zone';
+/** Sets whose elements cannot be asked for one by one. */
+const unprobed = new Set(['admitted']);
 
 /**
  * Keeps one nftables table of this node in step with Services, EndpointSlices and host ports of its pods. Only what changed is
- * sent; a failed transaction, or a table that somebody removed, is answered by writing everything anew.
+ * planned and sent; a failed transaction, or a table that somebody emptied or removed, is answered by writing everything anew.
  */
 export async function startServiceProxy(options: ServiceProxyOptions): Promise<Closable & { synced(): boolean }> {
-  const { nodeName, network, informers, podInformers, clock, log } = options;
+  const { nodeName, informers, podInformers, clock, log } = options;
   const services = informers.of<Service>(resource('v1', 'services'));
   const slices = informers.of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'), {
     indexes: { service: (slice) => [`${slice.metadata.namespace}/${slice.metadata.labels?.[serviceNameLabel] ?? ''}`] },
   });
+  const nodes = informers.of<Node>(resource('v1', 'nodes'));
   const pods = podInformers.of<Pod>(resource('v1', 'pods'), { fieldSelector: `spec.nodeName=${nodeName}` });
-  const plans = new Map<string, ServicePortPlan[]>();
+  const table = new RuleTable();
   const hostPorts = new Map<string, HostPort[]>();
   const dirty = new Set<string>();
-  const made = new Set<string>();
+  const dirtyPods = new Set<string>();
+  const balanced = new Map<string, readonly string[]>();
+  const announced = new Map<string, readonly string[]>();
+  const healthChecks = new Map<number, HealthCheck>();
+  const healthPorts = new Map<string, number>();
+  const healthServers = new HealthCheckServers(log);
+  const announcements = new Announcements({ uplink: options.network.uplink, log });
   const backoff = new Backoff({ firstMs: 100, longestMs: 30_000 });
-  let applied = emptyRuleset;
+  let network = withAddresses(options.network, []);
+  let place: Place = { nodeName };
+  let applied: Applied = { made: new Set(), ruled: [] };
+  let withoutZones = false;
   let complete = true;
   let wanted = true;
   let running: Promise<void> | undefined;
@@ -55,21 +65,78 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     for (const key of dirty) {
       const slash = key.indexOf('/');
       const service = services.get(key.slice(0, slash), key.slice(slash + 1));
-      const next = service === undefined ? [] : planService(service, slices.byIndex('service', key), nodeName);
-      if (next.length === 0) plans.delete(key);
-      else plans.set(key, next);
+      const own = service === undefined ? [] : slices.byIndex('service', key);
+      const plans = service === undefined ? [] : planService(service, own, place);
+      const since = `${service?.metadata.creationTimestamp ?? ''} ${key}`;
+      table.set(
+        key,
+        plans.flatMap((plan) => serviceEntries(plan, since, network)),
+      );
+      noteBalancer(key, service);
+      noteHealthCheck(key, service, own);
+    }
+    for (const uid of dirtyPods) {
+      const ports = hostPorts.get(uid) ?? [];
+      table.set(
+        `pod ${uid}`,
+        ports.flatMap((one) => hostPortEntries(one, network)),
+      );
     }
     dirty.clear();
+    dirtyPods.clear();
+  };
+  const noteBalancer = (key: string, service: Service | undefined): void => {
+    const announcer = service?.metadata.annotations?.[announcedByAnnotation];
+    const found =
+      announcer === undefined || service?.spec.type !== 'LoadBalancer'
+        ? []
+        : (service.status?.loadBalancer?.ingress ?? []).flatMap((one) => one.ip ?? []);
+    if (found.length === 0 && !balanced.has(key)) return;
+    if (found.length === 0) balanced.delete(key);
+    else balanced.set(key, found);
+    if (found.length > 0 && announcer === nodeName) announced.set(key, found);
+    else announced.delete(key);
+  };
+  const noteHealthCheck = (key: string, service: Service | undefined, own: readonly EndpointSlice[]): void => {
+    const port = service?.spec.type === 'LoadBalancer' ? service.spec.healthCheckNodePort : undefined;
+    const before = healthPorts.get(key);
+    if (before !== undefined && before !== port) {
+      healthPorts.delete(key);
+      healthChecks.delete(before);
+    }
+    if (!port || service === undefined) return;
+    healthPorts.set(key, port);
+    const { namespace, name } = service.metadata;
+    healthChecks.set(port, { namespace, name, localEndpoints: readyHere(own, nodeName) });
   };
   const apply = async (): Promise<void> => {
     replan();
-    const next = buildRuleset([...plans.values()].flat(), [...hostPorts.values()].flat(), network);
-    const script = complete ? completeScript(network, next, made) : differenceScript(applied, next, made);
-    if (script !== '') await runCommand('nft', ['-f', '-'], { input: script });
-    applied = next;
+    const change = table.takeChange();
+    const script = complete
+      ? completeScript(table.elements, network, { withoutZones })
+      : changeScript(change, table.elements, applied, network);
+    if (script.text !== '') await write(script.text);
+    applied = script.after;
     complete = false;
     synced = true;
     backoff.forget('apply');
+    healthServers.set(healthChecks);
+    announcements.set(new Set([...announced.values()].flat()), new Set([...balanced.values()].flat()));
+  };
+  const write = async (script: string): Promise<void> => {
+    try {
+      await runCommand('nft', ['-f', '-'], { input: script });
+    } catch (error) {
+      if (!complete || withoutZones) throw error;
+      await runCommand('nft', ['-f', '-'], {
+        input: completeScript(table.elements, network, { withoutZones: true }).text,
+      });
+      withoutZones = true;
+      log.warn(
+        { error: messageOf(error) },
+        'this kernel cannot move UDP flows: those to an endpoint that is gone end by their time limit',
+      );
+    }
   };
   const run = (): void => {
     if (running !== undefined || closed || !started) return;
@@ -96,13 +163,34 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     wanted = true;
     queueMicrotask(run);
   };
+  /** Every Service and host port is planned again: something that concerns all of them changed. */
+  const replanAll = (): void => {
+    for (const one of services.list()) dirty.add(`${one.metadata.namespace}/${one.metadata.name}`);
+    for (const uid of hostPorts.keys()) dirtyPods.add(uid);
+    schedule();
+  };
+  const lookAround = (): void => {
+    const next = withAddresses(options.network, [...balanced.values()].flat());
+    if (next.nodeAddresses.join() === network.nodeAddresses.join()) return;
+    network = next;
+    replanAll();
+  };
+  let probed = 0;
   const check = async (): Promise<void> => {
-    if (running === undefined && started) {
-      const found = await runCommand('nft', ['list', 'chain', 'ip', tableName, 'refuse'], { okCodes: [0, 1] }).catch(
+    if (running === undefined && started && !complete) {
+      lookAround();
+      const names = table.names().filter((name) => !unprobed.has(name));
+      const name = names[probed++ % Math.max(1, names.length)];
+      const key = name === undefined ? undefined : table.elements.get(name)?.keys().next().value;
+      const asked = name === undefined || key === undefined ? undefined : ([name, key] as const);
+      const found = await runCommand('nft', ['-f', '-'], { input: probeScript(asked), okCodes: [0, 1] }).catch(
         () => undefined,
       );
-      if (found?.code === 1 && !closed) {
-        log.warn({}, 'the table of service rules was removed by someone; it is written anew');
+      const lost = found !== undefined && (found.code !== 0 || !found.stdout.includes(probedRule));
+      // What was asked for may have gone by a change of our own meanwhile.
+      const still = asked === undefined || table.elements.get(asked[0])?.has(asked[1]) === true;
+      if (lost && still && running === undefined && !closed) {
+        log.warn({}, 'service rules were removed by someone; all are written anew');
         complete = true;
         schedule();
       }
@@ -121,16 +209,24 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       }
       schedule();
     }),
+    nodes.onChange(({ object }) => {
+      if (object.metadata.name !== nodeName) return;
+      const zone = object.metadata.labels?.[zoneLabel];
+      if (zone === place.zone) return;
+      place = { nodeName, ...(zone === undefined ? {} : { zone }) };
+      replanAll();
+    }),
     pods.onChange(({ type, object }) => {
       const key = object.metadata.uid;
       const next = type === 'deleted' ? [] : planHostPorts(object);
       if (next.length === 0 && !hostPorts.has(key)) return;
       if (next.length === 0) hostPorts.delete(key);
       else hostPorts.set(key, next);
+      dirtyPods.add(key);
       schedule();
     }),
   ];
-  await Promise.all([services.synced, slices.synced, pods.synced]);
+  await Promise.all([services.synced, slices.synced, nodes.synced, pods.synced]);
   started = true;
   schedule();
   let checker = clock.setTimer(() => void check(), checkEveryMs);
@@ -141,7 +237,13 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       for (const end of ends) end();
       checker.cancel();
       retry?.cancel();
-      await running;
+      await Promise.all([running, healthServers.close(), announcements.close()]);
     },
   };
+}
+
+function withAddresses(network: NodeNetwork, balanced: readonly string[]): NodeNetwork {
+  const except = [network.clusterCidr, ...(network.serviceCidr === undefined ? [] : [network.serviceCidr])];
+  const nodeAddresses = nodePortAddresses(network.nodeAddresses, [...except, ...balanced.map((one) => `${one}/32`)]);
+  return { ...network, nodeAddresses };
 }

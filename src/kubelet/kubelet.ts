@@ -20,6 +20,7 @@ import { type PodSet, startPodSet } from './pods/pod-set.ts';
 import { startRelist } from './pods/relist.ts';
 import { openStatusWriter } from './pods/status-writer.ts';
 import { startKubeletServer } from './server/server.ts';
+import { openNodeStorage } from './volumes/node-storage.ts';
 import { openPodVolumes } from './volumes/pod-volumes.ts';
 import { openReferencedObjects } from './volumes/referenced-objects.ts';
 import { openTokenSource } from './volumes/tokens.ts';
@@ -110,7 +111,13 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   let pods: PodSet | undefined;
   const objects = openReferencedObjects({ client, informers, onChange: (uid) => pods?.refreshVolumes(uid) });
   const tokens = openTokenSource({ client, clock });
-  const volumes = await openPodVolumes({ rootDir, client, objects, tokens, clock, random });
+  let reporter: NodeReporter | undefined;
+  const storage = await openNodeStorage({
+    ...{ rootDir, nodeName, client, tokens, clock, log },
+    nodeLabels: () => reporter?.node?.metadata.labels,
+    onUse: () => reporter?.hurry(),
+  });
+  const volumes = await openPodVolumes({ rootDir, claimed: storage.claimed, objects, tokens, clock, random });
   const serviceInformer = informers.of<Service>(services);
   const podInformer = informers.of<Pod>(podsResource, { fieldSelector: `spec.nodeName=${nodeName}` });
   const dns = {
@@ -154,7 +161,6 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.wake(uid) });
   await relist.now();
-  let reporter: NodeReporter | undefined;
   pods = startPodSet({ context, informer: podInformer, relist, node: () => reporter?.node, clock, log, signal });
   const running = pods;
   const rotation = startLogRotation({ cri, clock, log, signal });
@@ -167,6 +173,10 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
           tls: options.tls,
           host: options.host,
           port: options.port ?? 10_250,
+          storage: storage.service,
+          refreshVolumes: () => {
+            for (const { uid } of running.list()) running.refreshVolumes(uid);
+          },
           pods: () => running.list().map(({ pod }) => pod),
           findPod: (namespace, name) =>
             running.list().find(({ pod }) => pod.metadata.namespace === namespace && pod.metadata.name === name)?.pod,
@@ -179,8 +189,11 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     ...(options.providerId === undefined ? {} : { providerId: options.providerId }),
     port: server?.port ?? options.port ?? 10_250,
     kubeletVersion: options.kubeletVersion ?? defaultVersion,
+    volumesInUse: () => storage.inUse(),
   });
   reporter = reporting;
+  // Drivers are told to the cluster under the node's name, so only once there is a node.
+  void reporting.registered.then(() => signal.aborted || storage.watchDrivers());
   const lease = renewLease({ nodeName, node: () => reporting.node, client, clock, log, signal });
 
   let closing: Promise<void> | undefined;
@@ -190,6 +203,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
       running.close();
       statusWriter.close();
       objects.close();
+      storage.close();
       await server?.close();
       await Promise.all([reporting.done, lease, rotation, collector]);
       informers.close();

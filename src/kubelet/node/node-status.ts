@@ -32,6 +32,8 @@ export interface NodeReporterOptions {
   readonly port: number;
   readonly kubeletVersion: string;
   readonly signal: AbortSignal;
+  /** Unique names of the volumes that are mounted here and must not be detached. */
+  readonly volumesInUse?: () => Promise<readonly string[]>;
   /** Told of the runtime's answer each time it is asked. */
   readonly onRuntime?: (conditions: readonly RuntimeCondition[] | undefined) => void;
 }
@@ -43,6 +45,8 @@ export interface NodeReporter {
   readonly registered: Promise<void>;
   /** Resolves when the reporter has ended after its signal. */
   readonly done: Promise<void>;
+  /** Looks at the node now instead of at the next turn. */
+  hurry(): void;
 }
 
 /** Registers the node, then reports its status: whenever it changes, and every five minutes. */
@@ -76,6 +80,7 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
     const health = { runtime, runtimeError, ...pressure };
     const images = runtime === undefined ? node?.status?.images : await listImages(cri);
     const added = addedResources(node?.status?.capacity, machine.capacity);
+    const inUse = [...((await options.volumesInUse?.()) ?? [])];
     return {
       addresses: [
         ...options.nodeIps.map((address) => ({ type: 'InternalIP', address })),
@@ -94,6 +99,7 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
             : `${runtimeVersion.runtime_name}://${runtimeVersion.runtime_version.replace(/^v/, '').split(/[~+]/)[0]}`,
       },
       ...(images === undefined ? {} : { images }),
+      ...(inUse.length === 0 && node?.status?.volumesInUse === undefined ? {} : { volumesInUse: inUse }),
     };
   }
 
@@ -167,6 +173,7 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
     },
     registered,
     done,
+    hurry: () => hurry.abort(),
   };
 }
 

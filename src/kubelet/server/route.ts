@@ -15,6 +15,8 @@ export type Route =
       readonly container: string;
       readonly query: URLSearchParams;
     }
+  | { readonly name: 'storage'; readonly driver: string; readonly method: string }
+  | { readonly name: 'refresh-volumes' }
   | {
       readonly name: 'port-forward';
       readonly namespace: string;
@@ -45,9 +47,13 @@ export function parseRoute(target: string): Route | undefined {
     metrics: 'metrics',
     'metrics/resource': 'resource-metrics',
     'stats/summary': 'stats',
+    'storage/refresh': 'refresh-volumes',
   } as const;
   if (Object.hasOwn(plain, whole)) return { name: plain[whole as keyof typeof plain] };
   const params = new URLSearchParams(query);
+  // A driver's name may have one slash, as in k8ts.io/local.
+  if (first === 'storage' && (rest.length === 2 || rest.length === 3))
+    return { name: 'storage', driver: rest.slice(0, -1).join('/'), method: rest.at(-1) as string };
   const [namespace, pod] = rest;
   if (namespace === undefined || pod === undefined) return undefined;
   if (first === 'portForward' && (rest.length === 2 || rest.length === 3))

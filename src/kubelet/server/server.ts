@@ -9,6 +9,8 @@ import type { Pod } from '#api';
 import type { Client } from '#client';
 import { negotiateBytes, offeredProtocols, refuseUpgrade, sendBytesOverWebSocket, UpgradeRefused } from '#wire';
 import type { Cri } from '../cri/contract.ts';
+import type { StorageService } from '../volumes/storage-service.ts';
+import { DriverError } from '../volumes/errors.ts';
 import type { MachineFacts } from '../node/machine.ts';
 import { identityOf, openAuthorizer } from './authenticate.ts';
 import { findRun, logOptions, openLog, sendChunks } from './container-log.ts';
@@ -29,6 +31,10 @@ export interface KubeletServerOptions {
   readonly port: number;
   readonly pods: () => readonly Pod[];
   readonly findPod: (namespace: string, name: string) => Pod | undefined;
+  /** Storage of this node, for the control plane. */
+  readonly storage: StorageService;
+  /** Looks at the volumes of all pods again. */
+  readonly refreshVolumes: () => void;
 }
 
 export interface KubeletServer extends Closable {
@@ -38,6 +44,8 @@ export interface KubeletServer extends Closable {
 }
 
 const idleMs = 4 * 3600 * 1000;
+const longestBody = 1 << 20;
+const posted: ReadonlySet<string> = new Set(['run', 'storage', 'refresh-volumes']);
 
 /**
  * The node's HTTPS server: logs, exec, attach, port-forward, pods, metrics. Only client certificates of the cluster's CA get in, and
@@ -63,7 +71,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const route = await admit(request);
     if (isRefusal(route)) return sendText(response, route[0], route[1]);
-    if (request.method !== (route.name === 'run' ? 'POST' : 'GET'))
+    if (request.method !== (posted.has(route.name) ? 'POST' : 'GET'))
       return sendText(response, 405, 'Method Not Allowed');
     switch (route.name) {
       case 'health':
@@ -79,6 +87,11 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
         return serveLog(route, response);
       case 'run':
         return serveRun(route, response);
+      case 'storage':
+        return serveStorage(route, request, response);
+      case 'refresh-volumes':
+        options.refreshVolumes();
+        return sendJson(response, {});
       default:
         return sendText(response, 400, 'unable to upgrade: missing upgrade headers in request');
     }
@@ -110,6 +123,21 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     const command = route.query.get('cmd')?.split(' ') ?? route.query.getAll('command');
     const { stdout, stderr } = await cri.execSync(id, command, 60);
     response.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }).end(Buffer.concat([stdout, stderr]));
+  }
+
+  /** A failure is an answer too: the caller must know which it was. */
+  async function serveStorage(
+    { driver, method }: Extract<Route, { name: 'storage' }>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const body = await readJson(request);
+    try {
+      sendJson(response, { result: await options.storage.call(driver, method, body) });
+    } catch (error) {
+      if (!(error instanceof DriverError)) throw error;
+      sendJson(response, { error: { code: error.code, message: error.message } });
+    }
   }
 
   async function running(route: {
@@ -208,6 +236,26 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
         server.closeAllConnections();
       }),
   };
+}
+
+/** A JSON object of at most 1 MiB. Throws StreamingError 400 or 413. */
+async function readJson(request: IncomingMessage): Promise<object> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > longestBody) throw new StreamingError(413, 'the request is larger than 1 MiB');
+    chunks.push(chunk as Buffer);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new StreamingError(400, 'the body must be a JSON object');
+  return value;
 }
 
 function isRefusal(route: Route | readonly [number, string]): route is readonly [number, string] {

@@ -4,6 +4,12 @@ import { runCommand } from '#base';
 export interface MountEntry {
   readonly path: string;
   readonly type: string;
+  /** What is mounted, as the file system names it: a device, `server:/path`, `tmpfs`. */
+  readonly source: string;
+  /** The directory of the file system that is shown at `path`; `/` unless it is a bind mount of a part. */
+  readonly root: string;
+  /** `major:minor` of the file system. */
+  readonly device: string;
 }
 
 /** The mounts of this process's namespace, innermost last. */
@@ -14,9 +20,20 @@ export async function listMounts(): Promise<MountEntry[]> {
     .split('\n')
     .map((line) => {
       const fields = line.split(' ');
-      const type = fields[fields.indexOf('-') + 1] ?? '';
-      return { path: unescapeMountPath(fields[4] ?? ''), type };
+      const dash = fields.indexOf('-');
+      return {
+        path: unescapeMountPath(fields[4] ?? ''),
+        type: fields[dash + 1] ?? '',
+        source: unescapeMountPath(fields[dash + 2] ?? ''),
+        root: unescapeMountPath(fields[3] ?? ''),
+        device: fields[2] ?? '',
+      };
     });
+}
+
+/** Whether something is mounted exactly there. */
+export async function isMounted(path: string): Promise<boolean> {
+  return (await listMounts()).some((one) => one.path === path);
 }
 
 /** mountinfo writes space, tab, newline and backslash as octal. */
@@ -35,7 +52,7 @@ export async function bindDescriptor(fd: number, target: string): Promise<void> 
   await runCommand('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${fd}`, target]);
 }
 
-/** Unmounts everything at or below `path`, innermost first; a busy mount is detached. */
+/** Unmounts everything at or below `path`, innermost first; a busy mount is detached. Deletes nothing. */
 export async function unmountBelow(path: string): Promise<void> {
   const inside = (await listMounts())
     .map((one) => one.path)

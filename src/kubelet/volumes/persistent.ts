@@ -1,4 +1,11 @@
-import { type PersistentVolume, type PersistentVolumeClaim, type Pod, resource, type Volume } from '#api';
+import {
+  type NodeSelectorTerm,
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  type Pod,
+  resource,
+  type Volume,
+} from '#api';
 import type { Client } from '#client';
 import { isNotFound } from '#machinery';
 import { VolumeError } from './errors.ts';
@@ -8,6 +15,7 @@ const volumes = resource('v1', 'persistentvolumes');
 
 export interface BoundVolume {
   readonly volume: PersistentVolume;
+  readonly claim: PersistentVolumeClaim;
   readonly readOnly: boolean;
 }
 
@@ -24,6 +32,13 @@ export async function boundVolume(client: Client, pod: Pod, volume: Volume): Pro
     client.get(claims, name, { namespace: pod.metadata.namespace }),
     `persistentvolumeclaim "${name}" not found`,
   );
+  const owner = claim.metadata.ownerReferences?.find((one) => one.controller);
+  if (volume.ephemeral !== undefined && owner?.uid !== pod.metadata.uid) {
+    throw new VolumeError(
+      'ClaimMismatch',
+      `PVC "${pod.metadata.namespace}/${name}" was not created for pod "${pod.metadata.namespace}/${pod.metadata.name}" (pod is not owner)`,
+    );
+  }
   const bound = claim.spec?.volumeName;
   if (claim.status?.phase !== 'Bound' || !bound) {
     throw new VolumeError('ClaimUnbound', `error processing PVC ${pod.metadata.namespace}/${name}: PVC is not bound`);
@@ -35,7 +50,39 @@ export async function boundVolume(client: Client, pod: Pod, volume: Volume): Pro
       `PV ${bound} is bound to another claim than ${pod.metadata.namespace}/${name}`,
     );
   }
-  return { volume: found, readOnly: volume.persistentVolumeClaim?.readOnly === true };
+  return { volume: found, claim, readOnly: volume.persistentVolumeClaim?.readOnly === true };
+}
+
+/** Whether a volume can be reached from a node of these labels: any term, all its expressions. Throws VolumeError when it cannot. */
+export function verifyReachable(volume: PersistentVolume, labels: Readonly<Record<string, string>>): void {
+  const terms = volume.spec.nodeAffinity?.required?.nodeSelectorTerms;
+  if (terms === undefined || terms.some((term) => termHolds(term, labels))) return;
+  throw new VolumeError(
+    'NodeAffinity',
+    `MountVolume.NodeAffinity check failed for volume "${volume.metadata.name}": no matching NodeSelectorTerms`,
+  );
+}
+
+function termHolds({ matchExpressions = [] }: NodeSelectorTerm, labels: Readonly<Record<string, string>>): boolean {
+  return matchExpressions.every(({ key, operator, values = [] }) => {
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+    switch (operator) {
+      case 'In':
+        return value !== undefined && values.includes(value);
+      case 'NotIn':
+        return value === undefined || !values.includes(value);
+      case 'Exists':
+        return value !== undefined;
+      case 'DoesNotExist':
+        return value === undefined;
+      case 'Gt':
+        return value !== undefined && Number(value) > Number(values[0]);
+      case 'Lt':
+        return value !== undefined && Number(value) < Number(values[0]);
+      default:
+        return false;
+    }
+  });
 }
 
 async function read<T>(answer: Promise<T>, missing: string): Promise<T> {

@@ -1,22 +1,22 @@
 import { createHash } from 'node:crypto';
-import { chmod, chown, mkdir, readdir } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, messageOf, type Random, rfc3339Micro } from '#base';
 import type { EmptyDirVolumeSource, Pod, Volume } from '#api';
-import type { Client } from '#client';
 import { quantityValue } from '#machinery';
 import type { PodFacts } from '../pods/field-values.ts';
 import { podAmount } from '../pods/resources.ts';
 import { type Payload, writeAtomically } from './atomic-writer.ts';
+import { type ClaimedVolumes, unsupported } from './claimed-volumes.ts';
 import { VolumeError } from './errors.ts';
 import { prepareHostPath } from './host-path.ts';
-import { listMounts, mountTmpfs, unmountBelow } from './mounts.ts';
+import { isMounted, mountTmpfs, unmountBelow } from './mounts.ts';
 import { isPayloadVolume, volumePayload } from './payload.ts';
-import { boundVolume, claimName } from './persistent.ts';
 import type { ReferencedObjects } from './referenced-objects.ts';
 import { removeTree } from './removal.ts';
 import { bindSubPath } from './sub-path.ts';
 import type { TokenSource } from './tokens.ts';
+import { type TreeUsage, treeUsage } from './tree-usage.ts';
 
 /** A volume of a pod that is ready to be bound into containers. */
 export interface MountedVolume {
@@ -39,6 +39,8 @@ export interface PodVolumes {
   ): Promise<string>;
   /** Unmounts and deletes all that the kubelet keeps for a pod. Idempotent. */
   tearDown(uid: string): Promise<void>;
+  /** What the emptyDirs of a pod that lie on disk take, by volume; for `sizeLimit` and statistics. */
+  usage(pod: Pod): Promise<ReadonlyMap<string, TreeUsage>>;
   /** Uids of pods that left something on this node. */
   present(): Promise<string[]>;
   /** Directory of one pod. */
@@ -47,7 +49,7 @@ export interface PodVolumes {
 
 export interface PodVolumesOptions {
   readonly rootDir: string;
-  readonly client: Client;
+  readonly claimed: ClaimedVolumes;
   readonly objects: ReferencedObjects;
   readonly tokens: TokenSource;
   readonly clock: Clock;
@@ -61,13 +63,13 @@ interface Written {
 
 /** Opens the volumes of this node's pods. Small files live in one tmpfs of the kubelet's own, so secrets never reach a disk. */
 export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVolumes> {
-  const { rootDir, client, objects, tokens, clock, random } = options;
+  const { rootDir, claimed, objects, tokens, clock, random } = options;
   const podsDir = join(rootDir, 'pods');
   const memoryDir = join(rootDir, 'memory');
   const written = new Map<string, Map<string, Written>>();
   await mkdir(podsDir, { recursive: true, mode: 0o750 });
   await mkdir(memoryDir, { recursive: true, mode: 0o750 });
-  if (!(await listMounts()).some(({ path }) => path === memoryDir)) await mountTmpfs(memoryDir, { mode: '0750' });
+  if (!(await isMounted(memoryDir))) await mountTmpfs(memoryDir, { mode: '0750' });
 
   async function setUpOne(pod: Pod, volume: Volume, facts: PodFacts): Promise<MountedVolume> {
     if (isPayloadVolume(volume)) return setUpPayload(pod, volume, facts);
@@ -76,11 +78,21 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
       await prepareHostPath(volume.hostPath);
       return { path: volume.hostPath.path, readOnly: false, groups: [] };
     }
-    if (claimName(pod, volume) !== undefined) return setUpClaim(pod, volume);
+    if (claimed.handles(pod, volume)) return setUpStorage(pod, volume);
     if (volume.gitRepo !== undefined)
       throw new VolumeError('VolumeUnsupported', 'gitRepo volumes run code on the node and are refused');
-    const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown';
-    throw new VolumeError('VolumeUnsupported', `no volume plugin matched: this node has no driver for ${kind} volumes`);
+    throw unsupported(`${Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'} volumes`);
+  }
+
+  async function setUpStorage(pod: Pod, volume: Volume): Promise<MountedVolume> {
+    const { refreshAtMs = Number.POSITIVE_INFINITY, ...mounted } = await claimed.setUp(pod, volume);
+    noteWritten(pod, volume.name, { digest: '', refreshAtMs });
+    return mounted;
+  }
+
+  function noteWritten({ metadata: { uid } }: Pod, name: string, one: Written): void {
+    const ofPod = written.get(uid) ?? new Map<string, Written>();
+    written.set(uid, ofPod.set(name, one));
   }
 
   async function setUpPayload(pod: Pod, volume: Volume, facts: PodFacts): Promise<MountedVolume> {
@@ -88,15 +100,13 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
     const { files, refreshAtMs } = await volumePayload({ pod, volume, facts, tokens, objects: objects.forPod(uid) });
     const path = join(memoryDir, uid, volume.name);
     const gid = pod.spec?.securityContext?.fsGroup;
-    const ofPod = written.get(uid) ?? new Map<string, Written>();
-    written.set(uid, ofPod);
     const digest = digestOf(files, gid);
-    if (ofPod.get(volume.name)?.digest !== digest) {
+    if (written.get(uid)?.get(volume.name)?.digest !== digest) {
       await mkdir(path, { recursive: true, mode: 0o755 });
       await chmod(path, 0o755);
       await writeAtomically(path, files, { version: versionName(), ...(gid === undefined ? {} : { gid }) });
     }
-    ofPod.set(volume.name, { digest, refreshAtMs });
+    noteWritten(pod, volume.name, { digest, refreshAtMs });
     return { path, readOnly: true, groups: [] };
   }
 
@@ -106,36 +116,29 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
   }
 
   async function setUpEmptyDir(pod: Pod, name: string, source: EmptyDirVolumeSource): Promise<MountedVolume> {
-    const path = join(podsDir, pod.metadata.uid, 'volumes', 'kubernetes.io~empty-dir', name);
+    const own = join(podsDir, pod.metadata.uid);
+    const path = join(own, 'volumes', 'kubernetes.io~empty-dir', name);
+    const ready = join(own, 'plugins', 'kubernetes.io~empty-dir', name, 'ready');
+    const inMemory = source.medium === 'Memory';
+    if (source.medium?.startsWith('HugePages'))
+      throw new VolumeError('VolumeUnsupported', 'emptyDir on huge pages is not supported by this node');
+    const made = await access(ready).then(
+      () => true,
+      () => false,
+    );
+    // Once made, its rights are the pod's own to change.
+    if (made && (!inMemory || (await isMounted(path)))) return { path, readOnly: false, groups: [] };
     await mkdir(path, { recursive: true, mode: 0o750 });
-    if (source.medium === 'Memory' && !(await listMounts()).some((one) => one.path === path)) {
+    if (inMemory && !(await isMounted(path))) {
       const limit = quantityValue(source.sizeLimit ?? '0');
       const memory = podAmount(pod, 'memory', 'limits', quantityValue);
       const sizes = [limit, memory.complete ? memory.total : 0].filter((size) => size > 0);
       await mountTmpfs(path, { mode: '0777', ...(sizes.length === 0 ? {} : { sizeBytes: Math.min(...sizes) }) });
-    } else if (source.medium?.startsWith('HugePages')) {
-      throw new VolumeError('VolumeUnsupported', 'emptyDir on huge pages is not supported by this node');
     }
     await giveToGroup(path, pod.spec?.securityContext?.fsGroup);
+    await mkdir(join(ready, '..'), { recursive: true, mode: 0o750 });
+    await writeFile(ready, '', { mode: 0o600 });
     return { path, readOnly: false, groups: [] };
-  }
-
-  async function setUpClaim(pod: Pod, volume: Volume): Promise<MountedVolume> {
-    const bound = await boundVolume(client, pod, volume);
-    const { spec, metadata } = bound.volume;
-    const source = spec?.local ?? spec?.hostPath;
-    if (source === undefined)
-      throw new VolumeError(
-        'VolumeUnsupported',
-        `no volume plugin matched: this node has no driver for volume ${metadata.name}`,
-      );
-    await prepareHostPath(
-      spec?.hostPath ?? { path: source.path, type: spec?.volumeMode === 'Block' ? 'BlockDevice' : 'Directory' },
-    );
-    if (spec?.local !== undefined && spec.volumeMode !== 'Block')
-      await giveToGroup(source.path, pod.spec?.securityContext?.fsGroup);
-    const group = Number.parseInt(metadata.annotations?.['pv.beta.kubernetes.io/gid'] ?? '', 10);
-    return { path: source.path, readOnly: bound.readOnly, groups: Number.isNaN(group) ? [] : [group] };
   }
 
   return {
@@ -173,9 +176,21 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
       objects.release(uid);
       tokens.forget(uid);
       const own = join(podsDir, uid);
+      await unmountBelow(join(own, 'volume-subpaths'));
+      await claimed.tearDown(uid);
+      await verifyNoStorage(join(own, 'volumes'));
       await unmountBelow(own);
       await removeTree(own);
       await removeTree(join(memoryDir, uid));
+    },
+
+    async usage(pod) {
+      const onDisk = (pod.spec?.volumes ?? []).filter(
+        ({ emptyDir }) => emptyDir !== undefined && emptyDir.medium !== 'Memory',
+      );
+      const directory = join(podsDir, pod.metadata.uid, 'volumes', 'kubernetes.io~empty-dir');
+      const all = onDisk.map(async ({ name }) => [name, await treeUsage(join(directory, name))] as const);
+      return new Map(await Promise.all(all));
     },
 
     async present() {
@@ -185,6 +200,13 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
 
     podDirectory: (uid) => join(podsDir, uid),
   };
+}
+
+/** Only what is a pod's own is ever deleted with it: directories of storage must have gone before, by unmounting alone. */
+async function verifyNoStorage(volumes: string): Promise<void> {
+  const left = (await readdir(volumes).catch(() => [])).find((name) => name !== 'kubernetes.io~empty-dir');
+  if (left !== undefined)
+    throw new VolumeError('StillMounted', `${join(volumes, left)} still holds storage of a pod; nothing is deleted`);
 }
 
 /** Writable by everyone, or by the pod's fsGroup, which then also owns what is made inside. */

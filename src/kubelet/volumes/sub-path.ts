@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises';
+import { chmod, type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { shows } from './bind-mount.ts';
 import { VolumeError } from './errors.ts';
-import { bindDescriptor, listMounts } from './mounts.ts';
+import { bindDescriptor, isMounted, unmountBelow } from './mounts.ts';
 
 /** open(2) O_PATH of Linux: a handle on the place, without opening what is there. */
 const pathOnly = 0o10000000;
@@ -10,7 +11,7 @@ const pathOnly = 0o10000000;
 /**
  * A handle on `subPath` of a volume. A container may change the volume meanwhile, so after symbolic links are resolved and found to
  * stay inside, the path is walked once more by descriptors that follow no link: a link swapped in between makes it fail, never
- * escape. A missing sub-path is made, as a directory.
+ * escape. A missing sub-path is made, as a directory with the rights of the volume's own.
  */
 export async function openSubPath(volume: string, subPath: string): Promise<FileHandle> {
   const root = await realpath(volume);
@@ -26,11 +27,14 @@ export async function openSubPath(volume: string, subPath: string): Promise<File
   return walk(root, walked, subPath);
 }
 
-/** Binds `subPath` of a volume at `target`: what is bound is the handle, not the path. */
+/** Binds `subPath` of a volume at `target`: what is bound is the handle, not the path. What was bound there before and is no longer meant goes. */
 export async function bindSubPath(volume: string, subPath: string, target: string): Promise<void> {
-  if ((await listMounts()).some((one) => one.path === target)) return;
   const handle = await openSubPath(volume, subPath);
   try {
+    if (await isMounted(target)) {
+      if (await shows(target, handle)) return;
+      await unmountBelow(target);
+    }
     const { fd } = handle;
     const directory = (await stat(`/proc/self/fd/${fd}`)).isDirectory();
     await mkdir(directory ? target : dirname(target), { recursive: true, mode: 0o750 });
@@ -55,12 +59,15 @@ async function existingPart(root: string, parts: readonly string[]): Promise<str
 async function walk(root: string, parts: readonly string[], subPath: string): Promise<FileHandle> {
   const { O_NOFOLLOW, O_DIRECTORY } = constants;
   let handle = await open(root, pathOnly | O_NOFOLLOW | O_DIRECTORY);
+  const mode = (await handle.stat()).mode & 0o7777;
+  let made = false;
   for (const part of parts) {
     const next = `/proc/self/fd/${handle.fd}/${part}`;
     try {
       await lstat(next).catch(async (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
-        await mkdir(next, { mode: 0o777 });
+        await mkdir(next, { mode: mode & 0o777 });
+        made = true;
       });
       const child = await open(next, pathOnly | O_NOFOLLOW);
       await handle.close();
@@ -73,6 +80,9 @@ async function walk(root: string, parts: readonly string[], subPath: string): Pr
       await handle.close();
       throw escape(subPath);
     }
+    // mkdir heeds the umask and forgets the group's bit.
+    if (made) await chmod(`/proc/self/fd/${handle.fd}`, mode);
+    made = false;
   }
   return handle;
 }

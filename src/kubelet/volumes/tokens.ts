@@ -8,6 +8,7 @@ const dayMs = 24 * 3600 * 1000;
 
 interface Known {
   readonly token: string;
+  readonly expirationTimestamp: string;
   /** From then on a new one is asked for. */
   readonly refreshAtMs: number;
   readonly expiresAtMs: number;
@@ -18,7 +19,7 @@ export interface TokenSource {
   token(
     pod: Pod,
     options: { readonly audience?: string; readonly expirationSeconds: number },
-  ): Promise<{ token: string; refreshAtMs: number }>;
+  ): Promise<{ token: string; refreshAtMs: number; expirationTimestamp: string }>;
   forget(podUid: string): void;
 }
 
@@ -52,13 +53,14 @@ export function openTokenSource(options: { readonly client: Client; readonly clo
           { namespace },
         );
         const token = answer.status?.token ?? '';
-        const expiresAtMs = parseTimeMs(answer.status?.expirationTimestamp ?? '');
+        const expirationTimestamp = answer.status?.expirationTimestamp ?? '';
+        const expiresAtMs = parseTimeMs(expirationTimestamp);
         const lifeMs = expiresAtMs - nowMs;
-        const fresh = { token, expiresAtMs, refreshAtMs: nowMs + Math.min(dayMs, lifeMs * 0.8) };
+        const fresh = { token, expirationTimestamp, expiresAtMs, refreshAtMs: nowMs + Math.min(dayMs, lifeMs * 0.8) };
         ofPod.set(key, fresh);
         return fresh;
       } catch (error) {
-        if (last !== undefined && nowMs < last.expiresAtMs) return { token: last.token, refreshAtMs: nowMs + 30_000 };
+        if (last !== undefined && nowMs < last.expiresAtMs) return { ...last, refreshAtMs: nowMs + 30_000 };
         throw error;
       }
     },

@@ -12,6 +12,8 @@ import { evictPod } from './resources/pods/eviction.ts';
 import { ephemeralContainers, resize } from './resources/pods/pod-parts.ts';
 import { ServiceAllocator } from './resources/services/allocator.ts';
 import { serviceHooks } from './resources/services/hooks.ts';
+import { openMetricsApi } from './metrics-api/metrics-api.ts';
+import { KubeletDirectory } from './streams/kubelet.ts';
 import { streamSubresources } from './streams/subresources.ts';
 import { createToken } from './resources/token-request.ts';
 import type { ApiServerOptions } from './server.ts';
@@ -47,7 +49,12 @@ export async function serverParts(wiring: {
   );
   const customResources = new CustomResources(context, objects);
   const { clock, random, log } = context;
-  const aggregator = new Aggregator({ objects, options: options.aggregation, clock, random, log });
+  const kubelets = options.kubelet === undefined ? undefined : new KubeletDirectory(objects, options.kubelet);
+  const metrics = openMetricsApi({ objects, kubelets, clock, log });
+  const aggregator = new Aggregator({
+    ...{ objects, options: options.aggregation, clock, random, log },
+    local: [metrics],
+  });
   hooks.set('/namespaces', namespaceHooks);
   hooks.set('apiextensions.k8s.io/customresourcedefinitions', customResourceDefinitionHooks);
   hooks.set('/services', serviceHooks(allocator));

@@ -1,13 +1,14 @@
-import type { AnyObject, APIService } from '#api';
+import { type AnyObject, type APIService, builtinSchema } from '#api';
 import { type Clock, type Log, messageOf, type Random, rfc3339, type Timer } from '#base';
 import { cloneObject, deepEqual, errServiceUnavailable } from '#machinery';
 import { read } from '../bootstrap/put.ts';
 import type { Handler, ObjectView, RequestInfo, ServerObjects, ServerRequest } from '../contract.ts';
 import type { RemoteGroups } from '../discovery/routes.ts';
-import { parseRequestInfo } from '../http/request-info.ts';
+import { respondPlain } from '../resources/respond-object.ts';
 import { type Backend, forward, isProxyable } from '../streams/backend.ts';
+import { ownRequest, textOf } from '../streams/own-request.ts';
 import { serviceEndpoint } from '../streams/service-endpoint.ts';
-import { serverIdentity } from '../server-identity.ts';
+import type { LocalGroup } from './local-group.ts';
 
 export interface AggregationOptions {
   /** PEM: the certificate with which this server vouches for users. */
@@ -21,6 +22,7 @@ const collection = '/apis/apiregistration.k8s.io/v1/apiservices';
 const checkEveryMs = 30_000;
 const checkFailedEveryMs = 3_000;
 const checkTimeoutMs = 5_000;
+const largestDocument = 4 << 20;
 
 interface Remote {
   readonly name: string;
@@ -39,6 +41,7 @@ export class Aggregator implements RemoteGroups {
   readonly #random: Random;
   readonly #log: Log;
   readonly #view: ObjectView;
+  readonly #local: readonly LocalGroup[];
   /** By `group/version`. */
   readonly #remotes = new Map<string, Remote>();
   readonly #listeners = new Set<() => void>();
@@ -51,7 +54,9 @@ export class Aggregator implements RemoteGroups {
     clock: Clock;
     random: Random;
     log: Log;
+    local?: readonly LocalGroup[];
   }) {
+    this.#local = wiring.local ?? [];
     this.#objects = wiring.objects;
     this.#options = wiring.options;
     this.#clock = wiring.clock;
@@ -70,6 +75,7 @@ export class Aggregator implements RemoteGroups {
     this.#closed = true;
     this.#forget?.();
     for (const one of this.#remotes.values()) one.timer?.cancel();
+    for (const one of this.#local) one.close();
   }
 
   onChange(callback: () => void): void {
@@ -77,20 +83,17 @@ export class Aggregator implements RemoteGroups {
   }
 
   groups(): readonly object[] {
-    return [...this.#byGroup()].map(([name, remotes]) => {
-      const versions = remotes.map(({ service }) => ({
-        groupVersion: `${name}/${service.spec?.version}`,
-        version: service.spec?.version,
-      }));
+    return [...this.#byGroup()].map(([name, served]) => {
+      const versions = served.map(({ version }) => ({ groupVersion: `${name}/${version}`, version }));
       return { kind: 'APIGroup', apiVersion: 'v1', name, versions, preferredVersion: versions[0] };
     });
   }
 
   aggregated(): readonly object[] {
-    return [...this.#byGroup()].map(([name, remotes]) => ({
+    return [...this.#byGroup()].map(([name, served]) => ({
       metadata: { name, creationTimestamp: null },
-      versions: remotes.map((one) => ({
-        version: one.service.spec?.version,
+      versions: served.map((one) => ({
+        version: one.version,
         resources: aggregatedResources(one),
         freshness: one.available ? 'Current' : 'Stale',
       })),
@@ -99,7 +102,7 @@ export class Aggregator implements RemoteGroups {
 
   /** The handler of a request that another server answers; undefined when it is ours. */
   handlerOf(info: RequestInfo): Handler | undefined {
-    if (this.#remotes.size === 0 || info.segments[0] !== 'apis') return undefined;
+    if (info.segments[0] !== 'apis' || (this.#remotes.size === 0 && this.#local.length === 0)) return undefined;
     const [, group, version] = info.segments;
     if (group !== undefined && version === undefined) {
       const document = this.groups().find((one) => (one as { name: string }).name === group);
@@ -112,18 +115,30 @@ export class Aggregator implements RemoteGroups {
       });
     }
     const remote = this.#remotes.get(`${group}/${version}`);
-    return remote === undefined ? undefined : (request) => this.#forward(remote, request);
+    if (remote !== undefined) return (request) => this.#forward(remote, request);
+    const local = this.#local.find((one) => one.group === group && one.version === version);
+    if (local === undefined) return undefined;
+    if (info.segments.length > 3) return local.handle;
+    const { resources } = local;
+    const document = { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/${version}`, resources };
+    return async (request) => respondPlain(request, document, builtinSchema.type('meta/v1.APIResourceList'));
   }
 
-  #byGroup(): Map<string, Remote[]> {
-    const groups = new Map<string, Remote[]>();
-    const order = [...this.#remotes.values()].sort(
-      (a, b) => (b.service.spec?.versionPriority ?? 0) - (a.service.spec?.versionPriority ?? 0),
-    );
-    for (const one of order) {
-      const group = one.service.spec?.group ?? '';
-      const list = groups.get(group);
-      if (list === undefined) groups.set(group, [one]);
+  #byGroup(): Map<string, ServedRemotely[]> {
+    const groups = new Map<string, ServedRemotely[]>();
+    const remotes = [...this.#remotes.values()].map(({ service: { spec }, resources, available }) => ({
+      group: spec?.group ?? '',
+      version: spec?.version ?? '',
+      priority: spec?.versionPriority ?? 0,
+      resources,
+      available,
+    }));
+    const local = this.#local
+      .filter(({ group, version }) => !this.#remotes.has(`${group}/${version}`))
+      .map(({ group, version, resources }) => ({ group, version, priority: 0, resources, available: true }));
+    for (const one of [...remotes, ...local].sort((a, b) => b.priority - a.priority)) {
+      const list = groups.get(one.group);
+      if (list === undefined) groups.set(one.group, [one]);
       else list.push(one);
     }
     return groups;
@@ -195,7 +210,7 @@ export class Aggregator implements RemoteGroups {
     try {
       const request = ownRequest(target, stop.signal, this.#clock.nowMs());
       const response = await forward(request, await this.#backend(remote, request), this.#headers(request));
-      const text = await textOf(response);
+      const text = await textOf(response, largestDocument);
       if (response.status !== 200)
         throw errServiceUnavailable(`failing or missing response from ${target}: status ${response.status}`);
       const list = JSON.parse(text) as { resources?: object[] };
@@ -297,11 +312,20 @@ interface ResourceRow {
   readonly version?: string;
 }
 
-function aggregatedResources({ service, resources }: Remote): object[] {
+/** A version of a group as discovery shows it, whoever answers it. */
+interface ServedRemotely {
+  readonly group: string;
+  readonly version: string;
+  readonly priority: number;
+  readonly resources: readonly object[];
+  readonly available: boolean;
+}
+
+function aggregatedResources({ group, version, resources }: ServedRemotely): object[] {
   const rows = resources as readonly ResourceRow[];
   const kindOf = (row: ResourceRow): object => ({
-    group: row.group || service.spec?.group,
-    version: row.version || service.spec?.version,
+    group: row.group || group,
+    version: row.version || version,
     kind: row.kind,
   });
   return rows
@@ -325,49 +349,4 @@ function aggregatedResources({ service, resources }: Remote): object[] {
         ...(subresources.length === 0 ? {} : { subresources }),
       };
     });
-}
-
-/** A request of the server itself to a backend. */
-function ownRequest(target: string, signal: AbortSignal, receivedMs: number): ServerRequest {
-  return {
-    method: 'GET',
-    target,
-    headers: { accept: 'application/json' },
-    source: { remoteAddress: '', trusted: serverIdentity },
-    receivedMs,
-    body: async () => new Uint8Array(),
-    async *stream() {},
-    objects: false,
-    onAbort(callback) {
-      signal.addEventListener('abort', callback, { once: true });
-      return () => signal.removeEventListener('abort', callback);
-    },
-    get aborted() {
-      return signal.aborted;
-    },
-    info: parseRequestInfo('GET', target),
-    identity: serverIdentity,
-    warnings: [],
-    annotations: new Map(),
-  };
-}
-
-function textOf(response: Awaited<ReturnType<Handler>>): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    let length = 0;
-    response.stream?.({
-      write(bytes) {
-        length += bytes.length;
-        if (length > 4 << 20) reject(new Error('the discovery document is too large'));
-        else parts.push(Buffer.from(bytes));
-        return true;
-      },
-      onDrain() {},
-      pendingBytes: 0,
-      end: () => resolve(Buffer.concat(parts).toString()),
-      destroy: () => reject(new Error('the answer broke off')),
-      onClose() {},
-    });
-  });
 }

@@ -72,6 +72,7 @@ export const clusterRoles: Readonly<Record<string, RoleRow>> = {
       'W | resource.k8s.io | resourceclaims resourceclaimtemplates',
     ],
   },
+  'system:aggregated-metrics-reader': { labels: aggregate('view'), rules: ['R | metrics.k8s.io | nodes pods'] },
   'system:aggregate-to-view': {
     labels: aggregate('view'),
     rules: [

@@ -1,3 +1,9 @@
+export type { BackupContent, BackupManifest, BackupSummary, VerifiedBackup } from './backup/backup-file.ts';
+export { loadBackup } from './backup/load.ts';
+export type { Restored } from './backup/restore-local.ts';
+export { requireWholeRestore } from './backup/restore-mark.ts';
+export type { Snapshot, SnapshotOptions } from './backup/snapshots.ts';
+export type { BackupPlaces } from './backup/take-backup.ts';
 export {
   areNodesReady,
   hasDefaultServiceAccount,
@@ -21,7 +27,14 @@ export {
   serverPidFile,
   stopCluster,
 } from './local/cluster.ts';
-export { apiUrl, openPki, writeAdminKubeconfig, writeServerConfiguration } from './local/configure.ts';
+export {
+  apiUrl,
+  backupPlaces,
+  openPki,
+  snapshotDir,
+  writeAdminKubeconfig,
+  writeServerConfiguration,
+} from './local/configure.ts';
 export { defaultKubeconfigFile } from './local/kubeconfig-file.ts';
 export { type ClusterLayout, clusterLayout, type NodeLayout, nodeLayout } from './local/layout.ts';
 export { withClusterLock } from './local/lock.ts';
@@ -29,4 +42,11 @@ export { enterArguments } from './local/namespaces.ts';
 export { cutPower, makeNode, startOnNode } from './local/nodes.ts';
 export { cniPluginFolder, installPrerequisites, missingPrerequisites } from './local/prerequisites.ts';
 export { isAlive, readProcess, residentBytes, spawnBackground, stopProcess } from './local/processes.ts';
-export { type ClusterState, type NodeState, nodeAddress, readState, writeState } from './local/state.ts';
+export {
+  type ClusterKeeping,
+  type ClusterState,
+  type NodeState,
+  nodeAddress,
+  readState,
+  writeState,
+} from './local/state.ts';

@@ -1,3 +1,5 @@
+import type { BackupPlaces } from '#admin';
+
 /** All that a control plane must know; `k8ts server --config FILE` reads it as JSON. */
 export interface ServerConfiguration {
   readonly clusterName: string;
@@ -28,6 +30,18 @@ export interface ServerConfiguration {
   /** Names and addresses in the API server's certificate beside those that every cluster has. */
   readonly certificateNames?: readonly string[];
   readonly certificateAddresses?: readonly string[];
+  /**
+   * How much history of the store stays readable; default one hour. Of history older than five minutes the newest 20,000 revisions
+   * stay at most.
+   */
+  readonly historyMs?: number;
+  /** Backups by schedule, the newest `keep` of them. */
+  readonly snapshots?: {
+    readonly dir: string;
+    readonly everyMs: number;
+    readonly keep: number;
+    readonly places: BackupPlaces;
+  };
   /** Version of this package, part of the version that the API reports. */
   readonly version: string;
 }

@@ -2,13 +2,14 @@ import { type Clock, type Closable, type Log, type Random, sleep, startInOrder }
 import { type ApiServer, openApiServer } from '#apiserver';
 import { openClient, openInformers } from '#client';
 import type { Authority } from '#pki';
-import { openStore, startCompactor } from '#store';
+import { type Compactor, openStore, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
 import { openRenewedPki } from './certificate-renewal.ts';
 import { openEncryptionKey } from './encryption-key.ts';
 import { startNodeRoles } from './node-roles.ts';
 import { secureServer } from './secure-server.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
+import { archiveRoute, startScheduledSnapshots } from './store-archive.ts';
 
 export interface ServerOptions {
   readonly configuration: ServerConfiguration;
@@ -19,6 +20,9 @@ export interface ServerOptions {
 
 /** Loading the rest keeps the process from answering: those who wait for /readyz are served before. */
 const answerReadyMs = 25;
+
+const defaultHistoryMs = 3_600_000;
+const keepRevisions = 20_000;
 
 const controllersIdentity = {
   user: 'system:kube-controller-manager',
@@ -51,14 +55,23 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
     process.exit(1);
   });
   let server: ApiServer | undefined;
+  let compactor: Compactor | undefined;
+  const archive = () => ({ store, compactor: compactor as Compactor, clock, log });
   const running = await startInOrder(
     [
-      { name: 'compactor', start: async () => startCompactor({ store, clock, log }) },
+      {
+        name: 'compactor',
+        async start() {
+          const keepMs = configuration.historyMs ?? defaultHistoryMs;
+          compactor = startCompactor({ store, clock, log, keepMs, keepRevisions });
+          return compactor;
+        },
+      },
       {
         name: 'apiserver',
         async start() {
-          server = await openApiServer(
-            secureServer({
+          server = await openApiServer({
+            ...secureServer({
               store,
               pki,
               clock,
@@ -67,7 +80,8 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               encryptionKey: openEncryptionKey(configuration.pkiDir, random),
               ...apiServerSettings(configuration),
             }),
-          );
+            routes: () => [archiveRoute(archive())],
+          });
           return server;
         },
       },
@@ -98,6 +112,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
         },
       },
       { name: 'controllers', start: () => startActors(server as ApiServer, options, pki.ca) },
+      { name: 'snapshots', start: () => startScheduledSnapshots({ ...archive(), configuration, random }) },
     ],
     stopping.signal,
   );

@@ -43,6 +43,16 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/demo.command.ts')).demoCommand,
   },
   {
+    name: 'backup',
+    description: 'write a cluster into one file while it works; list and check such files',
+    load: async () => (await import('./commands/backup.command.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    description: 'bring a cluster back from a backup, here or on an empty machine',
+    load: async () => (await import('./commands/restore.command.ts')).restoreCommand,
+  },
+  {
     name: 'doctor',
     description: 'say what this machine lacks',
     load: async () => (await import('./commands/doctor.command.ts')).doctorCommand,

@@ -28,6 +28,24 @@ export function parseDurationMs(text: string): number {
   return Number(match[1]) * unit;
 }
 
+/** A duration of at least a minute, or 0 (off). */
+export function parseIntervalMs(text: string): number {
+  const valueMs = parseDurationMs(text);
+  if (valueMs !== 0 && valueMs < 60_000)
+    throw new InvalidArgumentError('expected a duration of a minute or more, or 0');
+  return valueMs;
+}
+
+/** A revision (a whole number), or a time: `2026-11-23T02:40:00Z`, without a zone in that of this machine. */
+export function parseMoment(text: string): { revision: number } | { timeMs: number } {
+  if (/^\d{1,15}$/.test(text)) return { revision: Number(text) };
+  const timeMs = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?$/.test(text)
+    ? Date.parse(text.replace(' ', 'T'))
+    : Number.NaN;
+  if (Number.isNaN(timeMs)) throw new InvalidArgumentError('expected a revision or a time like 2026-11-23T02:40:00Z');
+  return { timeMs };
+}
+
 export function parseOutput(text: string): 'json' {
   if (text !== 'json') throw new InvalidArgumentError('expected json');
   return text;

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { BackupPlaces } from '../backup/take-backup.ts';
 import { type ClusterLayout, type NodeLayout } from './layout.ts';
 import { cniPluginFolder } from './prerequisites.ts';
 import { type ClusterState, type NodeState, nodeAddress } from './state.ts';
@@ -42,9 +43,39 @@ export function writeServerConfiguration(layout: ClusterLayout, state: ClusterSt
     // All nodes are on this machine, on one wire: silence means more, sooner, than between machines.
     nodeMonitorGraceMs: 20_000,
     defaultTolerationSeconds: 30,
+    ...keepingOf(layout, state, version),
     version,
   };
   return writeConfiguration(join(layout.dataDir, 'server.json'), configuration);
+}
+
+/** What of a cluster of `up` goes into a backup beside its store. */
+export function backupPlaces(layout: ClusterLayout, state: ClusterState, version: string): BackupPlaces {
+  return {
+    kind: 'local',
+    cluster: state.name,
+    pkiDir: layout.pkiDir,
+    configurationDir: layout.dataDir,
+    configurationFiles: ['cluster.json'],
+    version,
+  };
+}
+
+/** Where snapshots by schedule lie. */
+export function snapshotDir(layout: ClusterLayout, state: ClusterState | undefined): string {
+  return state?.keeping?.snapshots?.dir ?? join(layout.dataDir, 'snapshots');
+}
+
+function keepingOf(layout: ClusterLayout, state: ClusterState, version: string) {
+  const { historyMs, snapshots } = state.keeping ?? {};
+  return {
+    ...(historyMs === undefined ? {} : { historyMs }),
+    ...(snapshots === undefined
+      ? {}
+      : {
+          snapshots: { ...snapshots, dir: snapshotDir(layout, state), places: backupPlaces(layout, state, version) },
+        }),
+  };
 }
 
 export function writeAdminKubeconfig(layout: ClusterLayout, state: ClusterState, pki: ClusterPki): string {

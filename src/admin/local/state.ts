@@ -18,6 +18,14 @@ export interface ClusterState {
   readonly clusterDomain: string;
   readonly simulate: number;
   readonly nodes: readonly NodeState[];
+  /** Wishes for the control plane; absent: none. */
+  readonly keeping?: ClusterKeeping;
+}
+
+/** What a control plane keeps beside its objects. */
+export interface ClusterKeeping {
+  readonly historyMs?: number;
+  readonly snapshots?: { readonly everyMs: number; readonly keep: number; readonly dir?: string };
 }
 
 export interface NodeState {

@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import {
+  type ClusterKeeping,
   type ClusterLayout,
   type ClusterState,
   defaultKubeconfigFile,
@@ -11,6 +12,7 @@ import {
   nodeLayout,
   readState,
   requirePort,
+  requireWholeRestore,
   serverPidFile,
   withClusterLock,
   writeState,
@@ -20,6 +22,7 @@ import {
   reach,
   startAgentProcess,
   startServerProcess,
+  stopProcess,
   until,
   openPki,
   writeAdminKubeconfig,
@@ -32,11 +35,11 @@ import { dnsAnswers } from '../local/dns-probe.ts';
 import { loadImages } from '../local/images.ts';
 import { layoutOf, withCluster } from '../local/options.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
-import { parseCount, parseDurationMs, parsePort } from '../options.ts';
+import { parseCount, parseDurationMs, parseIntervalMs, parsePort } from '../options.ts';
 import { version } from '../version.ts';
 import { openProgress, type Progress } from '../progress.ts';
 
-interface UpOptions {
+export interface UpOptions {
   name: string;
   nodes?: number;
   simulate?: number;
@@ -47,7 +50,13 @@ interface UpOptions {
   image: string[];
   wait: number;
   install: boolean;
+  history?: number;
+  snapshotEvery?: number;
+  snapshotKeep?: number;
+  snapshotDir?: string;
 }
+
+const defaultSnapshotsKept = 24;
 
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
@@ -61,6 +70,10 @@ export const upCommand = defineCommand('up', (command) => {
     .option('--image <file>', 'image archive to load into every node (repeatable)', collect, [])
     .option('--wait <duration>', 'how long to wait for the cluster', parseDurationMs, 120_000)
     .option('--no-install', 'fail instead of installing missing system packages')
+    .option('--history <duration>', 'how far back k8ts restore --at may go (default 1h)', parseIntervalMs)
+    .option('--snapshot-every <duration>', 'take backups by schedule; 0: no longer', parseIntervalMs)
+    .option('--snapshot-keep <n>', 'how many of those stay (default 24)', parseCount)
+    .option('--snapshot-dir <dir>', 'where they lie (default: snapshots in the data folder)')
     .action(async (options: UpOptions) => {
       const root = isRoot();
       if (!root && options.nodes !== 0) {
@@ -75,15 +88,20 @@ export const upCommand = defineCommand('up', (command) => {
     });
 });
 
-async function up(layout: ClusterLayout, options: UpOptions, progress: Progress): Promise<void> {
+/** Starts the cluster and waits until it is useful. */
+export async function up(layout: ClusterLayout, options: UpOptions, progress: Progress): Promise<void> {
   const startMs = systemClock.monotonicMs();
+  requireWholeRestore(layout);
   const existing = readState(layout);
   const wantsNodes = (existing?.nodes.length ?? options.nodes ?? 1) > 0;
   if (wantsNodes) await installPrerequisites({ install: options.install, say: progress.say });
-  const state =
+  const described =
     existing === undefined
       ? await describeCluster(layout, options, { clock: systemClock, isRoot: isRoot() })
       : resume(existing, options);
+  const state = { ...described, ...keepingAsked(described, options) };
+  if (existing !== undefined && JSON.stringify(state.keeping) !== JSON.stringify(existing.keeping))
+    await stopProcess(systemClock, serverPidFile(layout, existing));
   await requirePort(layout, state);
   writeState(layout, state);
   const pki = openPki(layout, state);
@@ -138,6 +156,29 @@ async function up(layout: ClusterLayout, options: UpOptions, progress: Progress)
     `\nCluster ${state.name} is up (${((systemClock.monotonicMs() - startMs) / 1000).toFixed(2)} s).\n`,
   );
   process.stderr.write(`kubeconfig ${file}, context k8ts-${state.name}. Try: kubectl get nodes\n`);
+}
+
+/** What the control plane is to keep: as asked now, else as before. */
+function keepingAsked(state: ClusterState, options: UpOptions): { keeping?: ClusterKeeping } {
+  const { history, snapshotEvery, snapshotKeep, snapshotDir } = options;
+  const before = state.keeping ?? {};
+  if (
+    (snapshotKeep !== undefined || snapshotDir !== undefined) &&
+    snapshotEvery === undefined &&
+    before.snapshots === undefined
+  )
+    throw new InvalidArgumentError('--snapshot-keep and --snapshot-dir go with --snapshot-every');
+  if (snapshotKeep === 0) throw new InvalidArgumentError('--snapshot-keep: at least one snapshot stays');
+  const everyMs = snapshotEvery ?? before.snapshots?.everyMs ?? 0;
+  const dir = snapshotDir === undefined ? before.snapshots?.dir : resolve(snapshotDir);
+  const keep = snapshotKeep ?? before.snapshots?.keep ?? defaultSnapshotsKept;
+  const historyMs = history ?? before.historyMs;
+  const snapshots = everyMs === 0 ? undefined : { everyMs, keep, ...(dir === undefined ? {} : { dir }) };
+  const keeping = {
+    ...(historyMs === undefined || historyMs === 0 ? {} : { historyMs }),
+    ...(snapshots === undefined ? {} : { snapshots }),
+  };
+  return Object.keys(keeping).length === 0 && state.keeping === undefined ? {} : { keeping };
 }
 
 /** What an existing cluster becomes when `up` is said again: every node has power again; its shape stays. */

@@ -1,0 +1,114 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import {
+  backupPlaces,
+  loadBackup,
+  openPki,
+  reach,
+  readProcess,
+  readState,
+  requireState,
+  serverPidFile,
+  snapshotDir,
+} from '#admin';
+import { messageOf, rfc3339, systemClock, systemRandom } from '#base';
+import { defineCommand } from '../command.ts';
+import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
+import { parseOutput } from '../options.ts';
+import { mebibytes, printJson, printTable } from '../print.ts';
+import { openProgress } from '../progress.ts';
+import { version } from '../version.ts';
+
+export const backupCommand = defineCommand('backup', (command) => {
+  command.helpCommand(false);
+  withCluster(command)
+    .argument('<file>', 'where to write it; holds keys and secrets (mode 0600)')
+    .action(async (file: string, options: ClusterOptions) => backup(resolve(file), options));
+  command
+    .command('list')
+    .description('list the snapshots that were taken by schedule, or the backups in a folder')
+    .option('--dir <dir>', 'look in this folder instead')
+    .option('-o, --output <format>', 'json', parseOutput)
+    .action(async (_options: object, self: Command) => list(self.optsWithGlobals()));
+  command
+    .command('check')
+    .description('read a backup to its end and say what it holds')
+    .argument('<file>', 'a backup')
+    .action(async (file: string) => check(resolve(file)));
+});
+
+async function backup(file: string, options: ClusterOptions): Promise<void> {
+  const layout = layoutOf(options);
+  const state = requireState(layout);
+  const { archiveOfDirectory, archiveOverApi, takeBackup } = await loadBackup();
+  const places = backupPlaces(layout, state, version);
+  const progress = openProgress();
+  const write = (archive: () => AsyncIterable<Uint8Array>): Promise<number> =>
+    takeBackup({ file, places, archive, nowMs: systemClock.nowMs(), random: systemRandom });
+  const runs = readProcess(serverPidFile(layout, state)) !== undefined;
+  const bytes = await progress.phase(`backup of cluster ${state.name}${runs ? '' : ' (stopped)'}`, async () => {
+    if (!runs) return write(() => archiveOfDirectory(layout.storeDir));
+    const { transport, close } = reach(state, openPki(layout, state));
+    try {
+      return await write(() => archiveOverApi(transport));
+    } finally {
+      await close();
+    }
+  });
+  process.stderr.write(
+    `\n${file} (${mebibytes(bytes)}) holds the cluster's objects, keys and configuration: keep it secret.\n`,
+  );
+}
+
+async function list(options: ClusterOptions & { dir?: string; output?: 'json' }): Promise<void> {
+  const layout = layoutOf(options);
+  const dir = options.dir === undefined ? snapshotDir(layout, readState(layout)) : resolve(options.dir);
+  const { listSnapshots, readBackupSummary } = await loadBackup();
+  const found = await Promise.all(
+    listSnapshots(dir).map(async ({ path, takenAtMs, bytes }) => {
+      const takenAt = rfc3339(takenAtMs);
+      try {
+        const { archive } = await readBackupSummary(path);
+        const oldest = archive.times[0]?.atMs;
+        return {
+          file: path,
+          takenAt,
+          bytes,
+          revision: archive.revision,
+          ...(oldest === undefined ? {} : { historyFrom: rfc3339(oldest) }),
+        };
+      } catch (error) {
+        return { file: path, takenAt, bytes, error: messageOf(error) };
+      }
+    }),
+  );
+  if (options.output === 'json') return printJson(found);
+  if (found.length === 0) {
+    process.stderr.write(`No snapshots in ${dir}. k8ts up --snapshot-every 1h takes them by schedule.\n`);
+    return;
+  }
+  const rows = found.map((one) => [
+    one.takenAt,
+    mebibytes(one.bytes),
+    'error' in one ? 'damaged' : String(one.revision),
+    ('historyFrom' in one && one.historyFrom) || '-',
+    one.file,
+  ]);
+  printTable([['TAKEN', 'SIZE', 'REVISION', 'HISTORY FROM', 'FILE'], ...rows]);
+}
+
+async function check(file: string): Promise<void> {
+  const { verifyBackup } = await loadBackup();
+  const { manifest, selection, pki } = await verifyBackup(file);
+  const { header, count } = selection;
+  const oldest = header.times[0]?.atMs;
+  const window = oldest === undefined ? '' : `, ${rfc3339(oldest)} to ${rfc3339(header.takenAtMs)}`;
+  printTable([
+    ['CLUSTER', manifest.cluster],
+    ['TAKEN', manifest.createdAt],
+    ['OBJECTS', String(count)],
+    ['HISTORY', `revisions ${header.baseRevision} to ${header.revision}${window}`],
+    ['KEYS', `${Object.keys(pki).length} files`],
+    ['WHOLE', 'yes: every checksum matches'],
+  ]);
+}

@@ -3,8 +3,12 @@ export interface AgentConfiguration {
   readonly nodeName: string;
   readonly nodeIp: string;
   readonly kubeconfig: string;
-  /** Identity of the part that keeps Services, routes and names: system:kube-proxy. */
+  /** Identity of the part that keeps Services, routes and names; the same file as `kubeconfig`: the node's own. */
   readonly proxyKubeconfig: string;
+  /** Certificate and key that `kubeconfig` names, in one file; renewed there. */
+  readonly clientCertificate?: string;
+  /** Socket of a container runtime that someone else runs (CRI v1); absent: a containerd of this node's own. */
+  readonly criSocket?: string;
   /** Certificate, key and client authority of the kubelet's own HTTPS port. */
   readonly servingCert: string;
   readonly servingKey: string;
@@ -30,6 +34,10 @@ export interface AgentConfiguration {
   readonly clusterDomain: string;
   /** The link towards other nodes. */
   readonly uplink: string;
+  /** `none`: someone else's network, applied as a manifest, makes the node Ready. Default: this one's own. */
+  readonly podNetwork?: 'none';
+  /** How pods of other nodes are reached; default `auto`. */
+  readonly networkMode?: 'auto' | 'routes' | 'vxlan';
   /** DNS answers here too, beside `clusterDns`. */
   readonly dnsAddresses: readonly string[];
   readonly dnsUpstreams: readonly string[];

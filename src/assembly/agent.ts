@@ -80,7 +80,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
             tls: servingCredential(configuration) ?? (await temporaryCredential(configuration, clock)),
             labels: configuration.labels,
             taints: configuration.taints,
-            beforeContainers: async (pod, addresses) => (await network).policies.ready(pod, addresses),
+            beforeContainers: async (pod, addresses) => (await network).policies?.ready(pod, addresses),
           });
           return kubelet;
         },
@@ -156,7 +156,9 @@ interface NetworkOptions extends AgentOptions {
 }
 
 /** Starts at once what needs only the API: rules, routes and names are there before the first pod asks for them. */
-async function startNetwork(options: NetworkOptions): Promise<Closable & { readonly policies: NetworkPolicies }> {
+async function startNetwork(
+  options: NetworkOptions,
+): Promise<Closable & { readonly policies: NetworkPolicies | undefined }> {
   const { configuration, informers, podInformers, clock, random } = options;
   const log = options.log.child({ component: 'network' });
   const { nodeName, nodeIp, podCidr, serviceCidr, uplink } = configuration;
@@ -173,12 +175,30 @@ async function startNetwork(options: NetworkOptions): Promise<Closable & { reado
     log,
   });
   const ownNode = informers.of<Node>(resource('v1', 'nodes'));
+  let ownRange: string | undefined;
+  let podMtu: number | undefined;
+  const offerNetwork = (): void => {
+    if (ownRange !== undefined && podMtu !== undefined) writeCni(configuration, { podCidr: ownRange, mtu: podMtu });
+  };
   const stopCni = ownNode.onChange(({ type, object }) => {
     if (type === 'deleted' || object.metadata.name !== nodeName || object.spec.podCIDR === undefined) return;
-    writeCni(configuration, object.spec.podCIDR);
+    ownRange = object.spec.podCIDR;
+    offerNetwork();
   });
-  const routes = await startPodRoutes({ nodeName, informers, log });
-  const policies = startNetworkPolicies({ nodeName, informers, podInformers, clock, log });
+  const ownNetwork = configuration.podNetwork !== 'none';
+  const routes = !ownNetwork
+    ? undefined
+    : await startPodRoutes({
+        ...{ nodeName, nodeIp, uplink, informers, clock, log },
+        ...(configuration.networkMode === undefined ? {} : { mode: configuration.networkMode }),
+        onPodMtu(mtu) {
+          podMtu = mtu;
+          offerNetwork();
+        },
+      });
+  const policies = ownNetwork
+    ? startNetworkPolicies({ nodeName, informers, podInformers, clock, log })
+    : Promise.resolve(undefined);
   const proxy = await startServiceProxy({
     nodeName,
     network: { nodeAddresses: [nodeIp], clusterCidr: podCidr, serviceCidr, uplink },
@@ -193,15 +213,15 @@ async function startNetwork(options: NetworkOptions): Promise<Closable & { reado
     policies: enforced,
     async close() {
       stopCni();
-      await Promise.all([enforced.close(), proxy.close(), routes.close(), dns.close()]);
+      await Promise.all([enforced?.close(), proxy.close(), routes?.close(), dns.close()]);
     },
   };
 }
 
 /** The runtime watches the folder: the node's network is there as soon as this file is. */
-function writeCni(configuration: AgentConfiguration, podCidr: string): void {
+function writeCni(configuration: AgentConfiguration, range: { readonly podCidr: string; readonly mtu: number }): void {
   const file = join(configuration.containerd.cniConfDir, cniFileName);
-  const text = cniConfiguration({ podCidr, stateDir: configuration.cniStateDir });
+  const text = cniConfiguration({ ...range, stateDir: configuration.cniStateDir });
   if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, text, { mode: 0o644 });

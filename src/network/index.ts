@@ -2,4 +2,6 @@ export { cniConfiguration, cniFileName, type CniOptions } from './cni/configurat
 export { type DnsServerOptions, startDnsServer } from './dns/dns-server.ts';
 export { type NetworkPolicies, type NetworkPoliciesOptions, startNetworkPolicies } from './policy/network-policies.ts';
 export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-proxy.ts';
+export type { NetworkMode } from './routes/plan-routes.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';
+export { removeNodeNetwork } from './routes/remove-network.ts';

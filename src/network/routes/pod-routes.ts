@@ -1,43 +1,144 @@
 import { type Node, resource } from '#api';
-import { type Closable, type Log, messageOf, runCommand } from '#base';
+import { Backoff, type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
 import type { Informers } from '#client';
-import { planRoutes } from './plan-routes.ts';
+import { noWays, planWays, tunnelOverheadBytes, tunnelRules, wayCommands } from '../tunnel/plan-tunnel.ts';
+import { observeWays, readHostRoutes, readMtu } from './observe-ways.ts';
+import { type NetworkMode, planRoutes } from './plan-routes.ts';
 
-/** Keeps this node's routes to the pods of every other node on the link: marked `proto 118`, so that only ours are ever removed. */
-export async function startPodRoutes(options: { nodeName: string; informers: Informers; log: Log }): Promise<Closable> {
-  const { nodeName, informers, log } = options;
+export interface PodRoutesOptions {
+  readonly nodeName: string;
+  readonly nodeIp: string;
+  /** The link towards other nodes. */
+  readonly uplink: string;
+  /** Default `auto`. */
+  readonly mode?: NetworkMode;
+  readonly informers: Informers;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How large a pod's packets may be, told before the first call of `onChange` of nodes and whenever it changes. */
+  readonly onPodMtu?: (mtu: number) => void;
+}
+
+const lookEveryMs = 30_000;
+
+/**
+ * Keeps this node's ways to the pods of every other node: routes marked `proto 118`, and a VXLAN link where no common link leads there.
+ * What the kernel has is read at the start, so what an earlier run left is taken over or removed, and again every half minute, so what
+ * others removed comes back. Closing leaves all of it: pods go on without this process. See `removePodRoutes`.
+ */
+export async function startPodRoutes(options: PodRoutesOptions): Promise<Closable> {
+  const { nodeName, nodeIp, uplink, mode = 'auto', informers, clock, log, onPodMtu } = options;
   const nodes = informers.of<Node>(resource('v1', 'nodes'));
-  let applied = new Map<string, string>();
+  const backoff = new Backoff({ firstMs: 250, longestMs: 30_000 });
+  const uplinkMtu = await readMtu(uplink);
+  let applied = noWays;
+  let known = false;
+  let rules = '';
+  let podMtu = 0;
+  let leftNodes = '';
   let wanted = false;
-  let running: Promise<void> = Promise.resolve();
+  let closed = false;
+  let running: Promise<void> | undefined;
+  let retry: Timer | undefined;
 
+  const tellMtu = (tunnelled: boolean): void => {
+    const next = uplinkMtu - (tunnelled || mode === 'vxlan' ? tunnelOverheadBytes : 0);
+    if (next === podMtu) return;
+    podMtu = next;
+    onPodMtu?.(next);
+  };
   const sync = async (): Promise<void> => {
-    wanted = false;
-    const next = new Map(planRoutes(nodeName, nodes.list()).map((one) => [one.destination, one.via]));
-    for (const [destination, via] of next) {
-      if (applied.get(destination) === via) continue;
-      await runCommand('ip', ['route', 'replace', destination, 'via', via, 'proto', '118']);
+    const all = nodes.list();
+    const others = all.some(({ metadata }) => metadata.name !== nodeName);
+    if (!others && known && applied.routes.size === 0) return;
+    const hostRoutes = await readHostRoutes();
+    if (!known) applied = await observeWays(hostRoutes);
+    known = true;
+    const plan = planRoutes({ ownName: nodeName, nodes: all, mode, hostRoutes });
+    const podCidr = all.find(({ metadata }) => metadata.name === nodeName)?.spec.podCIDR;
+    const next = planWays(plan, { address: nodeIp, podCidr, uplinkMtu });
+    const { device, bridge, ip } = wayCommands(applied, next);
+    const nextRules = next.device === undefined ? '' : tunnelRules([...next.forwards.values()]);
+    if (nextRules !== rules || device.length > 0) {
+      const had = rules !== '' || applied.device !== undefined;
+      if (nextRules !== '' || had) await runCommand('nft', ['-f', '-'], { input: nextRules || tunnelRules([]) });
+      rules = nextRules;
     }
-    for (const destination of applied.keys()) {
-      if (!next.has(destination))
-        await runCommand('ip', ['route', 'delete', destination, 'proto', '118'], { okCodes: [0, 2] });
+    // Anything that fails half way is read again from the kernel.
+    known = false;
+    for (const [program, lines] of [
+      ['ip', device],
+      ['bridge', bridge],
+      ['ip', ip],
+    ] as const) {
+      if (lines.length > 0) await runCommand(program, ['-batch', '-'], { input: `${lines.join('\n')}\n` });
     }
+    known = true;
     applied = next;
+    tellMtu(plan.tunnelled.length > 0);
+    const left = plan.left.map(({ node }) => node).join(', ');
+    if (left !== '' && left !== leftNodes)
+      log.warn(
+        { nodes: left },
+        'these nodes are behind a router, and the network mode is routes: the routers must know the way to their pods (or use --network-mode auto)',
+      );
+    leftNodes = left;
+    backoff.forget('sync');
+  };
+  const run = (): void => {
+    if (running !== undefined || closed) return;
+    running = (async () => {
+      while (wanted && !closed) {
+        wanted = false;
+        await sync();
+      }
+    })()
+      .catch((error) => {
+        const delayMs = backoff.next('sync');
+        log.warn({ error: messageOf(error), delayMs }, 'ways to the pods of other nodes not set; tried again');
+        retry?.cancel();
+        retry = clock.setTimer(() => {
+          retry = undefined;
+          schedule();
+        }, delayMs);
+      })
+      .finally(() => {
+        running = undefined;
+        if (wanted && retry === undefined) run();
+      });
   };
   const schedule = (): void => {
-    if (wanted) return;
     wanted = true;
-    running = running
-      .then(sync)
-      .catch((error) => log.warn({ error: messageOf(error) }, 'pod routes not set; tried again at the next change'));
+    if (retry === undefined) queueMicrotask(run);
   };
-  const stop = nodes.onChange(schedule);
+  const look = (): void => {
+    if (closed) return;
+    if (applied.routes.size > 0) {
+      known = false;
+      schedule();
+    }
+    looker = clock.setTimer(look, lookEveryMs);
+  };
+
+  tellMtu(false);
+  const stop = nodes.onChange(({ type, object, old }) => {
+    // Heartbeats change nodes all the time; their ranges and addresses hardly ever.
+    if (type !== 'updated' || old === undefined || wayOf(object) !== wayOf(old)) schedule();
+  });
   await nodes.synced;
   schedule();
+  let looker = clock.setTimer(look, lookEveryMs);
   return {
     async close() {
+      closed = true;
       stop();
+      looker.cancel();
+      retry?.cancel();
       await running;
     },
   };
+}
+
+function wayOf({ spec, status }: Node): string {
+  return `${spec.podCIDR} ${(status?.addresses ?? []).map(({ type, address }) => `${type} ${address}`).join()}`;
 }

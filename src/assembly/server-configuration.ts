@@ -21,6 +21,8 @@ export interface ServerConfiguration {
   readonly simulate: number;
   /** Where the administrator's kubeconfig is written. */
   readonly adminKubeconfig: string;
+  /** Addresses for Services of type LoadBalancer on the nodes' link, `FIRST-LAST` or a network; none: the nodes' own addresses. */
+  readonly loadBalancerRanges?: readonly string[];
   /** A node silent for so long counts as lost; default 40,000 ms, as upstream. */
   readonly nodeMonitorGraceMs?: number;
   /** How long pods stay on a lost node; default 300 s, as upstream. */

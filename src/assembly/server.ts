@@ -158,6 +158,9 @@ async function startActors(server: ApiServer, options: ServerOptions, authority:
       log: log.child({ component: 'controllers' }),
       settings: {
         clusterCidr: configuration.podCidr,
+        ...(configuration.loadBalancerRanges === undefined
+          ? {}
+          : { loadBalancerRanges: configuration.loadBalancerRanges }),
         rootCa: authority.certificatePem,
         signer: authority,
         ...(configuration.nodeMonitorGraceMs === undefined

@@ -16,6 +16,7 @@ import { endpointsController } from './endpoints/endpoints.controller.ts';
 import { ephemeralVolumeController } from './ephemeral-volume/ephemeral-volume.controller.ts';
 import { garbageCollectorController } from './garbage-collector/garbage-collector.controller.ts';
 import { jobController } from './job/job.controller.ts';
+import { loadBalancerController } from './load-balancer/load-balancer.controller.ts';
 import { namespaceController } from './namespace/namespace.controller.ts';
 import { nodeIpamController } from './node-ipam/node-ipam.controller.ts';
 import { nodeLifecycleController } from './node-lifecycle/node-lifecycle.controller.ts';
@@ -50,6 +51,7 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   endpointSliceController,
   endpointsController,
   endpointSliceMirroringController,
+  loadBalancerController,
   nodeLifecycleController,
   taintEvictionController,
   nodeIpamController,

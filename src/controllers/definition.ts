@@ -9,6 +9,8 @@ export interface ControllerSettings {
   readonly clusterCidr?: string;
   /** Prefix length of a node's pod range; default 24. */
   readonly nodeCidrMaskSize?: number;
+  /** Addresses for load balancers, `FIRST-LAST` or a network; none: the nodes' own addresses. */
+  readonly loadBalancerRanges?: readonly string[];
   /** How long a node may be silent before its state counts as unknown; default 40 s. */
   readonly nodeMonitorGraceMs?: number;
   /** The same for a node that has never been heard; default 60 s. */

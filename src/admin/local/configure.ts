@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackupPlaces } from '../backup/take-backup.ts';
 import { type ClusterLayout, type NodeLayout } from './layout.ts';
+import { ownCniFolders } from './own-folders.ts';
 import { cniPluginFolder } from './prerequisites.ts';
 import { type ClusterState, type NodeState, nodeAddress } from './state.ts';
 import { systemClock } from '#base';
@@ -37,6 +38,7 @@ export function writeServerConfiguration(layout: ClusterLayout, state: ClusterSt
     serviceCidr: state.serviceCidr,
     clusterDomain: state.clusterDomain,
     clusterDns: dnsAddress,
+    ...(state.link === undefined ? {} : { loadBalancerRanges: [`172.29.${state.link}.128-172.29.${state.link}.254`] }),
     controlPlaneNodes: state.nodes.filter((one) => one.controlPlane).map((one) => one.name),
     simulate: state.simulate,
     adminKubeconfig: layout.adminKubeconfig,
@@ -131,6 +133,7 @@ export function writeAgentConfiguration(options: {
   writeFileSync(file('kubelet.key'), serving.keyPem, { mode: 0o600 });
   writeFileSync(file('ca.crt'), pki.ca.certificatePem, { mode: 0o644 });
   const alone = state.nodes.length === 1;
+  const foreign = state.cni === 'none';
   return writeConfiguration(join(nodeLayout.dataDir, 'agent.json'), {
     nodeName: node.name,
     nodeIp: address,
@@ -146,8 +149,8 @@ export function writeAgentConfiguration(options: {
       rootDir: join(nodeLayout.dataDir, 'containerd'),
       stateDir: join(nodeLayout.runDir, 'containerd'),
       socket: join(nodeLayout.runDir, 'containerd.sock'),
-      cniBinDir: cniPluginFolder(),
-      cniConfDir: join(nodeLayout.runDir, 'cni', 'net.d'),
+      cniBinDir: foreign ? ownCniFolders(nodeLayout).bin : cniPluginFolder(),
+      cniConfDir: foreign ? ownCniFolders(nodeLayout).conf : join(nodeLayout.runDir, 'cni', 'net.d'),
       certsDir: join(nodeLayout.dataDir, 'certs.d'),
       logFile: join(layout.logDir, `${node.name}-containerd.log`),
     },
@@ -158,6 +161,8 @@ export function writeAgentConfiguration(options: {
     clusterDns: dnsAddress,
     clusterDomain: state.clusterDomain,
     uplink: 'eth0',
+    ...(foreign ? { podNetwork: 'none' } : {}),
+    ...(state.networkMode === undefined ? {} : { networkMode: state.networkMode }),
     dnsAddresses: [address],
     dnsUpstreams: state.isolated ? [] : hostResolvers(),
     labels: {},

@@ -3,12 +3,11 @@ import { type EndpointSlice, type Node, type Pod, resource, type Service } from 
 import { changesOf, type Outcome, splitKey, startController } from '#client';
 import { isNamespaceTerminating, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { managedBy, managedByLabel, planSlices, serviceNameLabel } from './plan.ts';
-import { podChanges, podIndexes, podsOf, serviceIndexes } from './service-index.ts';
+import { managedBy, managedByLabel, planSlices } from './plan.ts';
+import { podChanges, podIndexes, podsOf, serviceIndexes, sliceIndexes, sliceServiceKeys } from './service-index.ts';
 
 const services = resource('v1', 'services');
 const slices = resource('discovery.k8s.io/v1', 'endpointslices');
-const byService = 'service';
 
 /** Keeps the EndpointSlices of every Service that has a selector. */
 function start(context: ControllerContext): RunningPart {
@@ -16,7 +15,7 @@ function start(context: ControllerContext): RunningPart {
   const serviceInformer = informers.of<Service>(services, { indexes: serviceIndexes });
   const pods = informers.of<Pod>(resource('v1', 'pods'), { indexes: podIndexes });
   const nodes = informers.of<Node>(resource('v1', 'nodes'));
-  const sliceInformer = informers.of<EndpointSlice>(slices, { indexes: { [byService]: serviceKeys } });
+  const sliceInformer = informers.of<EndpointSlice>(slices, { indexes: sliceIndexes });
   const events = context.events('endpoint-slice-controller');
 
   async function reconcile(key: string): Promise<Outcome> {
@@ -29,7 +28,7 @@ function start(context: ControllerContext): RunningPart {
       pods: podsOf(service, pods),
       nodeOf: (node) => nodes.get(undefined, node),
       slices: sliceInformer
-        .byIndex(byService, key)
+        .byIndex('service', key)
         .filter((one) => one.metadata.labels?.[managedByLabel] === managedBy),
     });
     try {
@@ -60,18 +59,13 @@ function start(context: ControllerContext): RunningPart {
       changesOf(serviceInformer),
       podChanges(pods, serviceInformer),
       changesOf(sliceInformer, (slice) =>
-        slice.metadata.labels?.[managedByLabel] === managedBy ? serviceKeys(slice) : undefined,
+        slice.metadata.labels?.[managedByLabel] === managedBy ? sliceServiceKeys(slice) : undefined,
       ),
     ],
     needs: [nodes.synced],
     reconcile,
     pace: 3,
   });
-}
-
-function serviceKeys({ metadata }: EndpointSlice): string[] {
-  const name = metadata.labels?.[serviceNameLabel];
-  return name ? [`${metadata.namespace}/${name}`] : [];
 }
 
 export const endpointSliceController = defineController({ name: 'endpointslice-controller', start });

@@ -123,3 +123,18 @@ test('Endpoints: ready and not ready apart, sorted, written only when they chang
     [1000, { 'endpoints.kubernetes.io/over-capacity': 'truncated' }],
   );
 });
+
+test('endpoints say for which zone and node they are meant, if the Service asks for near ones', () => {
+  const hintsOf = (trafficDistribution: string | undefined, ready = true): unknown => {
+    const near = aService('web', {
+      spec: { ...service.spec, ...(trafficDistribution ? { trafficDistribution } : {}) },
+    });
+    const pods = [aPod('p', { ready, status: { podIP: '10.244.0.2' } })];
+    return planSlices({ service: near, pods, nodeOf, slices: [] }).create[0]?.endpoints?.[0]?.hints;
+  };
+  assert.equal(hintsOf(undefined), undefined);
+  assert.deepEqual(hintsOf('PreferClose'), { forZones: [{ name: 'z1' }] });
+  assert.deepEqual(hintsOf('PreferSameZone'), { forZones: [{ name: 'z1' }] });
+  assert.deepEqual(hintsOf('PreferSameNode'), { forNodes: [{ name: 'n1' }], forZones: [{ name: 'z1' }] });
+  assert.equal(hintsOf('PreferClose', false), undefined);
+});

@@ -1,6 +1,7 @@
 import {
   type DiscoveryV1EndpointPort,
   type Endpoint,
+  type EndpointHints,
   type EndpointSlice,
   type NewObject,
   type Node,
@@ -174,7 +175,26 @@ function endpointOf(pod: Pod, address: string, service: Service, nodeOf: SlicePl
     ...(nodeName ? { nodeName } : {}),
     targetRef: { kind: 'Pod', namespace, name, uid },
     ...(zone ? { zone } : {}),
+    ...(ready ? hintsFor(service.spec.trafficDistribution, nodeName, zone) : {}),
   };
+}
+
+/**
+ * For whom an endpoint is meant, by spec.trafficDistribution: clients of its own node, of its own zone. Nodes whose own hint nobody has
+ * fall back on the zone's, and then on all.
+ */
+function hintsFor(
+  distribution: string | undefined,
+  nodeName: string | undefined,
+  zone: string | undefined,
+): { hints?: EndpointHints } {
+  const sameNode = distribution === 'PreferSameNode';
+  const sameZone = sameNode || distribution === 'PreferSameZone' || distribution === 'PreferClose';
+  const hints = {
+    ...(sameNode && nodeName ? { forNodes: [{ name: nodeName }] } : {}),
+    ...(sameZone && zone ? { forZones: [{ name: zone }] } : {}),
+  };
+  return Object.keys(hints).length === 0 ? {} : { hints };
 }
 
 const endpointKey = ({ addresses, targetRef }: Endpoint): string => `${targetRef?.uid ?? ''} ${addresses[0] ?? ''}`;

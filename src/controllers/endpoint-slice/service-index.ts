@@ -1,6 +1,7 @@
-import type { KubeObject, Pod, Service } from '#api';
+import type { EndpointSlice, KubeObject, Pod, Service } from '#api';
 import { changesOf, type Informer, type InformerOptions, keyOf, type Source } from '#client';
 import { deepEqual } from '#machinery';
+import { serviceNameLabel } from './plan.ts';
 
 const pairIndex = 'selector-pair';
 
@@ -66,3 +67,12 @@ export const podIndexes: NonNullable<InformerOptions<KubeObject>['indexes']> = {
   [labelPairIndex]: ({ metadata }) =>
     Object.entries(metadata.labels ?? {}).map(([key, value]) => `${metadata.namespace}/${key}=${value}`),
 };
+
+/** The Service that a slice belongs to, as the keys of its queue. */
+export function sliceServiceKeys({ metadata }: EndpointSlice): string[] {
+  const name = metadata.labels?.[serviceNameLabel];
+  return name ? [`${metadata.namespace}/${name}`] : [];
+}
+
+/** Slices by their Service. */
+export const sliceIndexes: NonNullable<InformerOptions<EndpointSlice>['indexes']> = { service: sliceServiceKeys };

@@ -1,0 +1,160 @@
+import { announcedByAnnotation, type ConfigMap, type EndpointSlice, type Node, resource, type Service } from '#api';
+import { messageOf } from '#base';
+import { changesOf, keyOf, type Outcome, startController } from '#client';
+import { deepEqual, type Ipv4Range, isNotFound } from '#machinery';
+import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
+import { sliceIndexes, sliceServiceKeys } from '../endpoint-slice/service-index.ts';
+import { parseAddressSpans } from './address-spans.ts';
+import { addressesOf, type BalancerPlan, isOurs, nodeFacts, planBalancers } from './plan.ts';
+
+const services = resource('v1', 'services');
+/** ConfigMap whose key `ranges` says which addresses load balancers get, before what the server was started with. */
+const settingsKey = 'kube-system/k8ts-load-balancer';
+/** All Services are planned together: they share the addresses. */
+const everything = 'all';
+
+/**
+ * Gives each Service of type LoadBalancer an address, and the node that answers for it. Who has what is in the Services themselves: an
+ * address is free again when its Service is deleted or changes its type.
+ */
+function start(context: ControllerContext): RunningPart {
+  const { client, informers, clock, log, settings } = context;
+  const serviceInformer = informers.of<Service>(services);
+  const nodes = informers.of<Node>(resource('v1', 'nodes'));
+  const maps = informers.of<ConfigMap>(resource('v1', 'configmaps'));
+  const slices = informers.of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'), {
+    indexes: sliceIndexes,
+  });
+  const events = context.events('service-controller');
+  const told = new Map<string, string>();
+  /** Services that are ours or were, so that an event of any other Service costs nothing. */
+  const known = new Set<string>();
+
+  function spans(): readonly Ipv4Range[] {
+    const map = maps.get(...(settingsKey.split('/') as [string, string]));
+    const text = map?.data?.ranges;
+    if (text !== undefined) {
+      try {
+        return parseAddressSpans(text);
+      } catch (error) {
+        if (map !== undefined && told.get(settingsKey) !== text)
+          events.event(map, 'Warning', 'BadAddressRange', messageOf(error));
+        told.set(settingsKey, text);
+      }
+    }
+    return parseAddressSpans((settings.loadBalancerRanges ?? []).join(' '));
+  }
+
+  function nodesWithEndpoints(service: Service): ReadonlySet<string> {
+    const found = slices.byIndex('service', keyOf(service)).flatMap((slice) => slice.endpoints ?? []);
+    return new Set(found.flatMap((one) => (one.conditions?.ready !== false && one.nodeName ? [one.nodeName] : [])));
+  }
+
+  async function reconcile(): Promise<Outcome> {
+    const all = [...known].flatMap((key) => {
+      const [namespace = '', name = ''] = key.split('/');
+      return serviceInformer.get(namespace, name) ?? [];
+    });
+    const plans = planBalancers({
+      services: all.filter(isOurs),
+      nodes: nodes.list(),
+      nodesWithEndpoints,
+      spans: spans(),
+    });
+    let failure: unknown;
+    for (const service of all) {
+      const plan = plans.get(service);
+      const attempt = plan === undefined ? release(service) : give(service, plan);
+      await attempt.catch((error) => {
+        if (!isNotFound(error)) failure = error;
+      });
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  async function give(service: Service, plan: BalancerPlan): Promise<void> {
+    const key = keyOf(service);
+    if (plan.problem !== undefined) {
+      if (told.get(key) !== plan.problem)
+        events.event(
+          service,
+          'Warning',
+          'SyncLoadBalancerFailed',
+          `Error syncing load balancer: failed to ensure load balancer: ${plan.problem}`,
+        );
+      told.set(key, plan.problem);
+    }
+    const marked = await mark(service, plan.announcedBy);
+    if (deepEqual(addressesOf(marked), plan.addresses)) return;
+    if (addressesOf(marked).length === 0) {
+      events.event(service, 'Normal', 'EnsuringLoadBalancer', 'Ensuring load balancer');
+    }
+    const ingress = plan.addresses.map((ip) => ({ ip, ipMode: 'VIP' }));
+    const body = {
+      metadata: { uid: service.metadata.uid },
+      status: { loadBalancer: { ingress: ingress.length === 0 ? null : ingress } },
+    };
+    const { name, namespace } = service.metadata;
+    serviceInformer.observe(
+      await client.patch<Service>(services, name, { type: 'merge', body }, { namespace, subresource: 'status' }),
+    );
+    if (ingress.length > 0) {
+      told.delete(key);
+      events.event(service, 'Normal', 'EnsuredLoadBalancer', 'Ensured load balancer');
+    }
+  }
+
+  async function release(service: Service): Promise<void> {
+    told.delete(keyOf(service));
+    if (service.spec.type !== 'LoadBalancer' || service.metadata.deletionTimestamp === undefined)
+      await mark(service, undefined);
+    if (service.spec.type !== 'LoadBalancer') known.delete(keyOf(service));
+  }
+
+  /** Writes which node answers, if that changed. */
+  async function mark(service: Service, announcedBy: string | undefined): Promise<Service> {
+    if (service.metadata.annotations?.[announcedByAnnotation] === announcedBy) return service;
+    const { name, namespace, uid } = service.metadata;
+    const body = { metadata: { uid, annotations: { [announcedByAnnotation]: announcedBy ?? null } } };
+    const written = await client.patch<Service>(services, name, { type: 'merge', body }, { namespace });
+    serviceInformer.observe(written);
+    return written;
+  }
+
+  return startController({
+    name: 'service-lb',
+    clock,
+    log,
+    concurrency: 1,
+    sources: [
+      changesOf(serviceInformer, (service, { type, object }) => {
+        const key = keyOf(service);
+        const ours =
+          service.spec.type === 'LoadBalancer' ||
+          Object.hasOwn(service.metadata.annotations ?? {}, announcedByAnnotation);
+        if (!ours && !known.has(key)) return undefined;
+        if (type === 'deleted' && service === object) {
+          known.delete(key);
+          told.delete(key);
+        } else known.add(key);
+        return everything;
+      }),
+      changesOf(nodes, (_, { type, object, old }) =>
+        type === 'updated' && old !== undefined && deepEqual(nodeFacts(object), nodeFacts(old))
+          ? undefined
+          : everything,
+      ),
+      changesOf(slices, (slice) => {
+        const wanted = sliceServiceKeys(slice).some((key) => {
+          const [namespace = '', name = ''] = key.split('/');
+          return known.has(key) && serviceInformer.get(namespace, name)?.spec.externalTrafficPolicy === 'Local';
+        });
+        return wanted ? everything : undefined;
+      }),
+      changesOf(maps, (map) => (keyOf(map) === settingsKey ? everything : undefined)),
+    ],
+    reconcile,
+  });
+}
+
+export const loadBalancerController = defineController({ name: 'service-lb-controller', start });

@@ -6,6 +6,7 @@ export type { Snapshot, SnapshotOptions } from './backup/snapshots.ts';
 export type { BackupPlaces } from './backup/take-backup.ts';
 export {
   areNodesReady,
+  areNodesRegistered,
   hasDefaultServiceAccount,
   isApiReady,
   type OwnCommand,
@@ -50,3 +51,6 @@ export {
   readState,
   writeState,
 } from './local/state.ts';
+
+/** Machines of a cluster of several (init, join, reset …), loaded when first needed. */
+export const loadMachine = () => import('./machine/index.ts');

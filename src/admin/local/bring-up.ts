@@ -137,6 +137,12 @@ export async function areNodesReady(client: Client, names: readonly string[]): P
   });
 }
 
+/** True when the nodes are known to the API, Ready or not. */
+export async function areNodesRegistered(client: Client, names: readonly string[]): Promise<boolean> {
+  const { items } = await client.list<Node>(resource('v1', 'nodes'));
+  return names.every((name) => items.some((one) => one.metadata.name === name));
+}
+
 export async function hasDefaultServiceAccount(client: Client): Promise<boolean> {
   await client.get(resource('v1', 'serviceaccounts'), 'default', { namespace: 'default' });
   return true;

@@ -7,6 +7,7 @@ import { type ClusterLayout, clusterLayout, defaultDataDir, nodeLayout } from '.
 import { chooseLink, hostRoutes, makeLink, removeLink } from './network.ts';
 import { cutPower, makeNode } from './nodes.ts';
 import { keepNamespaceFolder, removeNamespaceFolder } from './namespaces.ts';
+import { removeMountPoints } from './own-folders.ts';
 import { readProcess, stopProcess } from './processes.ts';
 import { type ClusterState, type NodeState, nodeAddress, readState, writeState } from './state.ts';
 
@@ -15,6 +16,8 @@ export interface ClusterWishes {
   readonly simulate?: number;
   readonly isolated?: boolean;
   readonly apiPort?: number;
+  readonly cni?: 'k8ts' | 'none';
+  readonly networkMode?: 'auto' | 'routes' | 'vxlan';
 }
 
 export const defaultApiPort = 6443;
@@ -39,6 +42,8 @@ export async function describeCluster(
     serviceCidr: '10.96.0.0/12',
     clusterDomain: 'cluster.local',
     simulate: wishes.simulate ?? 0,
+    ...(wishes.cni === 'none' ? { cni: wishes.cni } : {}),
+    ...(wishes.networkMode === undefined || wishes.networkMode === 'auto' ? {} : { networkMode: wishes.networkMode }),
   } as const;
   if (count === 0) {
     const apiPort = await freePort('127.0.0.1', wishes.apiPort);
@@ -141,6 +146,7 @@ export async function stopCluster(clock: Clock, layout: ClusterLayout, state: Cl
     dropEmptyCgroup('/k8ts');
   }
   rmSync(layout.runDir, { recursive: true, force: true });
+  removeMountPoints();
 }
 
 /** Where the control plane's process is noted: on its node, whose power cut ends it too, or beside the cluster without real nodes. */

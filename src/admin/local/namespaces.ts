@@ -3,16 +3,23 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { runCommand } from '#base';
 import type { NodeLayout } from './layout.ts';
+import { mountOwnFolders } from './own-folders.ts';
+import { cniPluginFolder } from './prerequisites.ts';
 
 /**
  * A node's mount and host-name namespaces are kept by files, not by a process: whatever dies, the node can be entered again,
  * and a power cut is to kill its processes and drop the files, after which the kernel forgets every mount of the node.
  */
-export async function makeNamespaces(layout: NodeLayout): Promise<void> {
+export async function makeNamespaces(layout: NodeLayout, options: { foreignNetwork?: boolean } = {}): Promise<void> {
   await keepNamespaceFolder(layout);
   await unshareNode(layout);
   const enter = (program: string, ...args: string[]) =>
     runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
+  if (options.foreignNetwork) {
+    // A mount is moved out of private mounts only.
+    await enter('mount', '--make-rprivate', '/');
+    await mountOwnFolders(layout, cniPluginFolder());
+  }
   await enter('mount', '--make-rshared', '/');
   // What CNI keeps of pods, and their network namespaces, are the node's own: nothing of them is left on this machine.
   mkdirSync('/var/lib/cni', { recursive: true });

@@ -17,7 +17,7 @@ export async function makeNode(state: ClusterState, node: NodeState, layout: Nod
   await removeNamespaces(layout);
   await removeNodeLink(layout);
   await makeNodeLink(state, node, layout);
-  await makeNamespaces(layout);
+  await makeNamespaces(layout, { foreignNetwork: state.cni === 'none' });
 }
 
 /** Starts a program on a node, in its namespaces and cgroup, unless its pid file names one that runs. */

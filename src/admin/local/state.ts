@@ -18,6 +18,10 @@ export interface ClusterState {
   readonly clusterDomain: string;
   readonly simulate: number;
   readonly nodes: readonly NodeState[];
+  /** `none`: pods get their network from a manifest that the user applies. */
+  readonly cni?: 'none';
+  /** How pods of other nodes are reached; absent: auto. */
+  readonly networkMode?: 'routes' | 'vxlan';
   /** Wishes for the control plane; absent: none. */
   readonly keeping?: ClusterKeeping;
 }

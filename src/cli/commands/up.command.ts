@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import {
   type ClusterKeeping,
   type ClusterLayout,
@@ -17,6 +17,7 @@ import {
   withClusterLock,
   writeState,
   areNodesReady,
+  areNodesRegistered,
   hasDefaultServiceAccount,
   isApiReady,
   reach,
@@ -50,6 +51,8 @@ export interface UpOptions {
   image: string[];
   wait: number;
   install: boolean;
+  cni?: 'k8ts' | 'none';
+  networkMode?: 'auto' | 'routes' | 'vxlan';
   history?: number;
   snapshotEvery?: number;
   snapshotKeep?: number;
@@ -69,6 +72,18 @@ export const upCommand = defineCommand('up', (command) => {
     .option('--api-port <port>', 'port of the API (default 6443)', parsePort)
     .option('--image <file>', 'image archive to load into every node (repeatable)', collect, [])
     .option('--wait <duration>', 'how long to wait for the cluster', parseDurationMs, 120_000)
+    .addOption(
+      new Option(
+        '--cni <network>',
+        'k8ts: nodes get their pod network at once (default); none: they wait for one that you apply as a manifest',
+      ).choices(['k8ts', 'none']),
+    )
+    .addOption(
+      new Option(
+        '--network-mode <mode>',
+        'how pods of other nodes are reached: routes, vxlan, or auto (default: routes on one link, else vxlan)',
+      ).choices(['auto', 'routes', 'vxlan']),
+    )
     .option('--no-install', 'fail instead of installing missing system packages')
     .option('--history <duration>', 'how far back k8ts restore --at may go (default 1h)', parseIntervalMs)
     .option('--snapshot-every <duration>', 'take backups by schedule; 0: no longer', parseIntervalMs)
@@ -137,8 +152,10 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
       ...Array.from({ length: state.simulate }, (_, index) => `sim-${index}`),
     ];
     if (names.length > 0) {
-      const title = names.length <= 4 ? `nodes ready: ${names.join(', ')}` : `${names.length} nodes ready`;
-      await wait(title, [server, ...agents], () => areNodesReady(client, names));
+      // Without a network nodes are not Ready; the user brings one when the cluster is up.
+      const [word, ask] = state.cni === 'none' ? ['registered', areNodesRegistered] : ['ready', areNodesReady];
+      const title = names.length <= 4 ? `nodes ${word}: ${names.join(', ')}` : `${names.length} nodes ${word}`;
+      await wait(title, [server, ...agents], () => ask(client, names));
     }
     if (master !== undefined) {
       const name = `kubernetes.default.svc.${state.clusterDomain}`;
@@ -156,6 +173,8 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
     `\nCluster ${state.name} is up (${((systemClock.monotonicMs() - startMs) / 1000).toFixed(2)} s).\n`,
   );
   process.stderr.write(`kubeconfig ${file}, context k8ts-${state.name}. Try: kubectl get nodes\n`);
+  if (state.cni === 'none' && state.nodes.length > 0)
+    process.stderr.write('Its nodes are not Ready until you apply a pod network: kubectl apply -f YOUR-NETWORK.yaml\n');
 }
 
 /** What the control plane is to keep: as asked now, else as before. */
@@ -194,6 +213,8 @@ function resume(existing: ClusterState, options: UpOptions): ClusterState {
   const again = `make a second one with --name, or remove this one with k8ts down --delete --name ${existing.name}`;
   differs('--nodes', options.nodes, existing.nodes.length, `add nodes with k8ts node add, or ${again}`);
   differs('--isolated', options.isolated, existing.isolated, again);
+  differs('--cni', options.cni, existing.cni ?? 'k8ts', again);
+  differs('--network-mode', options.networkMode, existing.networkMode ?? 'auto', again);
   differs('--api-port', options.apiPort, existing.apiPort, again);
   return {
     ...existing,

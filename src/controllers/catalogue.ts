@@ -15,6 +15,7 @@ import { endpointSliceController } from './endpoint-slice/endpoint-slice.control
 import { endpointsController } from './endpoints/endpoints.controller.ts';
 import { ephemeralVolumeController } from './ephemeral-volume/ephemeral-volume.controller.ts';
 import { garbageCollectorController } from './garbage-collector/garbage-collector.controller.ts';
+import { horizontalPodAutoscalerController } from './horizontal-pod-autoscaler/horizontal-pod-autoscaler.controller.ts';
 import { jobController } from './job/job.controller.ts';
 import { loadBalancerController } from './load-balancer/load-balancer.controller.ts';
 import { namespaceController } from './namespace/namespace.controller.ts';
@@ -56,6 +57,7 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   taintEvictionController,
   nodeIpamController,
   disruptionController,
+  horizontalPodAutoscalerController,
   resourceQuotaController,
   volumeBinderController,
   claimProtectionController,

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { eventually, Machine, whyNoContainers } from './harness.ts';
+
+const skip = whyNoContainers() ?? false;
+const machine = new Machine('autoscaler');
+
+const manifest = `
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: busy
+spec:
+  selector:
+    matchLabels: { app: busy }
+  template:
+    metadata:
+      labels: { app: busy }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: c
+          image: docker.io/library/busybox:1
+          command: [sh, -c, 'while :; do :; done']
+          resources:
+            requests: { cpu: 20m, memory: 8Mi }
+            limits: { cpu: 100m }
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: busy
+spec:
+  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: busy }
+  minReplicas: 1
+  maxReplicas: 3
+  metrics:
+    - type: Resource
+      resource: { name: cpu, target: { type: Utilization, averageUtilization: 50 } }
+  behavior:
+    scaleDown: { stabilizationWindowSeconds: 0 }
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: lost
+spec:
+  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: nothing }
+  maxReplicas: 3
+`;
+
+before(async () => {
+  if (skip !== false) return;
+  await machine.prepare();
+  await machine.up('--image', machine.images);
+});
+after(async () => {
+  if (skip === false) await machine.remove();
+});
+
+test('kubectl top says what nodes and pods use, at once and with old clients', { skip }, async () => {
+  await machine.apply(manifest);
+  await machine.must('rollout', 'status', 'deployment/busy', '--timeout=60s');
+  const nodes = await machine.must('top', 'nodes');
+  assert.match(nodes, /^NAME +CPU\(cores\) +CPU\(%\) +MEMORY\(bytes\) +MEMORY\(%\)\s+master +\d+m +\d+% +\d+Mi +\d+%/);
+  const pods = await eventually('the pod is measured', async () => {
+    const { code, stdout } = await machine.kubectl('top', 'pods', '--containers');
+    return code === 0 && stdout;
+  });
+  assert.match(pods, /busy-\S+ +c +\d+m +\d+Mi/);
+  const { code, stdout, stderr } = await machine.oldKubectl('top', 'nodes');
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /master/);
+});
+
+test('a Deployment grows with its load, and back', { skip }, async () => {
+  const replicas = async (): Promise<number> =>
+    (await machine.json<{ spec: { replicas: number } }>('deployment', 'busy')).spec.replicas;
+  await eventually('three replicas', async () => (await replicas()) === 3, 90_000);
+  const told = await machine.must('describe', 'hpa', 'busy');
+  assert.match(
+    told,
+    /SuccessfulRescale +\S+ +horizontal-pod-autoscaler +New size: \d; reason: cpu resource utilization \(percentage of request\) above target/,
+  );
+  assert.match(await machine.must('get', 'hpa', 'busy'), /Deployment\/busy +cpu: \d+%\/50% +1 +3/);
+  const { status } = await machine.json<{ status: { conditions: { type: string; reason: string }[] } }>('hpa', 'lost');
+  assert.deepEqual(
+    status.conditions.map(({ type, reason }) => [type, reason]),
+    [['AbleToScale', 'FailedGetScale']],
+  );
+  const idle = '[{"op":"replace","path":"/spec/template/spec/containers/0/command","value":["sleep","3600"]}]';
+  await machine.must('patch', 'deployment', 'busy', '--type=json', '-p', idle);
+  await machine.must('rollout', 'status', 'deployment/busy', '--timeout=60s');
+  await eventually('one replica', async () => (await replicas()) === 1, 120_000);
+});

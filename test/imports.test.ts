@@ -10,9 +10,10 @@ const mayImport: Readonly<Record<string, string>> = {
   pki: 'base',
   machinery: 'base api',
   store: 'base wire',
+  cel: 'base api machinery',
   codec: 'base wire api machinery',
   kinds: 'base api machinery',
-  apiserver: 'base wire pki api machinery codec kinds store',
+  apiserver: 'base wire pki api machinery cel codec kinds store',
   client: 'base wire pki api machinery codec',
   controllers: 'base pki api machinery kinds client',
   scheduler: 'base api machinery kinds client',
@@ -20,7 +21,7 @@ const mayImport: Readonly<Record<string, string>> = {
   network: 'base wire pki api machinery kinds client',
   admin: 'base wire pki api machinery codec client store',
   assembly:
-    'base api wire pki machinery store codec kinds apiserver client controllers scheduler kubelet network admin',
+    'base api wire pki machinery store cel codec kinds apiserver client controllers scheduler kubelet network admin',
   cli: 'base wire api machinery codec client admin',
 };
 const source = new URL('../src/', import.meta.url);

@@ -1,0 +1,116 @@
+import type { Overload } from './function.ts';
+import { CelList, CelMap, sizeOf, type Value } from './values.ts';
+
+/** Prices as upstream has them: characters of strings are a tenth each, characters of patterns a quarter. */
+const perCharacter = 0.1;
+const perPatternCharacter = 0.25;
+const authorizationCheck = 350_000;
+
+type Price = (args: readonly Value[], overload: Overload) => number;
+
+const one: Price = () => 1;
+const scan =
+  (times = 1): Price =>
+  ([text = null]) =>
+    Math.ceil(sizeOf(text) * times * perCharacter);
+const pattern: Price = ([text = null, expression = null]) =>
+  Math.ceil((1 + sizeOf(text)) * perCharacter) * Math.ceil(sizeOf(expression) * perPatternCharacter);
+
+/** Every element below, strings by their length. */
+function traversal(value: Value): number {
+  if (typeof value === 'string' || value instanceof Uint8Array) return Math.trunc(sizeOf(value) * perCharacter);
+  if (value instanceof CelList) {
+    let cost = 0;
+    for (const element of value) cost += traversal(element);
+    return Math.max(cost, value.size * perCharacter);
+  }
+  if (value instanceof CelMap) {
+    let cost = 0;
+    for (const key of value.keys()) cost += traversal(key) + traversal(value.get(key) as Value);
+    return cost;
+  }
+  return 1;
+}
+
+const byFunction: ReadonlyMap<string, Price> = new Map<string, Price>([
+  ['check', () => authorizationCheck],
+  ...['isSorted', 'sum', 'max', 'min', 'indexOf', 'lastIndexOf'].map(
+    (name) => [name, ([list = null]) => traversal(list)] as [string, Price],
+  ),
+  ...[
+    'url',
+    'isURL',
+    'lowerAscii',
+    'upperAscii',
+    'substring',
+    'trim',
+    'cidr',
+    'isIP',
+    'isCIDR',
+    'quantity',
+    'isQuantity',
+    'semver',
+    'isSemver',
+    'validate',
+    'charAt',
+    'strings.quote',
+    'format',
+  ].map((name) => [name, scan()] as [string, Price]),
+  ['ip', (args, { id }) => (id === 'cidr_ip' ? 1 : scan()(args, undefined as never))],
+  ['ip.isCanonical', scan(2)],
+  ['replace', scan(2)],
+  ['split', scan(2)],
+  ['join', ([list = null]) => Math.ceil(sizeOf(list) * perCharacter)],
+  ['find', pattern],
+  ['findAll', pattern],
+  ['matches', pattern],
+  [
+    'containsIP',
+    ([cidr = null, other = null], { id }) =>
+      Math.ceil(sizeOf(cidr) * 2 * perCharacter) +
+      (id === 'cidr_contains_ip_string' ? Math.ceil(sizeOf(other) * perCharacter) : 0),
+  ],
+  [
+    'containsCIDR',
+    ([cidr = null, other = null], { id }) =>
+      Math.ceil(sizeOf(cidr) * 2 * perCharacter) +
+      Math.ceil(sizeOf(cidr) * perCharacter) +
+      1 +
+      (id === 'cidr_contains_cidr_string' ? Math.ceil(sizeOf(other) * perCharacter) : 0),
+  ],
+  ...['sets.contains', 'sets.equivalent', 'sets.intersects'].map(
+    (name) => [name, ([a = null, b = null]) => Math.ceil(sizeOf(a) * sizeOf(b)) + 1] as [string, Price],
+  ),
+  [
+    'contains',
+    ([text = null, part = null]) => Math.ceil(sizeOf(text) * perCharacter) * Math.ceil(sizeOf(part) * perCharacter),
+  ],
+  ['startsWith', scan()],
+  ['endsWith', scan()],
+  ['_==_', smaller],
+  ['_!=_', smaller],
+]);
+
+function smaller([a = null, b = null]: readonly Value[]): number {
+  return Math.ceil(Math.min(sizeOf(a), sizeOf(b)) * perCharacter);
+}
+
+const byOverload: ReadonlyMap<string, Price> = new Map<string, Price>([
+  ['in_list', ([, list = null]) => sizeOf(list)],
+  ['add_string', ([a = null, b = null]) => Math.ceil((sizeOf(a) + sizeOf(b)) * perCharacter)],
+  ['add_bytes', ([a = null, b = null]) => Math.ceil((sizeOf(a) + sizeOf(b)) * perCharacter)],
+  ['string_to_bytes', scan()],
+  ['bytes_to_string', scan()],
+  ['string_to_int64', scan()],
+  ['string_to_uint64', scan()],
+  ['string_to_double', scan()],
+  ...['less', 'less_equals', 'greater', 'greater_equals'].flatMap((name) =>
+    ['string', 'bytes'].map((type) => [`${name}_${type}`, smaller] as [string, Price]),
+  ),
+]);
+
+/** What a call costs, told before it runs. */
+export function runtimeCost(overload: Overload, args: readonly Value[]): number {
+  const price = byOverload.get(overload.id) ?? byFunction.get(overload.function) ?? one;
+  return price(args, overload);
+}

@@ -1,0 +1,46 @@
+import { CodedError } from '#base';
+
+/** What an evaluation ends with when it has no value: `no such key: a`, `division by zero`. `&&` and `||` may absorb it. */
+export class CelError extends CodedError {
+  constructor(message: string) {
+    super('CelError', message);
+  }
+}
+
+/** The expression has used up what it may cost. Nothing absorbs it. */
+export class CostExceeded extends CodedError {
+  constructor() {
+    super('CelCostExceeded', 'operation cancelled: actual cost limit exceeded');
+  }
+}
+
+/** One finding of parser or checker; `offset` in UTF-16 units of the source. */
+export interface Issue {
+  readonly offset: number;
+  readonly message: string;
+}
+
+/** An expression that does not compile. The message is every issue with its line and a pointer, as clients know it. */
+export class CompileError extends CodedError {
+  readonly issues: readonly Issue[];
+
+  constructor(source: string, issues: readonly Issue[]) {
+    super('CelCompileError', issues.map((one) => issueText(source, one)).join('\n'));
+    this.issues = issues;
+  }
+}
+
+const longestSnippet = 2000;
+
+/** `ERROR: <input>:1:6: message`, the line and a pointer below it. */
+export function issueText(source: string, { offset, message }: Issue): string {
+  const before = source.slice(0, offset);
+  const line = before.split('\n').length;
+  const lineStart = before.lastIndexOf('\n') + 1;
+  const lineEnd = source.indexOf('\n', offset);
+  const text = source.slice(lineStart, lineEnd < 0 ? source.length : lineEnd);
+  const column = [...source.slice(lineStart, offset)].length;
+  const head = `ERROR: <input>:${line}:${column + 1}: ${message}`;
+  if (text.length > longestSnippet) return head;
+  return `${head}\n | ${text}\n | ${'.'.repeat(column)}^`;
+}

@@ -1,0 +1,274 @@
+import { CelError } from '../errors.ts';
+import { type CallContext, define, type Overload } from '../function.ts';
+import { doubleText } from '../standard.ts';
+import { durationText, timestampText } from '../time.ts';
+import {
+  ArrayList,
+  CelList,
+  CelMap,
+  codePoints,
+  compare,
+  Duration,
+  Timestamp,
+  TypeValue,
+  typeNameOf,
+  Uint,
+  type Value,
+} from '../values.ts';
+
+/** Index of a character when the text has characters beyond 16 bits. */
+const isNarrow = (text: string): boolean => codePoints(text) === text.length;
+
+function slice(text: string, start: number, end: number): string {
+  return isNarrow(text) ? text.slice(start, end) : [...text].slice(start, end).join('');
+}
+
+function indexOf(text: string, part: string, from: bigint): bigint {
+  const size = codePoints(text);
+  if (from < 0n || from > BigInt(size)) throw new CelError(`index out of range: ${from}`);
+  const skipped = slice(text, 0, Number(from)).length;
+  const found = text.indexOf(part, skipped);
+  return found < 0 ? -1n : BigInt(codePoints(text.slice(0, found)));
+}
+
+function lastIndexOf(text: string, part: string, from: bigint): bigint {
+  const size = codePoints(text);
+  if (from < 0n || from > BigInt(size)) throw new CelError(`index out of range: ${from}`);
+  const found = text.lastIndexOf(part, slice(text, 0, Number(from)).length);
+  return found < 0 ? -1n : BigInt(codePoints(text.slice(0, found)));
+}
+
+function substring(text: string, start: bigint, end: bigint | undefined): string {
+  const size = BigInt(codePoints(text));
+  const stop = end ?? size;
+  if (start < 0n || start > size) throw new CelError(`index out of range: ${start}`);
+  if (stop < 0n || stop > size) throw new CelError(`index out of range: ${stop}`);
+  if (start > stop) throw new CelError(`invalid substring range. start: ${start}, end: ${stop}`);
+  return slice(text, Number(start), Number(stop));
+}
+
+function replace(context: CallContext, text: string, part: string, by: string, most: bigint): string {
+  if (most === 0n) return text;
+  const pieces = most < 0n ? text.split(part) : limited(text, part, Number(most) + 1);
+  if (part === '') {
+    const characters = [...text];
+    const count = most < 0n ? characters.length + 1 : Math.min(Number(most), characters.length + 1);
+    context.charge(Math.ceil((count * by.length) / 10));
+    let result = '';
+    for (let at = 0; at <= characters.length; at++) result += (at < count ? by : '') + (characters[at] ?? '');
+    return result;
+  }
+  context.charge(Math.ceil(((pieces.length - 1) * by.length) / 10));
+  return pieces.join(by);
+}
+
+/** At most `most` pieces; the last is the rest. */
+function limited(text: string, separator: string, most: number): string[] {
+  if (separator === '') {
+    const letters = [...text];
+    return letters.length <= most ? letters : [...letters.slice(0, most - 1), letters.slice(most - 1).join('')];
+  }
+  const pieces: string[] = [];
+  let at = 0;
+  while (pieces.length < most - 1) {
+    const found = text.indexOf(separator, at);
+    if (found < 0) break;
+    pieces.push(text.slice(at, found));
+    at = found + separator.length;
+  }
+  pieces.push(text.slice(at));
+  return pieces;
+}
+
+function split(text: string, separator: string, most: bigint): CelList {
+  if (most === 0n) return new ArrayList([]);
+  if (most > 0n) return new ArrayList(limited(text, separator, Number(most)));
+  return new ArrayList(separator === '' ? [...text] : text.split(separator));
+}
+
+function join(context: CallContext, list: CelList, separator: string): string {
+  const parts: string[] = [];
+  let length = separator.length * Math.max(0, list.size - 1);
+  for (const one of list) {
+    if (typeof one !== 'string') throw new CelError('no such overload');
+    parts.push(one);
+    length += one.length;
+  }
+  context.charge(Math.ceil(length / 10));
+  return parts.join(separator);
+}
+
+const escapes: ReadonlyMap<string, string> = new Map([
+  ['\x07', '\\a'],
+  ['\b', '\\b'],
+  ['\f', '\\f'],
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+  ['\v', '\\v'],
+  ['\\', '\\\\'],
+  ['"', '\\"'],
+]);
+
+const quote = (text: string): string =>
+  `"${text.replace(/[\x07\b\f\n\r\t\v\\"]/g, (one) => escapes.get(one) as string)}"`;
+
+const ascii = (text: string, pattern: RegExp, change: (letters: string) => string): string =>
+  text.replace(pattern, change);
+const space = /^[\s\u0085\u200e\u200f]+|[\s\u0085\u200e\u200f]+$/g;
+const longestPrecision = 1000;
+
+function formatted(context: CallContext, text: string, args: CelList): string {
+  let next = 0;
+  let result = '';
+  let last = 0;
+  for (const found of text.matchAll(/%(?:%|(?:\.(\d+))?([\s\S]?))/gu)) {
+    result += text.slice(last, found.index);
+    last = found.index + found[0].length;
+    if (found[0] === '%%') {
+      result += '%';
+      continue;
+    }
+    const precision = found[1] === undefined ? undefined : Number(found[1]);
+    if (precision !== undefined && precision > longestPrecision)
+      throw new CelError(`precision is too large: ${found[1]}`);
+    const verb = found[2] ?? '';
+    if (verb === '') throw new CelError('unexpected end of string');
+    if (next >= args.size) throw new CelError(`index ${next} out of range`);
+    const piece = clause(context, verb, args.at(next), precision);
+    next++;
+    context.charge(Math.ceil(piece.length / 10));
+    result += piece;
+  }
+  return result + text.slice(last);
+}
+
+function clause(context: CallContext, verb: string, value: Value, precision: number | undefined): string {
+  const whole = typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined;
+  const wrong = (): never => {
+    throw new CelError(`error during formatting: type ${typeNameOf(value)} cannot be formatted as %${verb}`);
+  };
+  const based = (base: number): string => (whole === undefined ? wrong() : whole.toString(base));
+  switch (verb) {
+    case 's':
+      return stringOf(context, value, 0);
+    case 'd':
+      if (whole !== undefined) return String(whole);
+      return typeof value === 'number' ? doubleText(value) : wrong();
+    case 'f':
+    case 'e': {
+      const number = typeof value === 'number' ? value : whole === undefined ? wrong() : Number(whole);
+      if (!Number.isFinite(number)) return Number.isNaN(number) ? 'NaN' : number > 0 ? 'Infinity' : '-Infinity';
+      const digits = Math.min(precision ?? 6, 100);
+      return verb === 'f' ? fixed(number, digits) : number.toExponential(digits).replace(/e([+-])(\d)$/, 'e$10$2');
+    }
+    case 'b':
+      return typeof value === 'boolean' ? (value ? '1' : '0') : based(2);
+    case 'o':
+      return based(8);
+    case 'x':
+    case 'X': {
+      const hex =
+        typeof value === 'string'
+          ? Buffer.from(value).toString('hex')
+          : value instanceof Uint8Array
+            ? Buffer.from(value).toString('hex')
+            : based(16);
+      return verb === 'X' ? hex.toUpperCase() : hex;
+    }
+    default:
+      throw new CelError(`unrecognized formatting clause "${verb}"`);
+  }
+}
+
+function fixed(value: number, digits: number): string {
+  return Math.abs(value) < 1e21
+    ? value.toFixed(digits)
+    : `${BigInt(value)}${digits === 0 ? '' : `.${'0'.repeat(digits)}`}`;
+}
+
+const deepestText = 100;
+
+function stringOf(context: CallContext, value: Value, depth: number): string {
+  if (depth > deepestText) throw new CelError('value is too deep to be formatted');
+  if (value === null) return 'null';
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return doubleText(value);
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  if (value instanceof Uint) return String(value.value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  if (value instanceof Timestamp) return timestampText(value.ns);
+  if (value instanceof Duration) return durationText(value.ns);
+  if (value instanceof TypeValue) return value.name;
+  if (value instanceof CelList) {
+    context.charge(value.size);
+    return `[${[...value].map((one) => stringOf(context, one, depth + 1)).join(', ')}]`;
+  }
+  if (value instanceof CelMap) {
+    context.charge(value.size);
+    const keys = [...value.keys()].sort((a, b) => compare(a, b) ?? 0);
+    return `{${keys.map((key) => `${stringOf(context, key, depth + 1)}: ${stringOf(context, value.get(key) as Value, depth + 1)}`).join(', ')}}`;
+  }
+  throw new CelError(
+    `error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given ${typeNameOf(value)}`,
+  );
+}
+
+/** The extension library of strings. */
+export function stringFunctions(): Overload[] {
+  return [
+    define('charAt', 'string_char_at_int', 'string.(int): string', (_, text, at) => {
+      const size = BigInt(codePoints(text as string));
+      if ((at as bigint) < 0n || (at as bigint) > size) throw new CelError(`index out of range: ${at}`);
+      return slice(text as string, Number(at), Number(at) + 1);
+    }),
+    define('format', 'string_format', 'string.(list<dyn>): string', (context, text, args) =>
+      formatted(context, text as string, args as CelList),
+    ),
+    define('indexOf', 'string_index_of_string', 'string.(string): int', (_, text, part) =>
+      indexOf(text as string, part as string, 0n),
+    ),
+    define('indexOf', 'string_index_of_string_int', 'string.(string, int): int', (_, text, part, from) =>
+      indexOf(text as string, part as string, from as bigint),
+    ),
+    define('lastIndexOf', 'string_last_index_of_string', 'string.(string): int', (_, text, part) =>
+      lastIndexOf(text as string, part as string, BigInt(codePoints(text as string))),
+    ),
+    define('lastIndexOf', 'string_last_index_of_string_int', 'string.(string, int): int', (_, text, part, from) =>
+      lastIndexOf(text as string, part as string, from as bigint),
+    ),
+    define('join', 'list_join', 'list<string>.(): string', (context, list) => join(context, list as CelList, '')),
+    define('join', 'list_join_string', 'list<string>.(string): string', (context, list, separator) =>
+      join(context, list as CelList, separator as string),
+    ),
+    define('lowerAscii', 'string_lower_ascii', 'string.(): string', (_, text) =>
+      ascii(text as string, /[A-Z]+/g, (one) => one.toLowerCase()),
+    ),
+    define('upperAscii', 'string_upper_ascii', 'string.(): string', (_, text) =>
+      ascii(text as string, /[a-z]+/g, (one) => one.toUpperCase()),
+    ),
+    define('replace', 'string_replace_string_string', 'string.(string, string): string', (context, text, part, by) =>
+      replace(context, text as string, part as string, by as string, -1n),
+    ),
+    define(
+      'replace',
+      'string_replace_string_string_int',
+      'string.(string, string, int): string',
+      (context, text, part, by, most) => replace(context, text as string, part as string, by as string, most as bigint),
+    ),
+    define('split', 'string_split_string', 'string.(string): list<string>', (_, text, separator) =>
+      split(text as string, separator as string, -1n),
+    ),
+    define('split', 'string_split_string_int', 'string.(string, int): list<string>', (_, text, separator, most) =>
+      split(text as string, separator as string, most as bigint),
+    ),
+    define('substring', 'string_substring_int', 'string.(int): string', (_, text, start) =>
+      substring(text as string, start as bigint, undefined),
+    ),
+    define('substring', 'string_substring_int_int', 'string.(int, int): string', (_, text, start, end) =>
+      substring(text as string, start as bigint, end as bigint),
+    ),
+    define('trim', 'string_trim', 'string.(): string', (_, text) => (text as string).replace(space, '')),
+    define('strings.quote', 'strings_quote', '(string): string', (_, text) => quote(text as string)),
+  ];
+}

@@ -8,3 +8,5 @@ export { type Log, type LogLevel, openLog, silentLog } from './log.ts';
 export { ManualClock } from './manual-clock.ts';
 export { nodeHttp } from './node-http.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';
+export { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';
+export { type SupervisedProgram, type SupervisorOptions, startSupervisor } from './supervisor.ts';

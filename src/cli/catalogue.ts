@@ -58,6 +58,26 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/doctor.command.ts')).doctorCommand,
   },
   {
+    name: 'init',
+    description: 'make this machine the control plane of a new cluster of several machines',
+    load: async () => (await import('./commands/init.command.ts')).initCommand,
+  },
+  {
+    name: 'join',
+    description: 'make this machine a node of a cluster',
+    load: async () => (await import('./commands/join.command.ts')).joinCommand,
+  },
+  {
+    name: 'reset',
+    description: 'take away what init or join made on this machine',
+    load: async () => (await import('./commands/reset.command.ts')).resetCommand,
+  },
+  {
+    name: 'token',
+    description: 'make, list and delete the tokens with which machines join',
+    load: async () => (await import('./commands/token.command.ts')).tokenCommand,
+  },
+  {
     name: 'server',
     description: 'run a control plane in the foreground',
     load: async () => (await import('./commands/server.command.ts')).serverCommand,

@@ -1,4 +1,4 @@
-import { CodedError, messageOf } from '#base';
+import { CodedError, messageOf, type SupervisorOptions } from '#base';
 
 /** Runs one command line and returns its exit code: 0 done, 1 failed (one line on stderr), 2 wrong usage. */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -16,8 +16,8 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 }
 
 /**
- * `server --config FILE` and `agent --config FILE`, as `k8ts up` starts them: a parser of options would cost each of them 15 ms. And
- * `compile`, which the launcher says once in a new clone.
+ * `server`, `agent` and `supervise`, each with `--config FILE`, as other commands start them: a parser of options would cost each of
+ * them 15 ms. And `compile`, which the launcher says once in a new clone.
  */
 async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
   const [verb, option, file, ...rest] = argv;
@@ -26,6 +26,10 @@ async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
     return true;
   }
   if (option !== '--config' || file === undefined || file.startsWith('-') || rest.length > 0) return false;
+  if (verb === 'supervise') {
+    await supervise(file);
+    return true;
+  }
   if (verb !== 'server' && verb !== 'agent') return false;
   const { runAgent, runServer } = await import('#assembly');
   await (verb === 'server' ? runServer(file) : runAgent(file));
@@ -35,5 +39,18 @@ async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
 /** Loads everything, so that compiled code is kept of it: whoever must compile also keeps the compiler in memory (20 MiB). */
 async function compile(): Promise<void> {
   const [{ commands }, { loadPrograms }] = await Promise.all([import('./catalogue.ts'), import('#assembly')]);
-  await Promise.all([import('./program.ts'), loadPrograms(), ...commands.map((one) => one.load())]);
+  const { loadMachine } = await import('#admin');
+  await Promise.all([import('./program.ts'), loadPrograms(), loadMachine(), ...commands.map((one) => one.load())]);
+}
+
+/** The parent of a machine's components where systemd is not: it restarts them, and knows nothing else (a small process). */
+async function supervise(file: string): Promise<void> {
+  const { readFileSync } = await import('node:fs');
+  const { openLog, startSupervisor, systemClock } = await import('#base');
+  const { programs } = JSON.parse(readFileSync(file, 'utf8')) as Pick<SupervisorOptions, 'programs'>;
+  const stop = Promise.withResolvers<void>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve());
+  const supervisor = startSupervisor({ programs, clock: systemClock, log: openLog() });
+  await stop.promise;
+  await supervisor.close();
 }

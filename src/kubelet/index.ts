@@ -19,3 +19,4 @@ export {
   simulationAnnotations,
   startSimulatedNodes,
 } from './simulated/index.ts';
+export { removeAllPods } from './remove-all-pods.ts';

@@ -4,6 +4,9 @@ export interface KubeconfigOptions {
   readonly ca: string;
   readonly clientCert?: string;
   readonly clientKey?: string;
+  /** Files instead of texts, for credentials that are renewed. */
+  readonly clientCertFile?: string;
+  readonly clientKeyFile?: string;
   readonly token?: string;
   readonly clusterName?: string;
   readonly user?: string;
@@ -21,6 +24,8 @@ export function kubeconfigOf(options: KubeconfigOptions): string {
     line(indent, key, Buffer.from(pem).toString('base64'));
   const credentials =
     (options.clientCert === undefined ? '' : encoded(4, 'client-certificate-data', options.clientCert)) +
+    (options.clientCertFile === undefined ? '' : line(4, 'client-certificate', options.clientCertFile)) +
+    (options.clientKeyFile === undefined ? '' : line(4, 'client-key', options.clientKeyFile)) +
     (options.clientKey === undefined ? '' : encoded(4, 'client-key-data', options.clientKey)) +
     (options.token === undefined ? '' : line(4, 'token', options.token));
   return (

@@ -1,24 +1,9 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Clock, CodedError, sleep } from '#base';
+import { type Clock, CodedError, isAlive, type ProcessRecord, processRecord, readProcess, sleep } from '#base';
 
-/** A background process, known by its number and start time, so that a number used again is not taken for it. */
-export interface ProcessRecord {
-  readonly pid: number;
-  readonly startTicks: string;
-}
-
-/** Field 22 of /proc/PID/stat, counted after the command's closing parenthesis; undefined when the process is gone or a zombie. */
-function startTicks(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
+export { isAlive, type ProcessRecord, readProcess };
 
 export interface SpawnOptions {
   readonly program: string;
@@ -37,23 +22,9 @@ export function spawnBackground(options: SpawnOptions): ProcessRecord {
   child.unref();
   if (child.pid === undefined)
     throw new CodedError('SpawnFailed', `${options.program} could not be started: is it installed?`);
-  const record = { pid: child.pid, startTicks: startTicks(child.pid) ?? '' };
+  const record = processRecord(child.pid) ?? { pid: child.pid, startTicks: '' };
   writeFileSync(options.pidFile, JSON.stringify(record), { mode: 0o600 });
   return record;
-}
-
-export function readProcess(pidFile: string): ProcessRecord | undefined {
-  try {
-    const record = JSON.parse(readFileSync(pidFile, 'utf8')) as ProcessRecord;
-    return isAlive(record) ? record : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-export function isAlive(record: ProcessRecord): boolean {
-  const ticks = startTicks(record.pid);
-  return ticks !== undefined && (record.startTicks === '' || ticks === record.startTicks);
 }
 
 /** Resident memory in bytes (VmRSS), 0 when gone. */

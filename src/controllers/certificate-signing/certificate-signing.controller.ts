@@ -1,10 +1,17 @@
 import { messageOf, rfc3339 } from '#base';
-import { type CertificateSigningRequest, resource } from '#api';
+import { type CertificateSigningRequest, type Node, resource } from '#api';
 import { changesOf, type Outcome, startController } from '#client';
-import { isNotFound } from '#machinery';
+import { isNotFound, parseTimeMs } from '#machinery';
 import { parseCertificateRequest, signCertificateRequest } from '#pki';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { approvalPermission, conditionOf, expiresInMs, kubeletServingSigner, signerObjection } from './plan.ts';
+import {
+  approvalPermission,
+  conditionOf,
+  expiresInMs,
+  kubeletServingSigner,
+  servingApproval,
+  signerObjection,
+} from './plan.ts';
 
 const requests = resource('certificates.k8s.io/v1', 'certificatesigningrequests');
 const reviews = resource('authorization.k8s.io/v1', 'subjectaccessreviews');
@@ -13,18 +20,33 @@ const backdateMs = 300_000;
 
 const pemOf = (csr: CertificateSigningRequest): string => Buffer.from(csr.spec.request, 'base64').toString('utf8');
 
-/** Approves kubelets' client certificates for those who may have them. */
+/** When a request is looked at again whose node has not reported its addresses; later each time. */
+const nodeLookMs = 250;
+
+/** Approves kubelets' client certificates for those who may have them, and their serving certificates for their own addresses. */
 function startApproving(context: ControllerContext): RunningPart {
   const { client, informers, clock, log } = context;
+  const nodes = informers.of<Node>(resource('v1', 'nodes'));
   const informer = informers.of<CertificateSigningRequest>(requests);
 
   async function reconcile(name: string): Promise<Outcome> {
     const csr = informer.get(undefined, name);
     if (csr === undefined || csr.status?.certificate || conditionOf(csr, 'Approved') || conditionOf(csr, 'Denied'))
       return;
+    if (csr.spec.signerName === kubeletServingSigner) {
+      const allowed = servingFor(csr);
+      const ageMs = clock.nowMs() - parseTimeMs(csr.metadata.creationTimestamp);
+      if (allowed === undefined) return { requeueAfterMs: Math.max(nodeLookMs, ageMs / 4) };
+      if (allowed) await approve(csr, "Auto approving kubelet serving certificate for its node's addresses.");
+      return;
+    }
     const permission = permissionFor(csr);
     if (permission === undefined || !(await isAllowed(csr, permission))) return;
-    const message = `Auto approving ${permission === 'selfnodeclient' ? 'self kubelet client certificate' : 'kubelet client certificate'} after SubjectAccessReview.`;
+    const what = permission === 'selfnodeclient' ? 'self kubelet client certificate' : 'kubelet client certificate';
+    await approve(csr, `Auto approving ${what} after SubjectAccessReview.`);
+  }
+
+  async function approve(csr: CertificateSigningRequest, message: string): Promise<void> {
     const now = rfc3339(clock.nowMs());
     const condition = {
       type: 'Approved',
@@ -49,6 +71,14 @@ function startApproving(context: ControllerContext): RunningPart {
       return approvalPermission(csr, parseCertificateRequest(pemOf(csr)));
     } catch {
       return undefined;
+    }
+  }
+
+  function servingFor(csr: CertificateSigningRequest): boolean | undefined {
+    try {
+      return servingApproval(csr, parseCertificateRequest(pemOf(csr)), nodes.list());
+    } catch {
+      return false;
     }
   }
 

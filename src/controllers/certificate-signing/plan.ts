@@ -1,4 +1,4 @@
-import type { CertificateSigningRequest } from '#api';
+import type { CertificateSigningRequest, Node } from '#api';
 import type { CertificateRequest } from '#pki';
 import { parseTimeMs } from '#machinery';
 
@@ -64,6 +64,29 @@ export function approvalPermission(
   if (csr.spec.signerName !== kubeletClientSigner) return undefined;
   if (signerObjection(kubeletClientSigner, csr.spec.usages ?? [], request) !== undefined) return undefined;
   return csr.spec.username === request.subject.commonName ? 'selfnodeclient' : 'nodeclient';
+}
+
+/**
+ * Whether a kubelet may have the serving certificate it asks for: it asks for itself, under its own name and with addresses that its
+ * Node reports and no other Node has. `undefined`: its Node does not say yet; false: a person decides.
+ */
+export function servingApproval(
+  csr: CertificateSigningRequest,
+  request: CertificateRequest,
+  nodes: readonly Node[],
+): boolean | undefined {
+  if (csr.spec.signerName !== kubeletServingSigner) return false;
+  if (signerObjection(kubeletServingSigner, csr.spec.usages ?? [], request) !== undefined) return false;
+  if (csr.spec.username !== request.subject.commonName || !csr.spec.groups?.includes('system:nodes')) return false;
+  const name = request.subject.commonName.slice('system:node:'.length);
+  if (request.names.dnsNames.some((one) => one !== name)) return false;
+  const addressesOf = (node: Node): string[] => (node.status?.addresses ?? []).map((one) => one.address);
+  const own = nodes.find((one) => one.metadata.name === name);
+  const asked = request.names.ipAddresses.filter((one) => one !== '127.0.0.1' && one !== '::1');
+  const others = new Set(nodes.filter((one) => one !== own).flatMap(addressesOf));
+  if (asked.some((one) => others.has(one))) return false;
+  const reported = own === undefined ? [] : addressesOf(own);
+  return asked.every((one) => reported.includes(one)) ? true : undefined;
 }
 
 const hourMs = 3_600_000;

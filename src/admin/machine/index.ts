@@ -1,0 +1,33 @@
+export { defaultAddress } from './addresses.ts';
+export {
+  type BootstrapToken,
+  defaultTokenTtlMs,
+  generateToken,
+  type ListedToken,
+  listedToken,
+  parseToken,
+  type TokenWishes,
+  tokenSecretType,
+  tokenText,
+} from './bootstrap-token.ts';
+export { createToken, readClusterConfig } from './cluster-objects.ts';
+export type { OwnCommand } from './components.ts';
+export { caCertHash, discoverCluster, joinCommand } from './discovery.ts';
+export { JoinError, type JoinObstacle } from './errors.ts';
+export { writeAtomically } from './files.ts';
+export { type InitOptions, type InitResult, initMachine, openAdmin, type Telling } from './init.ts';
+export { type JoinOptions, joinMachine } from './join.ts';
+export { type KubeadmConfig, parseLabels, readKubeadmConfig } from './kubeadm-config.ts';
+export { type MachineLayout, machineLayout } from './layout.ts';
+export { type NodeCertificateOptions, requestNodeCertificate } from './node-certificate.ts';
+export { type MachineRecord, readRecord, requireRecord } from './record.ts';
+export { type ResetOptions, resetMachine } from './reset.ts';
+export {
+  type ClusterSettings,
+  defaultApiPort,
+  defaultCluster,
+  hostOf,
+  type NodeSettings,
+  type TaintSetting,
+  withPort,
+} from './settings.ts';

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Node, resource } from '#api';
+import { type Clock, messageOf, rfc3339, runCommand, sleep } from '#base';
+import { openClient, openKubeconfigTransport } from '#client';
+import { dropEmptyCgroup, processesIn, removeCgroup } from '../local/cgroups.ts';
+import { signal, stopProcess } from '../local/processes.ts';
+import { type OwnCommand, planComponents } from './components.ts';
+import type { Telling } from './init.ts';
+import { type MachineLayout, machineLayout } from './layout.ts';
+import { unmountBelow } from './mounts.ts';
+import { configFile, foldersOf, type MachineRecord, readRecord } from './record.ts';
+import { removeFiles } from './remove-files.ts';
+import { removeUnits, stopComponents } from './run-components.ts';
+
+export interface ResetOptions {
+  readonly root: string;
+  readonly ownCommand: OwnCommand;
+  readonly clock: Clock;
+  readonly telling: Telling;
+  /** Stops and removes every pod of the container runtime; given the file of the agent's configuration. */
+  readonly removePods: (agentConfigFile: string) => Promise<void>;
+}
+
+const farewellMs = 3_000;
+
+/** Takes away what init or join made on this machine, and nothing else. False when there is nothing to take away. */
+export async function resetMachine(options: ResetOptions): Promise<boolean> {
+  const { clock, telling, ownCommand } = options;
+  const layout = machineLayout(options.root);
+  const record = readReadable(layout, telling);
+  if (record === undefined) return false;
+  const components = planComponents(layout, record.role, ownCommand);
+  await telling.phase('components stopped', () => stopComponents({ layout, components, clock }));
+  if (record.role === 'worker') await telling.phase('the cluster is told', () => sayFarewell(layout, record, options));
+  const agentConfig = configFile(layout, 'agent');
+  if (existsSync(agentConfig)) {
+    await telling
+      .phase('pods removed', () => options.removePods(agentConfig))
+      .catch((error) => {
+        telling.say(`pods could not be removed by their runtime (${messageOf(error)}); their processes are ended`);
+      });
+  }
+  await telling.phase('container runtime, network, mounts', async () => {
+    if (record.criSocket === undefined)
+      await stopProcess(clock, join(layout.runDir, 'containerd', 'containerd.pid'), 10_000);
+    await endProcesses(layout, clock);
+    await clearNetwork(record);
+    for (const folder of foldersOf(layout)) {
+      const left = await unmountBelow(folder);
+      if (left.length > 0) telling.say(`still mounted, and so not removed: ${left.join(', ')}`);
+    }
+  });
+  await telling.phase('files', async () => {
+    await removeUnits(layout, components);
+    for (const folder of removeFiles(layout, record.before)) telling.say(`${folder} stays: something else is in it`);
+  });
+  return true;
+}
+
+function readReadable(layout: MachineLayout, telling: Telling): MachineRecord | undefined {
+  try {
+    return readRecord(layout);
+  } catch (error) {
+    telling.say(messageOf(error));
+    return {
+      ...{ format: 1, role: 'control-plane', nodeName: '', nodeIp: '', version: '', before: {} },
+      ...{ serviceCidr: '', clusterDns: '' },
+    };
+  }
+}
+
+/** The node says itself that it is gone: its pods go elsewhere, and its name is free, without waiting for its silence. */
+async function sayFarewell(layout: MachineLayout, record: MachineRecord, options: ResetOptions): Promise<void> {
+  const { clock, telling } = options;
+  try {
+    const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
+    const client = openClient({ transport, userAgent: 'k8ts' });
+    const now = rfc3339(clock.nowMs());
+    const condition = {
+      ...{ type: 'Ready', status: 'False', reason: 'NodeReset', message: 'the machine has left the cluster' },
+      ...{ lastHeartbeatTime: now, lastTransitionTime: now },
+    };
+    const told = client.patch<Node>(
+      resource('v1', 'nodes'),
+      record.nodeName,
+      { type: 'strategic', body: { status: { conditions: [condition] } } },
+      { subresource: 'status', signal: AbortSignal.timeout(farewellMs) },
+    );
+    try {
+      await told;
+    } finally {
+      await transport.close();
+    }
+  } catch (error) {
+    telling.say(
+      `the cluster could not be told (${messageOf(error)}): kubectl delete node ${record.nodeName} forgets this node there`,
+    );
+  }
+}
+
+async function endProcesses(layout: MachineLayout, clock: Clock): Promise<void> {
+  for (let round = 0; round < 200; round++) {
+    const pids = processesIn(layout.cgroup);
+    if (pids.length === 0) break;
+    for (const pid of pids) signal(pid, 'SIGKILL');
+    await sleep(clock, 10);
+  }
+  for (let round = 0; round < 200 && !removeCgroup(layout.cgroup); round++) await sleep(clock, 10);
+  dropEmptyCgroup('/k8ts');
+}
+
+/** The rules, routes and address that the agent gave this machine. */
+async function clearNetwork(record: MachineRecord): Promise<void> {
+  const quietly = (program: string, ...args: string[]) => runCommand(program, args, { okCodes: [0, 1, 2, 255] });
+  await quietly('nft', 'delete', 'table', 'ip', 'k8ts');
+  await quietly('ip', 'route', 'flush', 'proto', '118');
+  if (record.clusterDns !== '') await quietly('ip', 'address', 'delete', `${record.clusterDns}/32`, 'dev', 'lo');
+}

@@ -1,0 +1,82 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Clock, readProcess, runCommand } from '#base';
+import { enterCgroup, makeCgroup } from '../local/cgroups.ts';
+import { signal, spawnBackground, stopProcess } from '../local/processes.ts';
+import { type ComponentPlan, type OwnCommand, systemdUnit, unitName } from './components.ts';
+import { writeJson } from './files.ts';
+import type { MachineLayout } from './layout.ts';
+import { configFile } from './record.ts';
+
+const unitFolder = '/etc/systemd/system';
+
+/** Whether systemd runs this machine's components: where it is process 1, and for the machine itself, not one below `--root`. */
+export function usesSystemd(layout: MachineLayout): boolean {
+  return layout.root === '/' && existsSync('/run/systemd/system');
+}
+
+export function supervisorPidFile(layout: MachineLayout): string {
+  return join(layout.runDir, 'supervisor.pid');
+}
+
+/** Starts components and keeps them running from now on, also when this program has ended. */
+export async function startComponents(options: {
+  readonly layout: MachineLayout;
+  readonly components: readonly ComponentPlan[];
+  readonly ownCommand: OwnCommand;
+}): Promise<void> {
+  const { layout, components, ownCommand } = options;
+  makeCgroup(layout.cgroup);
+  if (usesSystemd(layout)) {
+    for (const one of components) writeFileSync(join(unitFolder, unitName(one)), systemdUnit(one), { mode: 0o644 });
+    await runCommand('systemctl', ['daemon-reload']);
+    await runCommand('systemctl', ['enable', '--now', ...components.map(unitName)]);
+    return;
+  }
+  writeJson(configFile(layout, 'supervisor'), { programs: components });
+  superviseInBackground(layout, ownCommand);
+}
+
+/** Starts the parent that restarts components, from the file that names them. */
+function superviseInBackground(layout: MachineLayout, ownCommand: OwnCommand): void {
+  const pidFile = supervisorPidFile(layout);
+  if (readProcess(pidFile) !== undefined) return;
+  const { program, args } = ownCommand('supervise', '--config', configFile(layout, 'supervisor'));
+  const record = spawnBackground({ program, args, pidFile, logFile: join(layout.logDir, 'supervisor.log') });
+  enterCgroup(layout.cgroup, record.pid);
+}
+
+/** Stops the components and whoever restarts them; containers go on. What does not run is no error. */
+export async function stopComponents(options: {
+  readonly layout: MachineLayout;
+  readonly components: readonly Pick<ComponentPlan, 'name' | 'pidFile'>[];
+  readonly clock: Clock;
+}): Promise<void> {
+  const { layout, components, clock } = options;
+  if (usesSystemd(layout)) {
+    for (const one of components.toReversed()) {
+      if (!existsSync(join(unitFolder, unitName(one)))) continue;
+      await runCommand('systemctl', ['disable', '--now', unitName(one)], { timeoutMs: 60_000 });
+    }
+    return;
+  }
+  await stopProcess(clock, supervisorPidFile(layout), 45_000);
+  for (const one of components.toReversed()) await stopProcess(clock, one.pidFile, 20_000);
+}
+
+export async function removeUnits(layout: MachineLayout, components: readonly ComponentPlan[]): Promise<void> {
+  if (!usesSystemd(layout)) return;
+  for (const one of components) rmSync(join(unitFolder, unitName(one)), { force: true });
+  await runCommand('systemctl', ['daemon-reload']);
+}
+
+/** Tells a running control plane to load the certificates that are on disk; false when none runs. */
+export async function reloadServer(layout: MachineLayout): Promise<boolean> {
+  if (usesSystemd(layout)) {
+    const { code } = await runCommand('systemctl', ['reload', 'k8ts-server.service'], { okCodes: [0, 1, 3, 4, 5] });
+    return code === 0;
+  }
+  const record = readProcess(join(layout.runDir, 'server.pid'));
+  if (record !== undefined) signal(record.pid, 'SIGHUP');
+  return record !== undefined;
+}

@@ -1,0 +1,49 @@
+/** What a cluster is, the same on all its machines: kubeadm's ClusterConfiguration. */
+export interface ClusterSettings {
+  readonly clusterName: string;
+  /** `host` or `host:port` under which all control planes are reached, when there is to be more than one. */
+  readonly controlPlaneEndpoint?: string;
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  readonly dnsDomain: string;
+  /** More names and addresses in the API server's certificate. */
+  readonly certSans: readonly string[];
+}
+
+export interface TaintSetting {
+  readonly key: string;
+  readonly value?: string;
+  readonly effect: string;
+}
+
+/** What one machine is. */
+export interface NodeSettings {
+  readonly nodeName: string;
+  /** The address by which the others reach it. */
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Absent: the usual ones of its role. */
+  readonly taints?: readonly TaintSetting[];
+  /** Absent: a containerd of its own. */
+  readonly criSocket?: string;
+}
+
+export const defaultCluster: ClusterSettings = {
+  clusterName: 'kubernetes',
+  podCidr: '10.244.0.0/16',
+  serviceCidr: '10.96.0.0/12',
+  dnsDomain: 'cluster.local',
+  certSans: [],
+};
+
+export const defaultApiPort = 6443;
+
+/** `10.0.0.1`, 6443 → `10.0.0.1:6443`; a port that is there already stays. */
+export function withPort(host: string, port: number): string {
+  return /:\d+$/.test(host) && !host.startsWith('::') ? host : `${host}:${port}`;
+}
+
+/** The host of `host:port`. */
+export function hostOf(endpoint: string): string {
+  return endpoint.replace(/:\d+$/, '');
+}

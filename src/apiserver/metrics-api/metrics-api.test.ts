@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import type { SchemaNode } from '#api';
 import { systemClock } from '#base';
+import { decodeEnvelope, decodeProtobuf } from '#codec';
 import { openClusterPki } from '#pki';
-import { testServer } from '../test-server.ts';
+import { type Json, testServer } from '../test-server.ts';
+import { metricsSchema } from './metrics-schema.ts';
 import { parseSamples } from './samples.ts';
 import { usageBetween } from './usage.ts';
 
@@ -101,6 +104,16 @@ test('metrics.k8s.io answers from kubelets, in discovery, with selectors, as a t
     accept: 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json',
   });
   assert.deepEqual(table.body.rows[0].cells, ['n1', '2000000000n', '4Ki', '1s']);
+  const wire = await t.transport.request({
+    method: 'GET',
+    target: `${api}/nodes`,
+    headers: { accept: 'application/vnd.kubernetes.protobuf,application/json' },
+  });
+  const envelope = decodeEnvelope(await wire.bytes());
+  assert.equal(envelope.kind, 'NodeMetricsList');
+  const decoded = decodeProtobuf(envelope.raw, metricsSchema.NodeMetricsList as SchemaNode) as unknown as Json;
+  assert.deepEqual(decoded.items[0].usage, { cpu: '2000000000n', memory: '4Ki' });
+  assert.equal(decoded.items[0].window, '1s');
   const list = await t.ask('GET', api);
   assert.deepEqual(
     list.body.resources.map((one: { name: string }) => one.name),

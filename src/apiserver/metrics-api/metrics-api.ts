@@ -1,4 +1,4 @@
-import type { AnyObject, Node, ObjectMeta, Pod } from '#api';
+import { type AnyObject, builtinSchema, type Node, type ObjectMeta, type Pod } from '#api';
 import { type Clock, type Log, rfc3339 } from '#base';
 import { tableOf, type TableColumn } from '#codec';
 import {
@@ -7,6 +7,7 @@ import {
   errNotFound,
   errServiceUnavailable,
   errUnknownPath,
+  formatGoDuration,
   parseFieldSelector,
   parseLabelSelector,
 } from '#machinery';
@@ -16,6 +17,7 @@ import { respondPlain } from '../resources/respond-object.ts';
 import { forward } from '../streams/backend.ts';
 import type { KubeletDirectory } from '../streams/kubelet.ts';
 import { ownRequest, textOf } from '../streams/own-request.ts';
+import { metricsSchema } from './metrics-schema.ts';
 import { MetricsScraper } from './scraper.ts';
 import type { NodeUsage, Usage } from './usage.ts';
 
@@ -76,20 +78,25 @@ export function openMetricsApi(options: {
     if (verb === 'get') {
       const found = all.find((one) => one.metadata.name === name);
       if (found === undefined) throw errNotFound({ group, plural: resource }, name);
-      return respond(request, [found], found);
+      return respond(request, [found], found as Metrics & { kind: string });
     }
     const items = selected(all, request);
     const kind = resource === 'nodes' ? 'NodeMetricsList' : 'PodMetricsList';
-    return respond(request, items, { kind, apiVersion, metadata: {}, items });
+    const answer = { kind, apiVersion, metadata: {}, items };
+    return respond(request, items, answer);
   }
 
   function respond(
     request: ServerRequest,
     rows: readonly Metrics[],
-    object: object,
+    object: object & { readonly kind: string },
   ): ServerResponse | Promise<ServerResponse> {
-    if (!wantsTable(request)) return respondPlain(request, object, undefined);
-    return respondPlain(request, tableOf({ columns, objects: rows, nowMs: clock.nowMs() }), undefined);
+    if (!wantsTable(request)) return respondPlain(request, object, metricsSchema[object.kind]);
+    return respondPlain(
+      request,
+      tableOf({ columns, objects: rows, nowMs: clock.nowMs() }),
+      builtinSchema.type('meta/v1.Table'),
+    );
   }
 
   return { group, version, resources, handle: answer, close: () => scraper.close() };
@@ -173,7 +180,7 @@ function identity({ name, namespace, labels }: ObjectMeta, { atMs }: Usage): Obj
 }
 
 function timesOf({ atMs, windowMs }: Usage): { timestamp: string; window: string } {
-  return { timestamp: rfc3339(atMs), window: `${windowMs / 1000}s` };
+  return { timestamp: rfc3339(atMs), window: formatGoDuration(windowMs) };
 }
 
 function quantities({ cpuNanoCores, memoryBytes }: Usage): Quantities {

@@ -1,3 +1,4 @@
+import { attachDetachController } from './attach-detach/attach-detach.controller.ts';
 import { bootstrapSignerController, tokenCleanerController } from './bootstrap-tokens/bootstrap-tokens.controller.ts';
 import {
   csrApprovingController,
@@ -28,10 +29,13 @@ import { resourceQuotaController } from './resource-quota/resource-quota.control
 import { rootCaController } from './root-ca/root-ca.controller.ts';
 import { serviceAccountTokensController } from './service-account-tokens/service-account-tokens.controller.ts';
 import { serviceAccountController } from './service-account/service-account.controller.ts';
+import { storageCapacityController } from './storage-capacity/storage-capacity.controller.ts';
 import { statefulSetController } from './stateful-set/stateful-set.controller.ts';
 import { taintEvictionController } from './taint-eviction/taint-eviction.controller.ts';
 import { ttlAfterFinishedController } from './ttl-after-finished/ttl-after-finished.controller.ts';
 import { volumeBinderController } from './volume-binder/volume-binder.controller.ts';
+import { volumeExpandController } from './volume-expand/volume-expand.controller.ts';
+import { volumeProvisionerController } from './volume-provisioner/volume-provisioner.controller.ts';
 import {
   claimProtectionController,
   volumeProtectionController,
@@ -60,6 +64,10 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   horizontalPodAutoscalerController,
   resourceQuotaController,
   volumeBinderController,
+  volumeProvisionerController,
+  volumeExpandController,
+  storageCapacityController,
+  attachDetachController,
   claimProtectionController,
   volumeProtectionController,
   ephemeralVolumeController,

@@ -245,7 +245,7 @@ class Scheduler implements RunningScheduler {
     const { node, failure } = this.#decider.decide(info);
     if (node === undefined) return this.#refused(queued, failure as Failure);
     const plan = this.#planVolumes(info, node);
-    if (plan !== undefined) this.#volumes.reserve(plan);
+    if (plan !== undefined) this.#volumes.reserve(plan, node.name);
     this.#cluster.place(info, node.name, true);
     this.#bindings.run(() => this.#bind(queued, node.name, plan));
   }
@@ -254,7 +254,8 @@ class Scheduler implements RunningScheduler {
     if (info.shape.claims.length === 0) return undefined;
     const claims = claimsOf(info, this.#volumes.catalogue);
     if (typeof claims === 'string' || claims.delayed.length === 0) return undefined;
-    return planVolumes(claims, node, this.#volumes.catalogue, this.#volumes.taken);
+    const plan = planVolumes(claims, node, this.#volumes.catalogue, this.#volumes.taken);
+    return typeof plan === 'string' ? undefined : plan;
   }
 
   async #bind(queued: QueuedPod, nodeName: string, plan: VolumePlan | undefined): Promise<void> {
@@ -290,7 +291,7 @@ class Scheduler implements RunningScheduler {
         );
       }
     } finally {
-      if (plan !== undefined) this.#volumes.release(plan);
+      if (plan !== undefined) this.#volumes.release(plan, nodeName);
     }
   }
 

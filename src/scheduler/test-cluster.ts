@@ -43,6 +43,9 @@ const noVolumes: VolumeCatalogue = {
   volume: () => undefined,
   volumes: () => [],
   storageClass: () => undefined,
+  driver: () => undefined,
+  capacities: () => [],
+  promised: () => 0,
 };
 
 export function testState(options: { volumes?: VolumeCatalogue; ownSelector?: LabelSelector } = {}): TestState {

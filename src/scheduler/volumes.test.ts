@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '#api';
+import type { CSIDriver, CSIStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass } from '#api';
 import { testState } from './test-cluster.ts';
 import { claimsOf, planVolumes, type VolumeCatalogue } from './volumes.ts';
 
@@ -10,7 +10,14 @@ const onNode = (name: string): object => ({
   },
 });
 
-function catalogue(parts: { claims?: object[]; volumes?: object[]; classes?: object[] }): VolumeCatalogue {
+function catalogue(parts: {
+  claims?: object[];
+  volumes?: object[];
+  classes?: object[];
+  capacities?: object[];
+  drivers?: object[];
+  promised?: Readonly<Record<string, number>>;
+}): VolumeCatalogue {
   const named = <T extends { metadata: { name: string } }>(list: object[] | undefined, name: string): T | undefined =>
     (list as T[] | undefined)?.find((one) => one.metadata.name === name);
   return {
@@ -18,6 +25,10 @@ function catalogue(parts: { claims?: object[]; volumes?: object[]; classes?: obj
     volume: (name) => named<PersistentVolume>(parts.volumes, name),
     volumes: () => (parts.volumes ?? []) as PersistentVolume[],
     storageClass: (name) => named<StorageClass>(parts.classes, name),
+    driver: (name) => named<CSIDriver>(parts.drivers, name),
+    capacities: (name) =>
+      ((parts.capacities ?? []) as CSIStorageCapacity[]).filter((one) => one.storageClassName === name),
+    promised: (_, node) => parts.promised?.[node] ?? 0,
   };
 }
 
@@ -99,9 +110,8 @@ test('a claim that waits for its consumer takes the smallest volume that fits, o
   const plan = (node: string, taken: string[] = []): string | undefined => {
     const found = state.cluster.nodes.get(node);
     assert.ok(found);
-    return planVolumes(claims, found, all, new Set(taken))
-      ?.bind.map((one) => one.volume.metadata.name)
-      .join();
+    const planned = planVolumes(claims, found, all, new Set(taken));
+    return typeof planned === 'string' ? undefined : planned.bind.map((one) => one.volume.metadata.name).join();
   };
   assert.equal(plan('a'), 'big');
   assert.equal(plan('b'), 'local-b');
@@ -127,4 +137,46 @@ test('a claim for one pod is not given to a second; zones of volumes are kept to
   for (const zone of ['z1', 'z2', 'z3']) zones.node(zone, { labels: { 'topology.kubernetes.io/zone': zone } });
   zones.node('none');
   assert.deepEqual(zones.fits(zones.pod('p', using('data'))), ['none', 'z1', 'z2']);
+});
+
+test('a volume is only asked for where there is room for it', () => {
+  const room = (node: string, capacity: string, more: object = {}): object => ({
+    storageClassName: 'local',
+    nodeTopology: { matchLabels: { 'kubernetes.io/hostname': node } },
+    capacity,
+    ...more,
+  });
+  const own = { ...makes, provisioner: 'k8ts.io/local' };
+  const full = /2 node\(s\) did not have enough free storage/;
+  const parts = { claims: [claim('data')], classes: [own] };
+  assert.deepEqual(fits(parts), ['a', 'b'], 'nothing is known yet: the node refuses by itself');
+  assert.deepEqual(fits({ ...parts, capacities: [room('a', '1023Mi'), room('b', '1Gi')] }), ['b']);
+  const both = [room('a', '2Gi'), room('b', '2Gi')];
+  assert.deepEqual(fits({ ...parts, capacities: both, promised: { a: 1.5 * 2 ** 30 } }), ['b']);
+  assert.match(
+    fits({ ...parts, capacities: both.map((one) => ({ ...one, storageClassName: 'other' })) }) as string,
+    full,
+  );
+  assert.deepEqual(fits({ ...parts, capacities: [room('a', '9Gi', { maximumVolumeSize: '1Mi' }), room('b', '9Gi')] }), [
+    'b',
+  ]);
+
+  const driver = (storageCapacity: boolean): object => ({
+    metadata: { name: 'example.com' },
+    spec: { storageCapacity },
+  });
+  const disks = { claims: [claim('data')], classes: [{ ...makes, provisioner: 'example.com' }] };
+  assert.deepEqual(fits({ ...disks, drivers: [driver(false)] }), ['a', 'b'], 'the driver does not tell');
+  assert.match(fits({ ...disks, drivers: [driver(true)] }) as string, full);
+
+  const two = {
+    claims: [claim('one'), claim('two')],
+    classes: [own],
+    capacities: [room('a', '1536Mi'), room('b', '2Gi')],
+  };
+  const state = testState({ volumes: catalogue(two) });
+  state.node('a');
+  state.node('b');
+  const volumes = ['one', 'two'].map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
+  assert.deepEqual(state.fits(state.pod('p', { spec: { containers: [{ name: 'c' }], volumes } })), ['b']);
 });

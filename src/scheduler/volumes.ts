@@ -1,5 +1,5 @@
-import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '#api';
-import { compareQuantities, labelSelectorOf } from '#machinery';
+import type { CSIDriver, CSIStorageCapacity, PersistentVolume, PersistentVolumeClaim, StorageClass } from '#api';
+import { compareQuantities, labelSelectorOf, quantityValue } from '#machinery';
 import type { NodeInfo } from './state/node-info.ts';
 import { compileNodeTerms } from './state/node-match.ts';
 import type { PodInfo } from './state/pod-info.ts';
@@ -10,11 +10,18 @@ export interface VolumeCatalogue {
   volume(name: string): PersistentVolume | undefined;
   volumes(): readonly PersistentVolume[];
   storageClass(name: string): StorageClass | undefined;
+  /** What is known of a CSI driver by name; undefined as long as nothing is. */
+  driver(name: string): CSIDriver | undefined;
+  /** What drivers say about room, for one class. */
+  capacities(storageClass: string): readonly CSIStorageCapacity[];
+  /** Bytes of a class that are promised on a node to pods whose volumes are being made. */
+  promised(storageClass: string, nodeName: string): number;
 }
 
 export const selectedNodeAnnotation = 'volume.kubernetes.io/selected-node';
 const bindCompleted = 'pv.kubernetes.io/bind-completed';
 const noProvisioner = 'kubernetes.io/no-provisioner';
+const localProvisioner = 'k8ts.io/local';
 
 /** What is to be done before the pod may start on the node it was given. */
 export interface VolumePlan {
@@ -83,20 +90,24 @@ export function reaches(volume: PersistentVolume, node: NodeInfo): boolean {
   return test(node);
 }
 
-/** How the delayed claims would be met on the node; undefined when one could not. `taken`: volumes promised to others. */
+/** Why a node cannot meet the claims. */
+export type VolumeObstacle = 'no-volume' | 'no-room';
+
+/** How the delayed claims would be met on the node, or why one could not. `taken`: volumes promised to others. */
 export function planVolumes(
   claims: PodClaims,
   node: NodeInfo,
   catalogue: VolumeCatalogue,
   taken: ReadonlySet<string>,
-): VolumePlan | undefined {
+): VolumePlan | VolumeObstacle {
   const bind: { claim: PersistentVolumeClaim; volume: PersistentVolume }[] = [];
   const provision: PersistentVolumeClaim[] = [];
   const chosen = new Set<string>();
+  const asked = new Map<string, number>();
   for (const { claim, storageClass } of claims.delayed) {
     const selected = claim.metadata.annotations?.[selectedNodeAnnotation];
     if (selected !== undefined && selected !== '') {
-      if (selected !== node.name) return undefined;
+      if (selected !== node.name) return 'no-volume';
       provision.push(claim);
       continue;
     }
@@ -104,10 +115,42 @@ export function planVolumes(
     if (volume !== undefined) {
       chosen.add(volume.metadata.name);
       bind.push({ claim, volume });
-    } else if (canProvision(storageClass, node)) provision.push(claim);
-    else return undefined;
+    } else if (canProvision(storageClass, node)) {
+      const { name } = storageClass.metadata;
+      const bytes = (asked.get(name) ?? 0) + requestedBytes(claim);
+      asked.set(name, bytes);
+      if (!hasRoom(storageClass, node, catalogue, bytes)) return 'no-room';
+      provision.push(claim);
+    } else return 'no-volume';
   }
   return { bind, provision };
+}
+
+export function requestedBytes(claim: PersistentVolumeClaim): number {
+  return quantityValue(claim.spec?.resources?.requests?.['storage'] ?? '0');
+}
+
+/**
+ * Whether a driver that says how much room it has, has enough for `bytes` more where the node is. Of a node's own directories nothing may
+ * have been said yet; then the node is asked, and refuses by itself.
+ */
+function hasRoom(storageClass: StorageClass, node: NodeInfo, catalogue: VolumeCatalogue, bytes: number): boolean {
+  const { provisioner, metadata } = storageClass;
+  const local = provisioner === localProvisioner;
+  if (!local && catalogue.driver(provisioner)?.spec.storageCapacity !== true) return true;
+  const wanted = bytes + catalogue.promised(metadata.name, node.name);
+  const here = catalogue
+    .capacities(metadata.name)
+    .filter(
+      ({ nodeTopology }) =>
+        nodeTopology !== undefined && labelSelectorOf(nodeTopology).matches(node.node?.metadata.labels),
+    );
+  if (local && here.length === 0) return true;
+  return here.some(
+    ({ capacity = '0', maximumVolumeSize }) =>
+      quantityValue(capacity) >= wanted &&
+      (maximumVolumeSize === undefined || quantityValue(maximumVolumeSize) >= bytes),
+  );
 }
 
 function canProvision({ provisioner, allowedTopologies = [] }: StorageClass, node: NodeInfo): boolean {

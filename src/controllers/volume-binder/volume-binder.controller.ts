@@ -196,13 +196,36 @@ function start(context: ControllerContext): RunningPart {
     const { claimRef } = volume.spec;
     if (claimRef?.uid === undefined || claimRef.uid === '') return setVolumePhase(volume, 'Available');
     const claim = claimInformer.get(claimRef.namespace, claimRef.name ?? '');
-    if (claim === undefined || claim.metadata.uid !== claimRef.uid) return setVolumePhase(volume, 'Released');
+    if (claim === undefined || claim.metadata.uid !== claimRef.uid) return released(volume);
     if (claim.spec.volumeName === name) return setVolumePhase(volume, 'Bound');
   }
 
-  async function setVolumePhase(volume: PersistentVolume, phase: string): Promise<void> {
+  /** Whoever made a volume deletes it. One that an administrator wrote is nobody's to delete: it says so, and its data stay. */
+  async function released(volume: PersistentVolume): Promise<void> {
+    const { metadata, spec, status } = volume;
+    const policy = spec.persistentVolumeReclaimPolicy;
+    if (policy === 'Retain' || metadata.annotations?.['pv.kubernetes.io/provisioned-by'] !== undefined)
+      return setVolumePhase(volume, 'Released');
+    if (status?.phase === 'Failed') return;
+    const [reason, message] =
+      policy === 'Recycle'
+        ? ['VolumeRecycleFailed', 'recycling is not supported: delete the volume and make it anew']
+        : [
+            'VolumeFailedDelete',
+            `error getting deleter volume plugin for volume "${metadata.name}": no deletable volume plugin matched: nobody provisioned it`,
+          ];
+    events.event(volume, 'Warning', reason, message);
+    return setVolumePhase(volume, 'Failed', { reason, message });
+  }
+
+  async function setVolumePhase(
+    volume: PersistentVolume,
+    phase: string,
+    why: { reason?: string; message?: string } = {},
+  ): Promise<void> {
     if (volume.status?.phase === phase || (volume.status?.phase === 'Failed' && phase === 'Released')) return;
-    const status = { ...volume.status, phase, lastPhaseTransitionTime: rfc3339(clock.nowMs()) };
+    const { reason: _, message: __, ...before } = volume.status ?? {};
+    const status = { ...before, ...why, phase, lastPhaseTransitionTime: rfc3339(clock.nowMs()) };
     volumeInformer.observe(
       await client.update<PersistentVolume>(volumes, { ...volume, status }, { subresource: 'status' }),
     );

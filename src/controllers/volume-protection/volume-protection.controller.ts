@@ -9,18 +9,11 @@ import {
 import { changesOf, type Informer, keyOf, type Outcome, splitKey, startController } from '#client';
 import { isPodTerminal } from '#kinds';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
+import { claimKeysOf } from '../pods/claims.ts';
 
 const claims = resource('v1', 'persistentvolumeclaims');
 const volumes = resource('v1', 'persistentvolumes');
 const usersIndex = 'claims-used';
-
-/** Claims a pod mounts, generic ephemeral ones included. */
-function claimsOf({ metadata, spec }: Pod): string[] {
-  return (spec.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
-    if (persistentVolumeClaim !== undefined) return [`${metadata.namespace}/${persistentVolumeClaim.claimName}`];
-    return ephemeral === undefined ? [] : [`${metadata.namespace}/${metadata.name}-${name}`];
-  });
-}
 
 /** Puts the finalizer on what lives and takes it off what is deleted and no longer used. */
 async function keepFinalizer<T extends KubeObject>(
@@ -45,7 +38,7 @@ async function keepFinalizer<T extends KubeObject>(
 function startClaims(context: ControllerContext): RunningPart {
   const { client, informers, clock, log } = context;
   const informer = informers.of<PersistentVolumeClaim>(claims);
-  const pods = informers.of<Pod>(resource('v1', 'pods'), { indexes: { [usersIndex]: claimsOf } });
+  const pods = informers.of<Pod>(resource('v1', 'pods'), { indexes: { [usersIndex]: claimKeysOf } });
 
   async function reconcile(key: string): Promise<Outcome> {
     const { namespace, name } = splitKey(key);
@@ -56,7 +49,7 @@ function startClaims(context: ControllerContext): RunningPart {
     let used = pods.byIndex(usersIndex, key).some(uses);
     if (!used && object.metadata.deletionTimestamp !== undefined) {
       const live = await client.list<Pod>(resource('v1', 'pods'), { namespace: namespace as string });
-      used = live.items.some((pod) => claimsOf(pod).includes(key) && uses(pod));
+      used = live.items.some((pod) => claimKeysOf(pod).includes(key) && uses(pod));
     }
     await keepFinalizer(context, {
       resource: claims,
@@ -73,7 +66,7 @@ function startClaims(context: ControllerContext): RunningPart {
     log,
     sources: [
       changesOf(informer),
-      changesOf(pods, (pod, { type }) => (type === 'deleted' || isPodTerminal(pod) ? claimsOf(pod) : undefined)),
+      changesOf(pods, (pod, { type }) => (type === 'deleted' || isPodTerminal(pod) ? claimKeysOf(pod) : undefined)),
     ],
     reconcile,
   });

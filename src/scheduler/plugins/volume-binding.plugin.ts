@@ -4,6 +4,7 @@ import { claimsOf, planVolumes, reaches, type VolumeCatalogue } from '../volumes
 const name = 'VolumeBinding';
 const unreachable = refusal(name, "node(s) didn't match PersistentVolume's node affinity", true);
 const noVolume = refusal(name, "node(s) didn't find available persistent volumes to bind", true);
+const noRoom = refusal(name, 'node(s) did not have enough free storage', true);
 const lostVolume = refusal(name, 'node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)', true);
 
 /** Volumes of the pod can be reached from the node; claims that wait for a consumer could be met there. */
@@ -20,7 +21,8 @@ export function volumeBinding(catalogue: VolumeCatalogue, taken: ReadonlySet<str
           if (claims.lost) return lostVolume;
           if (!claims.bound.every((volume) => reaches(volume, node))) return unreachable;
           if (claims.delayed.length === 0) return undefined;
-          return planVolumes(claims, node, catalogue, taken) === undefined ? noVolume : undefined;
+          const plan = planVolumes(claims, node, catalogue, taken);
+          return plan === 'no-volume' ? noVolume : plan === 'no-room' ? noRoom : undefined;
         },
         adjust() {},
       };

@@ -7,6 +7,7 @@ import { buildPauseImage, type Kubelet, pauseImageName, startKubelet } from '#ku
 import {
   cniConfiguration,
   cniFileName,
+  loadIngress,
   type NetworkPolicies,
   startDnsServer,
   startNetworkPolicies,
@@ -16,6 +17,7 @@ import {
 import type { AgentConfiguration } from './agent-configuration.ts';
 import { servingCredential, startCertificateRotation, temporaryCredential } from './certificate-rotation.ts';
 import { openForeignRuntime } from './runtime/foreign-runtime.ts';
+import type { IngressConfiguration } from './ingress.ts';
 import { type Runtime, startContainerd } from './runtime/containerd.ts';
 
 export interface AgentOptions {
@@ -105,14 +107,53 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
   mkdirSync(dirname(configuration.readyFile), { recursive: true });
   writeFileSync(configuration.readyFile, '');
   log.info({ node: configuration.nodeName }, 'the node runs');
+  const ingress = superviseIngress(options).catch((error) => {
+    log.warn({ error: messageOf(error) }, 'Ingresses are not served on this node');
+    return undefined;
+  });
   return {
     async close() {
       stopping.abort();
+      await (await ingress)?.close();
       await components.close();
       informers.close();
       podInformers.close();
       await Promise.all([transport.close(), proxyTransport.close()]);
       rmSync(configuration.readyFile, { force: true });
+    },
+  };
+}
+
+/** Ingresses are served by a process of their own, which runs while there are any: user data never keep the kubelet waiting. */
+async function superviseIngress(options: AgentOptions): Promise<Closable | undefined> {
+  const { configuration, clock, random, log } = options;
+  const { ingressKubeconfig, clientCertificate, nodeName, nodeIp, dnsAddresses, clusterDns } = configuration;
+  const [entry] = process.argv.slice(1);
+  if (ingressKubeconfig === undefined || entry === undefined) return undefined;
+  const { startIngressSupervisor } = await loadIngress();
+  const folder = dirname(configuration.readyFile);
+  const file = join(folder, 'ingress.json');
+  const own: IngressConfiguration = {
+    nodeName,
+    addresses: [nodeIp],
+    kubeconfig: ingressKubeconfig,
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
+    resolvers: dnsAddresses.length > 0 ? dnsAddresses : [clusterDns],
+    pidFile: join(folder, 'ingress.pid'),
+  };
+  writeFileSync(file, `${JSON.stringify(own, null, 2)}\n`, { mode: 0o600 });
+  const transport = await openKubeconfigTransport({ file: ingressKubeconfig });
+  const supervisor = startIngressSupervisor({
+    client: openClient({ transport, userAgent: 'k8ts-ingress-supervisor' }),
+    command: [process.execPath, ...process.execArgv, entry, 'ingress', '--config', file],
+    clock,
+    random,
+    log: log.child({ component: 'ingress-supervisor' }),
+  });
+  return {
+    async close() {
+      await supervisor.close();
+      await transport.close();
     },
   };
 }
@@ -169,6 +210,7 @@ async function startNetwork(
     domain: configuration.clusterDomain,
     upstreams: configuration.dnsUpstreams,
     ranges: [podCidr, serviceCidr],
+    recordsFile: join(configuration.kubeletDir, 'dns-records.json'),
     informers,
     clock,
     random,

@@ -1,4 +1,4 @@
-import type { ObjectMeta } from '#api';
+import { ingressUser, type ObjectMeta } from '#api';
 import { controllerRoles } from './policy-controllers.ts';
 import { clusterRoles, type RoleRow } from './policy-roles.ts';
 import { eventRule, parseRule, type PolicyRule, type RuleText } from './policy-rules.ts';
@@ -31,6 +31,7 @@ const clusterRoleBindings: Readonly<Record<string, readonly Subject[]>> = {
   'system:public-info-viewer': [group('system:authenticated'), group('system:unauthenticated')],
   'system:node-proxier': [user('system:kube-proxy')],
   'k8ts:node-network': [user('system:kube-proxy'), group('system:nodes')],
+  'k8ts:ingress': [user(ingressUser), group('system:nodes')],
   'system:kube-controller-manager': [user('system:kube-controller-manager')],
   'system:kube-dns': [account('kube-dns')],
   'system:kube-scheduler': [user('system:kube-scheduler')],
@@ -61,6 +62,8 @@ const roles: readonly (readonly [namespace: string, name: string, rules: readonl
   ['kube-system', 'system:controller:bootstrap-signer', ['R | core | secrets']],
   ['kube-system', 'system:controller:cloud-provider', ['create R | core | configmaps']],
   ['kube-system', 'system:controller:token-cleaner', ['delete R | core | secrets', eventRule]],
+  // Stub domains and resolvers of the cluster's DNS, which every node answers.
+  ['kube-system', 'k8ts:cluster-dns', ['R | core | configmaps | kube-dns']],
 ];
 
 /** Default RoleBindings: namespace, name, role, subjects. */
@@ -76,6 +79,7 @@ const roleBindings: readonly (readonly [
     'system:controller:bootstrap-signer',
     [account('bootstrap-signer')],
   ],
+  ['kube-system', 'k8ts:cluster-dns', 'k8ts:cluster-dns', [group('system:nodes'), user('system:kube-proxy')]],
   [
     'kube-system',
     'system::extension-apiserver-authentication-reader',

@@ -1,19 +1,32 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { type EndpointSlice, resource, type Service } from '#api';
+import { type ConfigMap, type EndpointSlice, resource, type Service } from '#api';
 import { type Clock, CodedError, type Closable, type Log, messageOf, type Random } from '#base';
 import type { Informers } from '#client';
 import { Forwarder } from './forward.ts';
+import { keepRecords, readRecords } from './records-file.ts';
 import { ClusterRecords } from './records.ts';
 import { Resolver } from './resolver.ts';
+import {
+  type DnsSettings,
+  noSettings,
+  parseSettings,
+  parseUpstream,
+  settingsName,
+  settingsNamespace,
+  type Upstream,
+  upstreamsFor,
+} from './settings.ts';
 
 export interface DnsServerOptions {
   readonly addresses: readonly string[];
   readonly port?: number;
   readonly domain: string;
-  /** Resolvers outside the cluster; none: names outside the cluster are not found. */
+  /** Resolvers outside the cluster, `ADDRESS` or `ADDRESS:PORT`; none: names outside the cluster are not found. */
   readonly upstreams: readonly string[];
+  /** Keeps the last known names for a start without the API server; absent: nothing is kept. */
+  readonly recordsFile?: string;
   /** Address ranges of pods and Services: their reverse names are never asked outside. */
   readonly ranges: readonly string[];
   readonly informers: Informers;
@@ -26,33 +39,70 @@ const mostConnections = 256;
 const idleMs = 10_000;
 const mostQuestionsWaiting = 64;
 
-/** Serves the cluster's names over UDP and TCP. Its table stays as it is while the API server is away. */
+/**
+ * Serves the cluster's names over UDP and TCP. Its table stays as it is while the API server is away, and is kept in a file. Whom
+ * questions about other names go to may be set by a ConfigMap: see `settings.ts`.
+ */
 export async function startDnsServer(options: DnsServerOptions): Promise<Closable> {
-  const { informers, log, clock, random } = options;
+  const { informers, log, clock, random, recordsFile } = options;
   const records = new ClusterRecords(options.domain);
+  const { names } = records;
+  if (recordsFile !== undefined) records.restore(readRecords(recordsFile, names.domain, log));
+  const keeper = recordsFile === undefined ? undefined : keepRecords({ file: recordsFile, names, clock, log });
   const ranges = options.ranges.map((one) => ipaddr.IPv4.parseCIDR(one));
+  const services = informers.of<Service>(resource('v1', 'services'));
+  const slices = informers.of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'));
+  const maps = informers.of<ConfigMap>(resource('v1', 'configmaps'), {
+    namespace: settingsNamespace,
+    fieldSelector: `metadata.name=${settingsName}`,
+  });
+  const port = options.port ?? 53;
+  let settings: DnsSettings = noSettings;
+  const usual = options.upstreams.flatMap((one) => parseUpstream(one) ?? []);
+  const isThisServer = (one: Upstream): boolean => one.port === port && options.addresses.includes(one.address);
+  const forwarder = new Forwarder({
+    // A question that came back to this server would go round for ever.
+    upstreamsOf: (name) => upstreamsFor(name, settings, usual).filter((one) => !isThisServer(one)),
+    clock,
+    random,
+  });
   const ends = [
-    informers
-      .of<Service>(resource('v1', 'services'))
-      .onChange(({ type, object }) => records.setService(object, type === 'deleted')),
-    informers
-      .of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'))
-      .onChange(({ type, object }) => records.setSlice(object, type === 'deleted')),
+    services.onChange(({ type, object }) => {
+      records.setService(object, type === 'deleted');
+      keeper?.changed();
+    }),
+    slices.onChange(({ type, object }) => {
+      records.setSlice(object, type === 'deleted');
+      keeper?.changed();
+    }),
+    maps.onChange(({ type, object }) => {
+      if (object.metadata.name !== settingsName) return;
+      const read = parseSettings(type === 'deleted' ? undefined : object);
+      settings = read.settings;
+      forwarder.forget();
+      for (const problem of read.problems) log.warn({ problem }, `ConfigMap ${settingsNamespace}/${settingsName}`);
+    }),
   ];
+  void Promise.all([services.synced, slices.synced]).then(() => {
+    records.settle();
+    keeper?.changed();
+  });
   const resolver = new Resolver({
-    names: records.names,
-    forwarder: new Forwarder({ upstreams: options.upstreams, clock, random }),
+    names,
+    forwarder,
     ownReverseZone: (address) => ranges.some((one) => ipaddr.IPv4.parse(address).match(one)),
+    random,
   });
   const sockets: (UdpSocket | Server)[] = [];
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0)) end();
     await Promise.all(sockets.splice(0).map((one) => new Promise<void>((resolve) => one.close(() => resolve()))));
+    await keeper?.close();
   };
   try {
     for (const address of options.addresses) {
-      sockets.push(await listenUdp(resolver, address, options.port ?? 53, log));
-      sockets.push(await listenTcp(resolver, address, options.port ?? 53));
+      sockets.push(await listenUdp(resolver, address, port, log));
+      sockets.push(await listenTcp(resolver, address, port));
     }
   } catch (error) {
     await close();

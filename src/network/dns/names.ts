@@ -62,6 +62,8 @@ const dashedAddress = /^\d{1,3}(-\d{1,3}){3}$/;
  */
 export class ClusterNames {
   readonly domain: string;
+  /** Another number whenever any name may have another answer. */
+  version = 0;
   readonly #services = new Map<string, NamedService>();
   readonly #namespaces = new Map<string, number>();
   readonly #pointers = new Map<string, Map<string, string>>();
@@ -70,8 +72,14 @@ export class ClusterNames {
     this.domain = domain.toLowerCase();
   }
 
+  /** All Services, to be kept and given back to `set`. */
+  entries(): IterableIterator<[key: string, service: NamedService]> {
+    return this.#services.entries();
+  }
+
   set(key: string, service: NamedService): void {
     this.delete(key);
+    this.version++;
     this.#services.set(key, service);
     this.#namespaces.set(service.namespace, (this.#namespaces.get(service.namespace) ?? 0) + 1);
     for (const [address, name] of this.#pointersOf(service)) {
@@ -84,6 +92,7 @@ export class ClusterNames {
   delete(key: string): void {
     const service = this.#services.get(key);
     if (service === undefined) return;
+    this.version++;
     this.#services.delete(key);
     const left = (this.#namespaces.get(service.namespace) ?? 1) - 1;
     if (left === 0) this.#namespaces.delete(service.namespace);

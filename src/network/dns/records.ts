@@ -1,17 +1,37 @@
 import type { EndpointSlice, Service } from '#api';
-import { ClusterNames, type Endpoint } from './names.ts';
+import { ClusterNames, type Endpoint, type NamedService } from './names.ts';
 
 const ipv4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 const serviceNameLabel = 'kubernetes.io/service-name';
 
-/** Feeds the table of names from Services and EndpointSlices, one object at a time. */
+/**
+ * Feeds the table of names from Services and EndpointSlices, one object at a time. Names of an earlier run stay until everything was
+ * listed once (`settle`): without the API server they are the best there is.
+ */
 export class ClusterRecords {
   readonly names: ClusterNames;
   readonly #services = new Map<string, Service>();
   readonly #slices = new Map<string, Map<string, EndpointSlice>>();
+  #restored: Set<string> | undefined;
 
   constructor(domain: string) {
     this.names = new ClusterNames(domain);
+  }
+
+  /** Takes over what an earlier run knew. */
+  restore(services: Iterable<readonly [key: string, service: NamedService]>): void {
+    this.#restored ??= new Set();
+    for (const [key, service] of services) {
+      this.names.set(key, service);
+      this.#restored.add(key);
+    }
+  }
+
+  /** All Services and slices have been seen: what is left of an earlier run goes. */
+  settle(): void {
+    const restored = this.#restored ?? [];
+    this.#restored = undefined;
+    for (const key of restored) this.#refresh(key);
   }
 
   setService(service: Service, deleted: boolean): void {
@@ -34,6 +54,7 @@ export class ClusterRecords {
   }
 
   #refresh(key: string): void {
+    if (this.#restored?.has(key)) return;
     const service = this.#services.get(key);
     if (service === undefined) return this.names.delete(key);
     const { spec, metadata } = service;

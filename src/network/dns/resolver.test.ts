@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode, type Packet } from 'dns-packet';
 import type { EndpointSlice, Service } from '#api';
+import { seededRandom } from '#base';
 import type { Forwarder } from './forward.ts';
 import { ClusterRecords } from './records.ts';
 import { Resolver } from './resolver.ts';
@@ -37,6 +38,7 @@ const resolver = new Resolver({
   names: records.names,
   forwarder: outside as unknown as Forwarder,
   ownReverseZone: (address) => address.startsWith('10.'),
+  random: seededRandom(1),
 });
 
 async function ask(name: string, type = 'A'): Promise<Packet & { rcode: string }> {
@@ -75,7 +77,9 @@ for (const [name, type, rcode, expected] of cases) {
   test(`${name} ${type} is ${rcode} ${JSON.stringify(expected)}`, async () => {
     const packet = await ask(name, type);
     assert.equal(packet.rcode, rcode);
-    assert.deepEqual(data(packet), expected);
+    // Addresses take turns; all else has its order.
+    const all = data(packet);
+    assert.deepEqual(type === 'A' && name.startsWith('db.') ? all.toSorted() : all, expected);
     assert.equal(packet.id, 7);
   });
 }
@@ -97,6 +101,7 @@ test('an answer that does not fit is cut and says so', () => {
   const cut = resolver.answer(query, 1232) as Buffer;
   assert.ok(cut.length <= 512);
   assert.equal((decode(cut) as { flag_tc?: boolean }).flag_tc, true);
+  assert.ok((decode(cut).answers ?? []).length > 5, 'as many as fit are there');
   assert.equal((decode(resolver.answer(query, 0) as Buffer).answers ?? []).length, 200);
 });
 
@@ -110,4 +115,57 @@ test('what is not a question gets no answer, or a format error, and never throws
   ]);
   const answer = resolver.answer(broken, 512);
   assert.ok(answer === undefined || (((answer as Buffer)[3] as number) & 15) === 1);
+});
+
+test('the addresses of a headless Service take turns in being the first', async () => {
+  const firsts = new Set<unknown>();
+  for (let i = 0; i < 64; i++) firsts.add(data(await ask('db.default.svc.cluster.local'))[0]);
+  assert.deepEqual([...firsts].sort(), ['10.244.1.3', '10.244.1.4']);
+});
+
+test('a Service that stands for another is followed inside the cluster, and round in a circle only once', async () => {
+  const alias = (name: string, externalName: string) =>
+    records.setService(service(name, { type: 'ExternalName', externalName }), false);
+  alias('one', 'two.default.svc.cluster.local');
+  alias('two', 'web.default.svc.cluster.local.');
+  assert.deepEqual(data(await ask('one.default.svc.cluster.local')), [
+    'two.default.svc.cluster.local',
+    'web.default.svc.cluster.local',
+    '10.96.0.7',
+  ]);
+  alias('two', 'one.default.svc.cluster.local');
+  assert.equal(data(await ask('one.default.svc.cluster.local')).length, 2);
+  for (let i = 0; i < 20; i++) alias(`chain${i}`, `chain${i + 1}.default.svc.cluster.local`);
+  assert.ok(data(await ask('chain0.default.svc.cluster.local')).length <= 9);
+  alias('two', 'example.org');
+  assert.deepEqual(data(await ask('one.default.svc.cluster.local')), [
+    'two.default.svc.cluster.local',
+    'example.org',
+    '192.0.2.1',
+  ]);
+});
+
+test('a later EDNS version is told which one is spoken; the zone has an SOA record and the version a TXT', async () => {
+  const opt = { type: 'OPT', name: '.', udpPayloadSize: 4096, ednsVersion: 1, options: [] };
+  const query = { type: 'query', id: 1, questions: [{ type: 'A', name: 'web.default.svc.cluster.local' }] };
+  const answer = decode(resolver.answer(encode({ ...query, additionals: [opt] } as unknown as Packet), 1232) as Buffer);
+  const told = answer.additionals?.[0] as unknown as { extendedRcode: number; ednsVersion: number };
+  assert.deepEqual([told.extendedRcode, told.ednsVersion, answer.answers], [1, 0, []]);
+  assert.equal((await ask('cluster.local', 'SOA')).answers?.[0]?.type, 'SOA');
+  assert.deepEqual(data(await ask('dns-version.cluster.local', 'TXT')).map(String), ['1.1.0']);
+  const missing = await ask('none.default.svc.cluster.local');
+  assert.equal(missing.authorities?.[0]?.type, 'SOA', 'how long to remember that there is none');
+});
+
+test('answers are kept while the names are the same, and no longer; never more than a few thousand', async () => {
+  const name = 'kept.default.svc.cluster.local';
+  records.setService(service('kept', { clusterIP: '10.96.0.50' }), false);
+  assert.deepEqual(data(await ask(name)), ['10.96.0.50']);
+  const ready = resolver.ready;
+  assert.deepEqual(data(await ask(name)), ['10.96.0.50']);
+  assert.equal(resolver.ready, ready);
+  records.setService(service('kept', { clusterIP: '10.96.0.51' }), false);
+  assert.deepEqual(data(await ask(name)), ['10.96.0.51']);
+  for (let i = 0; i < 5_000; i++) await ask(`x${i}.default.svc.cluster.local`);
+  assert.ok(resolver.ready <= 4_096);
 });

@@ -9,6 +9,7 @@ import {
   RECURSION_DESIRED,
   TRUNCATED_RESPONSE,
 } from 'dns-packet';
+import type { Random } from '#base';
 import { ednsRecord } from './edns.ts';
 import type { Forwarder } from './forward.ts';
 import type { ClusterNames, DnsRecord } from './names.ts';
@@ -21,7 +22,23 @@ const codes: Readonly<Record<string, number>> = {
   NXDOMAIN: 3,
   NOTIMP: 4,
   REFUSED: 5,
+  BADVERS: 0,
 };
+
+/** Encoded answers kept of names that have not changed since. */
+const mostReady = 4_096;
+const longestQuestion = 512;
+/** A Service may stand for a Service that stands for a Service …: so many names are followed. */
+const longestChain = 8;
+const badVersion = 16;
+
+export interface ResolverOptions {
+  readonly names: ClusterNames;
+  readonly forwarder: Pick<Forwarder, 'resolve'>;
+  /** The reverse name of this address is never asked outside. */
+  readonly ownReverseZone: (address: string) => boolean;
+  readonly random: Random;
+}
 
 /**
  * Answers one DNS message: names of the cluster from the table, addresses of the cluster backwards, all else from the resolvers
@@ -29,17 +46,38 @@ const codes: Readonly<Record<string, number>> = {
  */
 export class Resolver {
   readonly #names: ClusterNames;
-  readonly #forwarder: Forwarder;
+  readonly #forwarder: Pick<Forwarder, 'resolve'>;
   readonly #ownReverseZone: (address: string) => boolean;
+  readonly #random: Random;
+  /** Bytes of a question (all but its number) → bytes of the answer, while the names are those of `#readyVersion`. */
+  readonly #ready = new Map<string, Buffer>();
+  #readyVersion = -1;
 
-  constructor(options: { names: ClusterNames; forwarder: Forwarder; ownReverseZone: (address: string) => boolean }) {
+  constructor(options: ResolverOptions) {
     this.#names = options.names;
     this.#forwarder = options.forwarder;
     this.#ownReverseZone = options.ownReverseZone;
+    this.#random = options.random;
+  }
+
+  /** How many encoded answers are kept. */
+  get ready(): number {
+    return this.#ready.size;
   }
 
   /** `limit`: the most bytes that the transport carries; 0 = no limit. A promise only when the outside has to be asked. */
   answer(message: Buffer, limit: number): Buffer | undefined | Promise<Buffer | undefined> {
+    if (this.#readyVersion !== this.#names.version) {
+      this.#ready.clear();
+      this.#readyVersion = this.#names.version;
+    }
+    const key = `${limit} ${message.toString('latin1', 2)}`;
+    const ready = this.#ready.get(key);
+    if (ready !== undefined) {
+      const copy = Buffer.from(ready);
+      message.copy(copy, 0, 0, 2);
+      return copy;
+    }
     let query: Packet;
     try {
       query = decode(message);
@@ -50,11 +88,21 @@ export class Resolver {
     const question = query.questions?.[0];
     if (query.questions?.length !== 1 || question === undefined) return formatError(message);
     if ((((message[2] as number) >> 3) & 15) !== 0) return reply(query, { code: 'NOTIMP', answers: [] }, limit);
-    const edns = query.additionals?.find((one) => one.type === 'OPT') as { udpPayloadSize?: number } | undefined;
+    const edns = query.additionals?.find((one) => one.type === 'OPT') as
+      | { udpPayloadSize?: number; ednsVersion?: number }
+      | undefined;
     const most = limit === 0 ? 0 : Math.min(limit, Math.max(512, edns?.udpPayloadSize ?? 512));
+    if ((edns?.ednsVersion ?? 0) !== 0) return reply(query, { code: 'BADVERS', answers: [] }, most);
     const name = question.name.toLowerCase();
     const type = question.type as string;
-    if (this.#names.owns(name)) return this.#fromCluster(query, name, type, most);
+    if (this.#names.owns(name)) {
+      const answered = this.#fromCluster(query, name, type, most);
+      if (answered instanceof Promise) return answered;
+      // Several addresses take turns in being the first, so their answer is made anew each time.
+      if (!answered.turns && message.length <= longestQuestion && this.#ready.size < mostReady)
+        this.#ready.set(key, answered.message);
+      return answered.message;
+    }
     if (type === 'PTR') {
       const address = addressOf(name);
       if (address !== undefined && isIP(address) === 4) {
@@ -65,7 +113,8 @@ export class Resolver {
             { code: 'NOERROR', answers: found.map((data) => ({ type: 'PTR', name, data, ttl: ttlSeconds }) as Answer) },
             most,
           );
-        if (this.#ownReverseZone(address)) return reply(query, { code: 'NXDOMAIN', answers: [] }, most);
+        if (this.#ownReverseZone(address))
+          return reply(query, { code: 'NXDOMAIN', answers: [], authorities: [this.#startOfAuthority()] }, most);
       }
     }
     return this.#forwarder
@@ -79,24 +128,48 @@ export class Resolver {
       );
   }
 
-  #fromCluster(query: Packet, name: string, type: string, most: number): Buffer | Promise<Buffer> {
-    const { exists, answers, additional, follow } = this.#names.lookup(name, type);
-    const authorities = answers.length > 0 ? [] : [this.#startOfAuthority()];
-    const result = {
-      code: exists ? 'NOERROR' : 'NXDOMAIN',
-      answers: answers.map(withTtl),
-      additional: additional.map(withTtl),
-      authorities,
-    };
-    if (follow === undefined || (type !== 'A' && type !== 'AAAA')) return reply(query, result, most);
-    const target = follow.toLowerCase();
-    if (this.#names.owns(target)) {
-      const inside = this.#names.lookup(target, type);
-      return reply(query, { ...result, answers: [...result.answers, ...inside.answers.map(withTtl)] }, most);
+  #fromCluster(
+    query: Packet,
+    name: string,
+    type: string,
+    most: number,
+  ): { message: Buffer; turns: boolean } | Promise<Buffer> {
+    if (type === 'SOA' && name === this.#names.domain)
+      return { message: reply(query, { code: 'NOERROR', answers: [this.#startOfAuthority()] }, most), turns: false };
+    const first = this.#names.lookup(name, type);
+    let { follow } = first;
+    const records = [...first.answers];
+    const seen = new Set([name]);
+    // Aliases inside the cluster are followed here, each once; the last may lead outside.
+    while (follow !== undefined && (type === 'A' || type === 'AAAA')) {
+      const target = follow.toLowerCase().replace(/\.$/, '');
+      if (!this.#names.owns(target)) break;
+      follow = undefined;
+      if (seen.has(target) || seen.size > longestChain) break;
+      seen.add(target);
+      const next = this.#names.lookup(target, type);
+      records.push(...next.answers);
+      follow = next.follow;
     }
+    const addresses = records.filter((one) => one.type === 'A');
+    const turns = addresses.length > 1;
+    const turned = turns ? [...records.filter((one) => one.type !== 'A'), ...this.#turn(addresses)] : records;
+    const result = {
+      code: first.exists ? 'NOERROR' : 'NXDOMAIN',
+      answers: turned.map(withTtl),
+      additional: first.additional.map(withTtl),
+      authorities: records.length > 0 ? [] : [this.#startOfAuthority()],
+    };
+    if (follow === undefined || (type !== 'A' && type !== 'AAAA'))
+      return { message: reply(query, result, most), turns };
     return this.#forwarder
-      .resolve(target, type)
+      .resolve(follow.toLowerCase().replace(/\.$/, ''), type)
       .then((outside) => reply(query, { ...result, answers: [...result.answers, ...outside.answers] }, most));
+  }
+
+  #turn<T>(list: readonly T[]): T[] {
+    const from = this.#random.int(list.length);
+    return [...list.slice(from), ...list.slice(0, from)];
   }
 
   #startOfAuthority(): Answer {
@@ -139,22 +212,25 @@ function reply(query: Packet, content: Reply, most: number): Buffer {
     questions: query.questions,
     answers: content.answers,
     authorities: content.authorities ?? [],
-    additionals: [...(content.additional ?? [])],
   } as Packet;
-  if (query.additionals?.some((one) => one.type === 'OPT')) {
-    (packet.additionals as unknown[]).push(ednsRecord);
-  }
-  const whole = encode(packet);
+  const edns = query.additionals?.some((one) => one.type === 'OPT') === true;
+  const options = content.code === 'BADVERS' ? { ...ednsRecord, extendedRcode: badVersion >> 4 } : ednsRecord;
+  const withOptions = (additionals: readonly unknown[]): Packet['additionals'] =>
+    (edns ? [...additionals, options] : additionals) as Packet['additionals'];
+  const whole = encode({ ...packet, additionals: withOptions(content.additional ?? []) });
   if (most === 0 || whole.length <= most) return whole;
-  const lean = encode({ ...packet, additionals: [] } as Packet);
-  if (lean.length <= most) return lean;
-  return encode({
-    ...packet,
-    flags: flags | TRUNCATED_RESPONSE,
-    answers: [],
-    authorities: [],
-    additionals: [],
-  } as Packet);
+  const lean = { ...packet, authorities: [], additionals: withOptions([]) };
+  const cut = { ...lean, flags: flags | TRUNCATED_RESPONSE };
+  const complete = encode(lean);
+  if (complete.length <= most) return complete;
+  // Some ask no second time over TCP: as many answers as fit are better than none.
+  let fits = 0;
+  for (let tooMany = content.answers.length; tooMany - fits > 1; ) {
+    const middle = (fits + tooMany) >> 1;
+    if (encode({ ...cut, answers: content.answers.slice(0, middle) } as Packet).length <= most) fits = middle;
+    else tooMany = middle;
+  }
+  return encode({ ...cut, answers: content.answers.slice(0, fits) } as Packet);
 }
 
 function formatError(message: Buffer): Buffer {

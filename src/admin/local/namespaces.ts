@@ -15,11 +15,7 @@ export async function makeNamespaces(layout: NodeLayout, options: { foreignNetwo
   await unshareNode(layout);
   const enter = (program: string, ...args: string[]) =>
     runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
-  if (options.foreignNetwork) {
-    // A mount is moved out of private mounts only.
-    await enter('mount', '--make-rprivate', '/');
-    await mountOwnFolders(layout, cniPluginFolder());
-  }
+  if (options.foreignNetwork) await mountOwnFolders(layout, cniPluginFolder());
   await enter('mount', '--make-rshared', '/');
   // What CNI keeps of pods, and their network namespaces, are the node's own: nothing of them is left on this machine.
   mkdirSync('/var/lib/cni', { recursive: true });

@@ -50,7 +50,7 @@ export async function mountOwnFolders(layout: NodeLayout, pluginFolder: string):
     await enter('mkdir', '-p', join(stage, name));
     await enter('mount', '--bind', join('/run', name), join(stage, name));
   }
-  await enter('mkdir', '-p', join(stage, 'netns'), join(stage, 'lock'));
+  await enter('mkdir', '-p', ...['netns', 'lock', 'mount'].map((name) => join(stage, name)));
   await enter('mount', '--move', stage, '/run');
 }
 

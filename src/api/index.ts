@@ -1,4 +1,4 @@
-export { announcedByAnnotation, nodeLocalAnnotation } from './annotations.ts';
+export { announcedByAnnotation, ingressControllerName, ingressUser, nodeLocalAnnotation } from './annotations.ts';
 export { builtinSchema } from './builtin-schema.ts';
 export type * from './generated/types.ts';
 export type { AnyObject, KubeList, KubeObject, NewObject, WatchEvent } from './object.ts';

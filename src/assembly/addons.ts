@@ -22,7 +22,9 @@ export async function installAddons(client: Client, configuration: ServerConfigu
   });
   if (present !== undefined) return;
   await client.create<StorageClass>(resource('storage.k8s.io/v1', 'storageclasses'), localClass).catch(unlessThere);
-  await client.create<IngressClass>(resource('networking.k8s.io/v1', 'ingressclasses'), ingressClass).catch(unlessThere);
+  await client
+    .create<IngressClass>(resource('networking.k8s.io/v1', 'ingressclasses'), ingressClass)
+    .catch(unlessThere);
   await client
     .create<Service>(services, {
       metadata: {

@@ -5,6 +5,8 @@ export interface AgentConfiguration {
   readonly kubeconfig: string;
   /** Identity of the part that keeps Services, routes and names; the same file as `kubeconfig`: the node's own. */
   readonly proxyKubeconfig: string;
+  /** Identity of the process that serves Ingresses; absent: none are served on this node. */
+  readonly ingressKubeconfig?: string;
   /** Certificate and key that `kubeconfig` names, in one file; renewed there. */
   readonly clientCertificate?: string;
   /** Socket of a container runtime that someone else runs (CRI v1); absent: a containerd of this node's own. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { type Closable, CodedError, type Log, messageOf, openLog, systemClock, systemRandom } from '#base';
 import type { AgentConfiguration } from './agent-configuration.ts';
+import type { IngressConfiguration } from './ingress.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
 
 /** Runs a control plane until SIGTERM or SIGINT; resolves when it has stopped. */
@@ -20,9 +21,31 @@ export async function runAgent(configFile: string): Promise<void> {
   await runUntilSignal(log, () => startAgent({ configuration, clock: systemClock, random: systemRandom, log }));
 }
 
+/** Serves Ingresses until SIGTERM or SIGINT, or until there has been nothing to serve for a while. */
+export async function runIngress(configFile: string): Promise<void> {
+  const log = openLog().child({ component: 'ingress' });
+  const configuration = readConfiguration<IngressConfiguration>(configFile);
+  const { startIngress } = await import('./ingress.ts');
+  await runUntilSignal(log, () =>
+    startIngress({
+      configuration,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      onIdle: () => void process.kill(process.pid, 'SIGTERM'),
+    }),
+  );
+}
+
 /** Loads the code of both programs and runs nothing. */
 export async function loadPrograms(): Promise<void> {
-  await Promise.all([import('./server.ts'), import('./agent.ts'), import('#controllers'), import('#scheduler')]);
+  await Promise.all([
+    import('./server.ts'),
+    import('./agent.ts'),
+    import('./ingress.ts'),
+    import('#controllers'),
+    import('#scheduler'),
+  ]);
 }
 
 function readConfiguration<T>(file: string): T {

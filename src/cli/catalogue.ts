@@ -78,6 +78,16 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/token.command.ts')).tokenCommand,
   },
   {
+    name: 'certs',
+    description: "check and renew this machine's certificates",
+    load: async () => (await import('./commands/certs.command.ts')).certsCommand,
+  },
+  {
+    name: 'upgrade',
+    description: 'restart the components of this machine with the code of this package',
+    load: async () => (await import('./commands/upgrade.command.ts')).upgradeCommand,
+  },
+  {
     name: 'server',
     description: 'run a control plane in the foreground',
     load: async () => (await import('./commands/server.command.ts')).serverCommand,
@@ -86,6 +96,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'agent',
     description: 'run a node (kubelet, network, DNS) in the foreground',
     load: async () => (await import('./commands/agent.command.ts')).agentCommand,
+  },
+  {
+    name: 'ingress',
+    description: 'serve the Ingresses on a node in the foreground (the agent starts it)',
+    load: async () => (await import('./commands/ingress.command.ts')).ingressCommand,
   },
   {
     name: 'test',

@@ -16,7 +16,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 }
 
 /**
- * `server`, `agent` and `supervise`, each with `--config FILE`, as other commands start them: a parser of options would cost each of
+ * `server`, `agent`, `ingress` and `supervise`, each with `--config FILE`, as other commands start them: a parser of options would cost each of
  * them 15 ms. And `compile`, which the launcher says once in a new clone.
  */
 async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
@@ -30,9 +30,9 @@ async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
     await supervise(file);
     return true;
   }
-  if (verb !== 'server' && verb !== 'agent') return false;
-  const { runAgent, runServer } = await import('#assembly');
-  await (verb === 'server' ? runServer(file) : runAgent(file));
+  if (verb !== 'server' && verb !== 'agent' && verb !== 'ingress') return false;
+  const { runAgent, runIngress, runServer } = await import('#assembly');
+  await (verb === 'server' ? runServer(file) : verb === 'agent' ? runAgent(file) : runIngress(file));
   return true;
 }
 

@@ -5,3 +5,6 @@ export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-pro
 export type { NetworkMode } from './routes/plan-routes.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';
 export { removeNodeNetwork } from './routes/remove-network.ts';
+
+/** Ingresses: loaded when a node is to serve them. */
+export const loadIngress = () => import('./ingress/index.ts');

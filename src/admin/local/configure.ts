@@ -5,6 +5,7 @@ import { type ClusterLayout, type NodeLayout } from './layout.ts';
 import { ownCniFolders } from './own-folders.ts';
 import { cniPluginFolder } from './prerequisites.ts';
 import { type ClusterState, type NodeState, nodeAddress } from './state.ts';
+import { ingressUser } from '#api';
 import { systemClock } from '#base';
 import { type ClusterPki, kubeconfigOf, openClusterPki } from '#pki';
 
@@ -119,6 +120,7 @@ export function writeAgentConfiguration(options: {
   const file = (name: string): string => join(folder, name);
   const proxyUser = 'system:kube-proxy';
   const proxy = pki.issue({ commonName: proxyUser, usages: ['client'] });
+  const ingress = pki.issue({ commonName: ingressUser, usages: ['client'] });
   const kubeconfig = (name: string, credential: typeof client): string =>
     kubeconfigOf({
       server: apiUrl(state),
@@ -129,6 +131,7 @@ export function writeAgentConfiguration(options: {
     });
   writeFileSync(file('kubelet.conf'), kubeconfig(user, client), { mode: 0o600 });
   writeFileSync(file('proxy.conf'), kubeconfig(proxyUser, proxy), { mode: 0o600 });
+  writeFileSync(file('ingress.conf'), kubeconfig(ingressUser, ingress), { mode: 0o600 });
   writeFileSync(file('kubelet.crt'), serving.certificatePem, { mode: 0o644 });
   writeFileSync(file('kubelet.key'), serving.keyPem, { mode: 0o600 });
   writeFileSync(file('ca.crt'), pki.ca.certificatePem, { mode: 0o644 });
@@ -139,6 +142,7 @@ export function writeAgentConfiguration(options: {
     nodeIp: address,
     kubeconfig: file('kubelet.conf'),
     proxyKubeconfig: file('proxy.conf'),
+    ingressKubeconfig: file('ingress.conf'),
     servingCert: file('kubelet.crt'),
     servingKey: file('kubelet.key'),
     clientCa: file('ca.crt'),

@@ -73,6 +73,7 @@ export function planAgentConfiguration(plan: AgentPlan) {
     nodeIp: node.address,
     kubeconfig: layout.kubeletConf,
     proxyKubeconfig: layout.kubeletConf,
+    ingressKubeconfig: layout.kubeletConf,
     clientCertificate: layout.clientCertificate,
     ...(node.criSocket === undefined ? {} : { criSocket: node.criSocket }),
     servingCert: layout.servingCert,

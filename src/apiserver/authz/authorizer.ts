@@ -1,4 +1,5 @@
 import type { AuthorizationDecision, Authorizer, RequestAttributes, ServerObjects } from '../contract.ts';
+import { openIngressAuthorizer } from './ingress.ts';
 import { openNodeAuthorizer } from './node.ts';
 import { openRbacAuthorizer, type RbacAuthorizer } from './rbac.ts';
 
@@ -10,7 +11,7 @@ export interface ClusterAuthorizer extends Authorizer {
 
 const allowMasters: AuthorizationDecision = Object.freeze({ decision: 'allow', reason: '' });
 
-/** system:masters, then nodes, then RBAC: the first that allows (or denies) decides; reasons of the others are joined. */
+/** system:masters, then nodes, then who serves Ingresses, then RBAC: the first that allows (or denies) decides; reasons of the others are joined. */
 export function openAuthorizer(options: {
   readonly objects: ServerObjects;
   readonly more?: readonly Authorizer[];
@@ -30,7 +31,11 @@ export function openAuthorizer(options: {
     volumeAttachments: objects.view('storage.k8s.io/v1', 'volumeattachments'),
     resourceSlices: objects.view('resource.k8s.io/v1', 'resourceslices'),
   });
-  const chain: readonly Authorizer[] = [node, rbac, ...more];
+  const ingress = openIngressAuthorizer({
+    ingresses: objects.view('networking.k8s.io/v1', 'ingresses'),
+    ingressClasses: objects.view('networking.k8s.io/v1', 'ingressclasses'),
+  });
+  const chain: readonly Authorizer[] = [node, ingress, rbac, ...more];
 
   const later = async (
     attributes: RequestAttributes,

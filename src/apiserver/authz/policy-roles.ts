@@ -191,6 +191,16 @@ export const clusterRoles: Readonly<Record<string, RoleRow>> = {
   'k8ts:node-network': {
     rules: ['list watch | core | namespaces pods', 'list watch | networking.k8s.io | networkpolicies'],
   },
+  // Secrets are not here: see ingress.ts.
+  'k8ts:ingress': {
+    rules: [
+      'list watch | core | nodes services',
+      'list watch | discovery.k8s.io | endpointslices',
+      'list watch | networking.k8s.io | ingressclasses ingresses',
+      'patch | networking.k8s.io | ingresses/status',
+      eventRule,
+    ],
+  },
   'system:persistent-volume-provisioner': {
     rules: [
       'create delete R | core | persistentvolumes',

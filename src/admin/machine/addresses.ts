@@ -32,9 +32,11 @@ export function overlap(a: string, b: string): boolean {
 }
 
 /** This machine's IPv4 addresses by network interface, loopback left out. */
-export function ownAddresses(): { readonly link: string; readonly address: string }[] {
+export function ownAddresses(): { readonly link: string; readonly address: string; readonly isAlone: boolean }[] {
   return Object.entries(networkInterfaces()).flatMap(([link, list]) =>
-    (list ?? []).filter((one) => one.family === 'IPv4' && !one.internal).map(({ address }) => ({ link, address })),
+    (list ?? [])
+      .filter((one) => one.family === 'IPv4' && !one.internal)
+      .map(({ address, netmask }) => ({ link, address, isAlone: netmask === '255.255.255.255' })),
   );
 }
 
@@ -47,7 +49,10 @@ export function linkOf(address: string): string {
   throw new CodedError('NoAddress', `this machine does not have the address ${address}; it has ${has}`);
 }
 
-/** The address by which other machines reach this one: of the way out, else the only one. Throws CodedError `NoAddress`. */
+/**
+ * The address by which other machines reach this one: of the way out, else the only one on a link with others (a pod's end has a range
+ * of its own address alone). Throws CodedError `NoAddress`.
+ */
 export async function defaultAddress(option: string): Promise<string> {
   const addresses = ownAddresses();
   const { stdout } = await runCommand('ip', ['-j', '-4', 'route', 'show', 'default'], { okCodes: [0, 1, 2] });
@@ -56,7 +61,7 @@ export async function defaultAddress(option: string): Promise<string> {
     const found = addresses.find((one) => (prefsrc === undefined ? one.link === dev : one.address === prefsrc));
     if (found !== undefined) return found.address;
   }
-  const [only, ...more] = addresses;
+  const [only, ...more] = addresses.filter((one) => !one.isAlone);
   if (only !== undefined && more.length === 0) return only.address;
   const has = addresses.map((one) => `${one.address} (${one.link})`).join(', ') || 'none';
   throw new CodedError(

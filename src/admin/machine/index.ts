@@ -10,6 +10,7 @@ export {
   tokenSecretType,
   tokenText,
 } from './bootstrap-token.ts';
+export { checkCertificates, renewable, renewCertificates, userKubeconfig } from './certificates.ts';
 export { createToken, readClusterConfig } from './cluster-objects.ts';
 export type { OwnCommand } from './components.ts';
 export { caCertHash, discoverCluster, joinCommand } from './discovery.ts';
@@ -31,3 +32,4 @@ export {
   type TaintSetting,
   withPort,
 } from './settings.ts';
+export { compareVersions, planUpgrade, type UpgradeOptions, type UpgradePlan, upgradeMachine } from './upgrade.ts';

@@ -20,7 +20,7 @@ import { writeAtomically, writeJson } from './files.ts';
 import { hostResolvers, identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
 import { configFile, observeFolders, readRecord, requireRecord, writeRecord } from './record.ts';
-import { startComponents } from './run-components.ts';
+import { planSupervision, startComponents } from './run-components.ts';
 import { runPreflight } from './run-preflight.ts';
 import { type ClusterSettings, type NodeSettings, withPort } from './settings.ts';
 import { waitFor } from './wait.ts';
@@ -106,7 +106,10 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
         }),
       );
       mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
-      await startComponents({ layout, components: planComponents(layout, 'control-plane', ownCommand), ownCommand });
+      await startComponents(
+        layout,
+        planSupervision(layout, planComponents(layout, 'control-plane', ownCommand), ownCommand),
+      );
       await waitFor({
         ...{ what: 'the API server is ready', clock, timeoutMs, logFile: `${layout.logDir}/server.log`, advice: reset },
         ask: () => isApiReady(direct.transport),

@@ -20,7 +20,7 @@ import { requestNodeCertificate } from './node-certificate.ts';
 import { rangeFindings } from './preflight/checks.ts';
 import { routesOf } from './addresses.ts';
 import { configFile, observeFolders, writeRecord } from './record.ts';
-import { startComponents } from './run-components.ts';
+import { planSupervision, startComponents } from './run-components.ts';
 import { reportFindings, runPreflight } from './run-preflight.ts';
 import { type ClusterSettings, defaultCluster, type NodeSettings } from './settings.ts';
 import { waitFor } from './wait.ts';
@@ -79,7 +79,7 @@ export async function joinMachine(options: JoinOptions): Promise<void> {
   );
   await telling.phase(`node ${node.nodeName} ready`, async () => {
     mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
-    await startComponents({ layout, components: planComponents(layout, 'worker', ownCommand), ownCommand });
+    await startComponents(layout, planSupervision(layout, planComponents(layout, 'worker', ownCommand), ownCommand));
     const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
     const client = openClient({ transport, userAgent: 'k8ts' });
     try {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Node, resource } from '#api';
+import { type Node, type Pod, resource } from '#api';
 import { type Clock, messageOf, rfc3339, runCommand, sleep } from '#base';
 import { openClient, openKubeconfigTransport } from '#client';
 import { dropEmptyCgroup, processesIn, removeCgroup } from '../local/cgroups.ts';
@@ -22,7 +22,8 @@ export interface ResetOptions {
   readonly removePods: (agentConfigFile: string) => Promise<void>;
 }
 
-const farewellMs = 3_000;
+const pods = resource('v1', 'pods');
+const farewellMs = 5_000;
 
 /** Takes away what init or join made on this machine, and nothing else. False when there is nothing to take away. */
 export async function resetMachine(options: ResetOptions): Promise<boolean> {
@@ -70,7 +71,7 @@ function readReadable(layout: MachineLayout, telling: Telling): MachineRecord | 
   }
 }
 
-/** The node says itself that it is gone: its pods go elsewhere, and its name is free, without waiting for its silence. */
+/** The node says itself that it is gone, and its pods with it: they run elsewhere, and its name is free, without waiting. */
 async function sayFarewell(layout: MachineLayout, record: MachineRecord, options: ResetOptions): Promise<void> {
   const { clock, telling } = options;
   try {
@@ -81,14 +82,17 @@ async function sayFarewell(layout: MachineLayout, record: MachineRecord, options
       ...{ type: 'Ready', status: 'False', reason: 'NodeReset', message: 'the machine has left the cluster' },
       ...{ lastHeartbeatTime: now, lastTransitionTime: now },
     };
-    const told = client.patch<Node>(
-      resource('v1', 'nodes'),
-      record.nodeName,
-      { type: 'strategic', body: { status: { conditions: [condition] } } },
-      { subresource: 'status', signal: AbortSignal.timeout(farewellMs) },
-    );
+    const signal = AbortSignal.timeout(farewellMs);
     try {
-      await told;
+      await client.patch<Node>(
+        resource('v1', 'nodes'),
+        record.nodeName,
+        { type: 'strategic', body: { status: { conditions: [condition] } } },
+        { subresource: 'status', signal },
+      );
+      const fieldSelector = `spec.nodeName=${record.nodeName}`;
+      for (const { metadata } of (await client.list<Pod>(pods, { fieldSelector, signal })).items)
+        await client.delete(pods, metadata.name, { namespace: metadata.namespace as string, gracePeriodSeconds: 0 });
     } finally {
       await transport.close();
     }

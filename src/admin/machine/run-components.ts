@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, readProcess, runCommand } from '#base';
 import { enterCgroup, makeCgroup } from '../local/cgroups.ts';
@@ -19,30 +19,48 @@ export function supervisorPidFile(layout: MachineLayout): string {
   return join(layout.runDir, 'supervisor.pid');
 }
 
-/** Starts components and keeps them running from now on, also when this program has ended. */
-export async function startComponents(options: {
-  readonly layout: MachineLayout;
-  readonly components: readonly ComponentPlan[];
-  readonly ownCommand: OwnCommand;
-}): Promise<void> {
-  const { layout, components, ownCommand } = options;
-  makeCgroup(layout.cgroup);
-  if (usesSystemd(layout)) {
-    for (const one of components) writeFileSync(join(unitFolder, unitName(one)), systemdUnit(one), { mode: 0o644 });
-    await runCommand('systemctl', ['daemon-reload']);
-    await runCommand('systemctl', ['enable', '--now', ...components.map(unitName)]);
-    return;
-  }
-  writeJson(configFile(layout, 'supervisor'), { programs: components });
-  superviseInBackground(layout, ownCommand);
+/** How a machine's components are kept running: what the supervisor reads, or systemd. Kept aside, it can be started again. */
+export interface Supervision {
+  readonly programs: readonly ComponentPlan[];
+  /** The supervisor's own command line. */
+  readonly supervisor: { readonly program: string; readonly args: readonly string[] };
+  /** Texts of systemd's units by name. */
+  readonly units: Readonly<Record<string, string>>;
 }
 
-/** Starts the parent that restarts components, from the file that names them. */
-function superviseInBackground(layout: MachineLayout, ownCommand: OwnCommand): void {
+export function planSupervision(
+  layout: MachineLayout,
+  programs: readonly ComponentPlan[],
+  ownCommand: OwnCommand,
+): Supervision {
+  return {
+    programs,
+    supervisor: ownCommand('supervise', '--config', configFile(layout, 'supervisor')),
+    units: Object.fromEntries(programs.map((one) => [unitName(one), systemdUnit(one)])),
+  };
+}
+
+/** As it was started last; undefined before the first time. */
+export function readSupervision(layout: MachineLayout): Supervision | undefined {
+  const file = configFile(layout, 'supervisor');
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Supervision) : undefined;
+}
+
+/** Starts components and keeps them running from now on, also when this program has ended. */
+export async function startComponents(layout: MachineLayout, supervision: Supervision): Promise<void> {
+  makeCgroup(layout.cgroup);
+  writeJson(configFile(layout, 'supervisor'), supervision);
+  if (usesSystemd(layout)) {
+    const units = Object.entries(supervision.units);
+    for (const [name, text] of units) writeFileSync(join(unitFolder, name), text, { mode: 0o644 });
+    await runCommand('systemctl', ['daemon-reload']);
+    await runCommand('systemctl', ['enable', '--now', ...units.map(([name]) => name)]);
+    return;
+  }
   const pidFile = supervisorPidFile(layout);
   if (readProcess(pidFile) !== undefined) return;
-  const { program, args } = ownCommand('supervise', '--config', configFile(layout, 'supervisor'));
-  const record = spawnBackground({ program, args, pidFile, logFile: join(layout.logDir, 'supervisor.log') });
+  const logFile = join(layout.logDir, 'supervisor.log');
+  const record = spawnBackground({ ...supervision.supervisor, pidFile, logFile });
   enterCgroup(layout.cgroup, record.pid);
 }
 

@@ -50,8 +50,8 @@ export interface KindDefinition {
   readonly prepareForCreate?: (draft: AnyObject) => void;
   readonly prepareForUpdate?: (draft: AnyObject, old: AnyObject) => void;
   readonly prepareForStatusUpdate?: (draft: AnyObject, old: AnyObject) => void;
-  /** Beyond the schema and ObjectMeta, which the machinery checks. Every error at once. */
-  readonly validate?: (object: AnyObject) => FieldError[];
+  /** Beyond the schema and ObjectMeta, which the machinery checks. Every error at once. `old`: what an update replaces. */
+  readonly validate?: (object: AnyObject, old?: AnyObject) => FieldError[];
   readonly validateUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
   readonly validateStatusUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
   /** The rule for metadata.name and generateName; default DNS subdomain. Returns upstream's messages. */

@@ -6,8 +6,9 @@ import type {
   ResourceInfo,
 } from '#api';
 import { type Column, defineKind, type KindDefinition, type ScaleDefinition, timeSince } from '#kinds';
-import { applySchemaDefaults } from '#machinery';
+import { applySchemaDefaults, type FieldError } from '#machinery';
 import { parseJsonPath, setAt, valueAt, valuesAt } from './json-path.ts';
+import type { RuleValidator } from './rules.ts';
 import { rootNode } from './schema-node.ts';
 import { type PatternMatcher, SchemaValidator } from './validation.ts';
 
@@ -16,11 +17,12 @@ export function kindsOf(
   crd: CustomResourceDefinition,
   matcher: PatternMatcher,
   convert: KindDefinition['convert'],
+  compileRules?: (schema: JSONSchemaProps) => RuleValidator | undefined,
 ): KindDefinition[] {
   const storage = crd.spec.versions.find((one) => one.storage)?.name ?? '';
   return crd.spec.versions
     .filter((one) => one.served)
-    .map((version) => kindOf({ crd, version, storage, matcher, convert }));
+    .map((version) => kindOf({ crd, version, storage, matcher, convert, compileRules }));
 }
 
 function kindOf(parts: {
@@ -29,6 +31,7 @@ function kindOf(parts: {
   storage: string;
   matcher: PatternMatcher;
   convert: KindDefinition['convert'];
+  compileRules: ((schema: JSONSchemaProps) => RuleValidator | undefined) | undefined;
 }): KindDefinition {
   const { crd, version, storage, matcher, convert } = parts;
   const { group, names, scope } = crd.spec;
@@ -46,6 +49,13 @@ function kindOf(parts: {
   const schema = version.schema?.openAPIV3Schema;
   const node = rootNode(schema);
   const validator = schema === undefined ? undefined : new SchemaValidator(schema, matcher);
+  const rules = schema === undefined ? undefined : parts.compileRules?.(schema);
+  /** Rules see only objects whose form is right. */
+  const judge = (object: AnyObject, old?: AnyObject): FieldError[] => {
+    const found = validator?.validate(object, '', old) ?? [];
+    if (found.length > 0 || rules === undefined) return found;
+    return rules.validate(object, old);
+  };
   const hasStatus = version.subresources?.status !== undefined;
   const scale = scaleOf(version);
   const selectable = (version.selectableFields ?? []).flatMap(({ jsonPath }) => {
@@ -69,8 +79,7 @@ function kindOf(parts: {
     ...(hasStatus ? { status: true } : {}),
     ...(scale === undefined ? {} : { scale }),
     ...(selectable.length === 0 ? {} : { fieldSelectors: Object.fromEntries(selectable) }),
-    ...(validator === undefined ? {} : { validate: (object: AnyObject) => validator.validate(object) }),
-    ...(validator === undefined ? {} : { validateStatusUpdate: (object: AnyObject) => validator.validate(object) }),
+    ...(validator === undefined ? {} : { validate: judge, validateStatusUpdate: judge }),
     ...(version.deprecated === true
       ? { warnings: () => [version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`] }
       : {}),

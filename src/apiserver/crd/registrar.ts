@@ -6,12 +6,14 @@ import type {
 } from '#api';
 import { messageOf, rfc3339 } from '#base';
 import type { KindDefinition } from '#kinds';
-import { cloneObject, deepEqual, isNotFound } from '#machinery';
+import { cloneObject, deepEqual, errInvalid, isNotFound } from '#machinery';
 import type { ObjectView, ServerObjects } from '../contract.ts';
 import { read } from '../bootstrap/put.ts';
 import type { KindHooks, ResourceContext } from '../resources/context.ts';
 import { conversionOf } from './conversion.ts';
 import { kindsOf } from './definitions.ts';
+import { hasRules } from './schema-walk.ts';
+import { validateDefinitionSchemas } from './schema-validation.ts';
 import type { PatternMatcher } from './validation.ts';
 
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
@@ -20,7 +22,35 @@ const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 /** A definition that goes takes its objects along first. */
 export const customResourceDefinitionHooks: KindHooks = {
   deletionFinalizers: () => [cleanupFinalizer],
+  beforeCreate: (draft) => checkSchemas(draft as unknown as CustomResourceDefinition),
+  // A definition whose schemas stay as they are is not held to rules that have come since.
+  beforeUpdate(draft, old) {
+    const [next, before] = [draft, old] as unknown as CustomResourceDefinition[];
+    return deepEqual(next?.spec.versions, before?.spec.versions)
+      ? undefined
+      : checkSchemas(next as CustomResourceDefinition);
+  },
 };
+
+/** Refuses schemas that are not structural, and rules that do not compile or may cost too much. */
+async function checkSchemas(crd: CustomResourceDefinition): Promise<undefined> {
+  const { RE2JS } = await import('re2js');
+  const rules = crd.spec.versions.some(({ schema }) => hasRules(schema?.openAPIV3Schema))
+    ? await import('./rules.ts')
+    : undefined;
+  const compiles = (pattern: string): string | undefined => {
+    try {
+      RE2JS.compile(pattern);
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+  const errors = validateDefinitionSchemas(crd, { matcher: await linearMatcher(), compiles, rules });
+  if (errors.length > 0)
+    throw errInvalid({ group: 'apiextensions.k8s.io', kind: 'CustomResourceDefinition' }, crd.metadata.name, errors);
+  return undefined;
+}
 
 /** Serves what CustomResourceDefinitions say: adds, replaces and removes kinds, keeps their conditions, cleans up after them. */
 export class CustomResources {
@@ -101,7 +131,10 @@ export class CustomResources {
     if (before?.from === from) return;
     this.#matcher ??= linearMatcher();
     const convert = conversionOf(crd, { objects: this.#objects, random: this.#context.random });
-    const kinds = kindsOf(crd, await this.#matcher, convert);
+    const rules = crd.spec.versions.some(({ schema }) => hasRules(schema?.openAPIV3Schema))
+      ? await import('./rules.ts')
+      : undefined;
+    const kinds = kindsOf(crd, await this.#matcher, convert, rules?.compileRules);
     const { catalogue } = this.#context.registry;
     for (const one of before?.kinds ?? []) {
       const { group, version, plural } = one.resource;

@@ -10,6 +10,7 @@ import {
   tooManyError,
   typeInvalidError,
 } from '#machinery';
+import { oldField, oldItems } from './schema-walk.ts';
 
 /** Matches text against a user's regular expression in linear time. */
 export type PatternMatcher = (pattern: string) => (text: string) => boolean;
@@ -28,14 +29,22 @@ export class SchemaValidator {
     this.#matcher = matcher;
   }
 
-  validate(object: unknown): FieldError[] {
+  /**
+   * `field` is the object's own path when it is not a whole one. What is as it was in `old`, the object that this one replaces, is
+   * not held against it.
+   */
+  validate(object: unknown, field = '', old?: unknown): FieldError[] {
     const found: FieldError[] = [];
-    this.#check(object, this.#schema, '', found);
-    return found;
+    this.#check(object, this.#schema, field, found);
+    if (found.length === 0 || old === undefined) return found;
+    const left: FieldError[] = [];
+    this.#check(object, this.#schema, field, left, old);
+    return left;
   }
 
-  #check(value: unknown, schema: JSONSchemaProps, field: string, found: FieldError[]): void {
+  #check(value: unknown, schema: JSONSchemaProps, field: string, found: FieldError[], old?: unknown): void {
     if (found.length >= mostFindings) return;
+    if (old !== undefined && deepEqual(value, old)) return;
     if (value === null) {
       if (schema.nullable !== true)
         found.push(
@@ -65,8 +74,8 @@ export class SchemaValidator {
     }
     if (typeof value === 'string') this.#string(value, schema, field, found);
     else if (typeof value === 'number' || typeof value === 'bigint') checkNumber(Number(value), schema, field, found);
-    else if (Array.isArray(value)) this.#list(value, schema, field, found);
-    else if (typeof value === 'object') this.#object(value as Record<string, unknown>, schema, field, found);
+    else if (Array.isArray(value)) this.#list(value, schema, field, found, old);
+    else if (typeof value === 'object') this.#object(value as Record<string, unknown>, schema, field, found, old);
     this.#junctors(value, schema, field, found);
   }
 
@@ -85,7 +94,7 @@ export class SchemaValidator {
     }
   }
 
-  #list(value: readonly unknown[], schema: JSONSchemaProps, field: string, found: FieldError[]): void {
+  #list(value: readonly unknown[], schema: JSONSchemaProps, field: string, found: FieldError[], old?: unknown): void {
     const { items, maxItems, minItems } = schema;
     if (maxItems !== undefined && value.length > maxItems) found.push(tooManyError(field, value.length, maxItems));
     if (minItems !== undefined && value.length < minItems) {
@@ -111,14 +120,26 @@ export class SchemaValidator {
       });
     }
     if (items !== undefined && !Array.isArray(items)) {
-      value.forEach((one, index) => this.#check(one, items, `${field}[${index}]`, found));
+      const oldOf = old === undefined ? undefined : oldItems(schema, old);
+      value.forEach((one, index) => this.#check(one, items, `${field}[${index}]`, found, oldOf?.(one)));
     }
   }
 
-  #object(value: Record<string, unknown>, schema: JSONSchemaProps, field: string, found: FieldError[]): void {
+  #object(
+    value: Record<string, unknown>,
+    schema: JSONSchemaProps,
+    field: string,
+    found: FieldError[],
+    old?: unknown,
+  ): void {
     const { properties, additionalProperties, required, maxProperties, minProperties } = schema;
     const path = (name: string): string => (field === '' ? name : `${field}.${name}`);
     for (const name of required ?? []) if (!Object.hasOwn(value, name)) found.push(requiredError(path(name)));
+    if (schema['x-kubernetes-embedded-resource'] === true && field !== '') {
+      for (const name of ['apiVersion', 'kind'])
+        if (typeof value[name] !== 'string' || value[name] === '')
+          found.push(requiredError(path(name), 'must not be empty'));
+    }
     const names = Object.keys(value);
     if (maxProperties !== undefined && names.length > maxProperties)
       found.push(tooManyError(field, names.length, maxProperties));
@@ -131,9 +152,9 @@ export class SchemaValidator {
       const own = properties !== undefined && Object.hasOwn(properties, name) ? properties[name] : undefined;
       if (own !== undefined) {
         if (field === '' && name === 'metadata') continue;
-        this.#check(value[name], own, path(name), found);
+        this.#check(value[name], own, path(name), found, oldField(schema, old, name));
       } else if (typeof additionalProperties === 'object')
-        this.#check(value[name], additionalProperties, path(name), found);
+        this.#check(value[name], additionalProperties, path(name), found, oldField(schema, old, name));
     }
   }
 

@@ -245,7 +245,7 @@ function validateChanged({ kind, request, subresource }: UpdateOptions, draft: A
     if (check !== undefined) errors.push(...check(draft, old));
   } else {
     if (definition.validateUpdate !== undefined) errors.push(...definition.validateUpdate(draft, old));
-    if (definition.validate !== undefined) addNew(errors, definition.validate(draft));
+    if (definition.validate !== undefined) addNew(errors, definition.validate(draft, old));
     const warnings = definition.warnings?.(draft, old);
     if (warnings !== undefined) request.warnings.push(...warnings);
   }

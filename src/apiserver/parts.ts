@@ -1,8 +1,10 @@
+import type { Closable } from '#base';
 import type { KindCatalogue } from '#kinds';
 import type { Route, ServerObjects } from './contract.ts';
 import type { KindHooks, ResourceContext, Verb } from './resources/context.ts';
 import { namespaceFinalize, namespaceHooks } from './resources/namespaces.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
+import { keepLocalServices } from './aggregation/local-services.ts';
 import { keepExtensionAuthentication } from './bootstrap/extension-authentication.ts';
 import { keepKubernetesService } from './bootstrap/kubernetes-service.ts';
 import { CustomResources, customResourceDefinitionHooks } from './crd/registrar.ts';
@@ -69,12 +71,15 @@ export async function serverParts(wiring: {
     ['certificates.k8s.io/certificatesigningrequests/approval', approval],
     ...streamSubresources({ context, objects, kubelet: options.kubelet }),
   ]);
+  let localServices: Closable | undefined;
   return {
     subresources,
     routes: [],
     aggregator,
     async start() {
       await Promise.all([customResources.start(), aggregator.start()]);
+      if (options.localServices === true)
+        localServices = keepLocalServices({ objects, catalogue: wiring.catalogue, local: [metrics], clock, log });
       const { extensionAuthentication } = options;
       if (extensionAuthentication !== undefined) await keepExtensionAuthentication(objects, extensionAuthentication);
       const { advertise } = options;
@@ -82,6 +87,7 @@ export async function serverParts(wiring: {
     },
     async close() {
       aggregator.close();
+      await localServices?.close();
       await customResources.close();
     },
   };

@@ -82,6 +82,8 @@ export interface ApiServerOptions {
   readonly watchBacklog?: number;
   /** Another server's word for a user is taken from, and given with, this certificate. Absent: aggregated APIs answer 503. */
   readonly aggregation?: AggregationOptions;
+  /** APIServices are kept for what this server answers itself; default false. */
+  readonly localServices?: boolean;
   /** Published for aggregated servers in kube-system/extension-apiserver-authentication. */
   readonly extensionAuthentication?: ExtensionAuthentication;
   /** Issuer discovery of service account tokens. */

@@ -78,6 +78,7 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
     sealOf: (segment) => (segment === 'secrets' ? secretSeal : undefined),
     issuer: { issuer, keys: () => pki.serviceAccountPublicKeys },
     aggregation: currentCredential(pki, 'front-proxy-client'),
+    localServices: true,
     extensionAuthentication: {
       clientCa: pki.ca.certificatePem,
       requestHeaderCa: pki.frontProxyCa.certificatePem,

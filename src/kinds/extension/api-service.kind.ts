@@ -1,4 +1,4 @@
-import { type APIService, resource } from '#api';
+import { type APIService, type APIServiceCondition, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { validateApiService, validateApiServiceStatus } from './api-service-validation.ts';
@@ -10,6 +10,17 @@ function availability(service: APIService): string {
   return condition.status === 'True' ? 'True' : `${condition.status} (${condition.reason ?? ''})`;
 }
 
+/** What this server answers itself never waits for another. */
+function localIsAvailable(since: string | undefined): APIServiceCondition {
+  return {
+    type: 'Available',
+    status: 'True',
+    ...(since === undefined ? {} : { lastTransitionTime: since }),
+    reason: 'Local',
+    message: 'Local APIServices are always available',
+  };
+}
+
 export const apiServiceKind = defineKind<APIService>({
   resource: resource('apiregistration.k8s.io/v1', 'apiservices'),
   storageSegment: 'apiregistration.k8s.io/apiservices',
@@ -17,6 +28,10 @@ export const apiServiceKind = defineKind<APIService>({
   initialStatus: {},
   applyDefaults: (draft) => {
     if (draft.spec?.service != null) draft.spec.service.port ??= 443;
+  },
+  prepareForCreate: (draft) => {
+    if (draft.spec?.service == null)
+      draft.status = { conditions: [localIsAvailable(draft.metadata.creationTimestamp)] };
   },
   allowUnconditionalUpdate: false,
   validateName: pathSegmentName,

@@ -6,7 +6,7 @@ import type { ClusterNames, NamedService } from './names.ts';
 
 const format = 1;
 const soonMs = 1_000;
-const pauseMs = 10_000;
+const pauseMs = 5_000;
 
 /** What the file holds for this domain; empty when there is no file, or none that can be read. */
 export function readRecords(file: string, domain: string, log: Log): [string, NamedService][] {
@@ -37,7 +37,7 @@ function isService(one: NamedService): boolean {
 }
 
 /**
- * Keeps the last known names in a file, for a start without the API server: written a second after a change, then at most every ten
+ * Keeps the last known names in a file, for a start without the API server: written a second after a change, then at most every five
  * seconds, and at `close`.
  */
 export function keepRecords(options: {

@@ -1,6 +1,7 @@
 import type {
   AnyObject,
   CustomResourceDefinition,
+  CustomResourceDefinitionNames,
   CustomResourceDefinitionVersion,
   JSONSchemaProps,
   ResourceInfo,
@@ -12,30 +13,28 @@ import type { RuleValidator } from './rules.ts';
 import { rootNode } from './schema-node.ts';
 import { type PatternMatcher, SchemaValidator } from './validation.ts';
 
-/** The kinds that a CustomResourceDefinition serves, one a version. */
-export function kindsOf(
-  crd: CustomResourceDefinition,
-  matcher: PatternMatcher,
-  convert: KindDefinition['convert'],
-  compileRules?: (schema: JSONSchemaProps) => RuleValidator | undefined,
-): KindDefinition[] {
-  const storage = crd.spec.versions.find((one) => one.storage)?.name ?? '';
-  return crd.spec.versions
-    .filter((one) => one.served)
-    .map((version) => kindOf({ crd, version, storage, matcher, convert, compileRules }));
+export interface KindsOptions {
+  readonly crd: CustomResourceDefinition;
+  /** Those of its names that no one else has. */
+  readonly accepted: CustomResourceDefinitionNames;
+  readonly matcher: PatternMatcher;
+  readonly convert: KindDefinition['convert'];
+  /** Only there when some schema has rules. */
+  readonly compileRules?: ((schema: JSONSchemaProps) => RuleValidator | undefined) | undefined;
 }
 
-function kindOf(parts: {
-  crd: CustomResourceDefinition;
-  version: CustomResourceDefinitionVersion;
-  storage: string;
-  matcher: PatternMatcher;
-  convert: KindDefinition['convert'];
-  compileRules: ((schema: JSONSchemaProps) => RuleValidator | undefined) | undefined;
-}): KindDefinition {
-  const { crd, version, storage, matcher, convert } = parts;
+/** The kinds that a CustomResourceDefinition serves, one a version. */
+export function kindsOf(options: KindsOptions): KindDefinition[] {
+  const { versions } = options.crd.spec;
+  const storage = versions.find((one) => one.storage)?.name ?? '';
+  return versions.filter((one) => one.served).map((version) => kindOf({ ...options, version, storage }));
+}
+
+function kindOf(
+  parts: KindsOptions & { readonly version: CustomResourceDefinitionVersion; readonly storage: string },
+): KindDefinition {
+  const { crd, version, storage, matcher, convert, accepted } = parts;
   const { group, names, scope } = crd.spec;
-  const accepted = crd.status?.acceptedNames ?? names;
   const resource: ResourceInfo = Object.freeze({
     group,
     version: version.name,

@@ -104,14 +104,14 @@ export class CustomResources {
   async #settle(name: string): Promise<void> {
     const crd = this.#view.get(undefined, name) as unknown as CustomResourceDefinition | undefined;
     if (crd === undefined) return this.#withdraw(name);
-    const conflicts = this.#conflicts(crd);
-    if (conflicts === undefined || this.#served.has(name)) await this.#serve(crd);
+    const names = this.#judgeNames(crd);
+    if (names.conflict === undefined || this.#served.has(name)) await this.#serve(crd, names.accepted);
     if (crd.metadata.deletionTimestamp !== undefined) await this.#cleanUp(crd);
-    else await this.#keepStatus(crd, conflicts);
+    else await this.#keepStatus(crd, names);
   }
 
-  /** Names that another definition of the group, or a built-in kind, has already. */
-  #conflicts(crd: CustomResourceDefinition): string | undefined {
+  /** The first of a definition's names that another of its group, or a built-in kind, has already; and those that are free. */
+  #judgeNames(crd: CustomResourceDefinition): { conflict?: NameConflict; accepted: CustomResourceDefinitionNames } {
     const { group, names } = crd.spec;
     const taken = new Set<string>();
     const kinds = new Set<string>();
@@ -119,14 +119,49 @@ export class CustomResources {
       if (resource.group !== group || resource.plural === names.plural) continue;
       for (const one of [resource.plural, resource.singular, ...resource.shortNames]) taken.add(one);
       kinds.add(resource.kind);
+      kinds.add(`${resource.kind}List`);
     }
-    for (const one of [names.plural, names.singular ?? '', ...(names.shortNames ?? [])]) if (taken.has(one)) return one;
-    return kinds.has(names.kind) ? names.kind : undefined;
+    const wanted = namesOf(names);
+    const accepted: CustomResourceDefinitionNames = { ...(crd.status?.acceptedNames ?? { plural: '', kind: '' }) };
+    const conflicts: NameConflict[] = [];
+    const take = (
+      field: 'plural' | 'singular' | 'kind' | 'listKind',
+      reason: string,
+      used: ReadonlySet<string>,
+    ): void => {
+      const name = wanted[field] ?? '';
+      if (name !== accepted[field] && used.has(name)) conflicts.push({ reason, message: inUse(name) });
+      else accepted[field] = name;
+    };
+    take('plural', 'PluralConflict', taken);
+    take('singular', 'SingularConflict', taken);
+    const before = new Set(accepted.shortNames ?? []);
+    const short = (wanted.shortNames ?? []).filter((one) => !before.has(one) && taken.has(one));
+    if (short.length > 0) {
+      const message = short.length === 1 ? inUse(short[0] as string) : `[${short.map(inUse).join(', ')}]`;
+      conflicts.push({ reason: 'ShortNamesConflict', message });
+    } else if (wanted.shortNames === undefined) delete accepted.shortNames;
+    else accepted.shortNames = wanted.shortNames;
+    take('kind', 'KindConflict', kinds);
+    take('listKind', 'ListKindConflict', kinds);
+    if (wanted.categories === undefined) delete accepted.categories;
+    else accepted.categories = wanted.categories;
+    const conflict = conflicts.at(-1);
+    return conflict === undefined ? { accepted } : { conflict, accepted };
   }
 
-  async #serve(crd: CustomResourceDefinition): Promise<void> {
+  /** Definitions that wait for a name which is free now. */
+  #wakeWaiting(group: string): void {
+    for (const one of this.#view.list()) {
+      const { spec, metadata } = one as unknown as CustomResourceDefinition;
+      if (spec.group === group && !hasCondition(one as unknown as CustomResourceDefinition, 'NamesAccepted'))
+        this.#wake(metadata.name);
+    }
+  }
+
+  async #serve(crd: CustomResourceDefinition, accepted: CustomResourceDefinitionNames): Promise<void> {
     const { name } = crd.metadata;
-    const from = JSON.stringify([crd.spec, crd.metadata.deletionTimestamp !== undefined]);
+    const from = JSON.stringify([crd.spec, accepted, crd.metadata.deletionTimestamp !== undefined]);
     const before = this.#served.get(name);
     if (before?.from === from) return;
     this.#matcher ??= linearMatcher();
@@ -134,7 +169,7 @@ export class CustomResources {
     const rules = crd.spec.versions.some(({ schema }) => hasRules(schema?.openAPIV3Schema))
       ? await import('./rules.ts')
       : undefined;
-    const kinds = kindsOf(crd, await this.#matcher, convert, rules?.compileRules);
+    const kinds = kindsOf({ crd, accepted, matcher: await this.#matcher, convert, compileRules: rules?.compileRules });
     const { catalogue } = this.#context.registry;
     for (const one of before?.kinds ?? []) {
       const { group, version, plural } = one.resource;
@@ -150,16 +185,20 @@ export class CustomResources {
     this.#served.delete(name);
     for (const { resource } of served.kinds)
       this.#context.registry.catalogue.remove(resource.group, resource.version, resource.plural);
+    const group = served.kinds[0]?.resource.group;
+    if (group !== undefined) this.#wakeWaiting(group);
   }
 
-  async #keepStatus(crd: CustomResourceDefinition, conflict: string | undefined): Promise<void> {
-    const { names } = crd.spec;
+  async #keepStatus(
+    crd: CustomResourceDefinition,
+    { conflict, accepted: names }: { conflict?: NameConflict; accepted: CustomResourceDefinitionNames },
+  ): Promise<void> {
     const accepted = conflict === undefined;
     const established = accepted || hasCondition(crd, 'Established');
     const wanted = [
       accepted
         ? condition('NamesAccepted', 'True', 'NoConflicts', 'no conflicts found')
-        : condition('NamesAccepted', 'False', 'NameConflict', `${JSON.stringify(conflict)} is already in use`),
+        : condition('NamesAccepted', 'False', conflict.reason, conflict.message),
       established
         ? condition('Established', 'True', 'InitialNamesAccepted', 'the initial names have been accepted')
         : condition('Established', 'False', 'NotAccepted', 'not all names are accepted'),
@@ -174,11 +213,10 @@ export class CustomResources {
         const lastTransitionTime = old?.status === one.status ? old.lastTransitionTime : now;
         const next = { lastTransitionTime, ...one } as CustomResourceDefinitionCondition;
         if (at < 0) conditions.push(next);
-        else if (old?.status !== one.status) conditions[at] = next;
+        else if (old?.status !== one.status || old?.message !== one.message) conditions[at] = next;
       }
       status.conditions = conditions;
-      if (accepted) status.acceptedNames = namesOf(names);
-      else status.acceptedNames ??= { plural: '', kind: '' };
+      status.acceptedNames = names;
       status.storedVersions ??= crd.spec.versions.filter((one) => one.storage).map((one) => one.name);
     });
   }
@@ -273,6 +311,13 @@ function condition(
 ): Pick<CustomResourceDefinitionCondition, 'type' | 'status' | 'reason' | 'message'> {
   return { type, status, reason, message };
 }
+
+interface NameConflict {
+  readonly reason: string;
+  readonly message: string;
+}
+
+const inUse = (name: string): string => `${JSON.stringify(name)} is already in use`;
 
 function hasCondition(crd: CustomResourceDefinition, type: string): boolean {
   return crd.status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;

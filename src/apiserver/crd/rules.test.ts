@@ -353,3 +353,41 @@ test('schemas must be structural', async () => {
   );
   assert.equal(selectable.length, 2, selectable.join('\n'));
 });
+
+test('names that are taken are not accepted until they are free', async () => {
+  await using t = await testServer();
+  const named = (plural: string, shortNames: string[]): object => {
+    const one = definition({ type: 'object' }, plural) as Json;
+    one.spec.names.shortNames = shortNames;
+    return one;
+  };
+  const settled = async (plural: string, want: (status: Json) => boolean): Promise<Json> => {
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      const { status } = (await t.ask('GET', `${definitions}/${plural}.rules.example.com`)).body;
+      if (want(status)) return status;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    throw new Error('never settled');
+  };
+  const accepted = (status: Json): Json => status?.conditions?.find((one: Json) => one.type === 'NamesAccepted');
+  await t.ask('POST', definitions, named('firsts', ['f', 'x']));
+  await settled('firsts', (status) => accepted(status)?.status === 'True');
+  await t.ask('POST', definitions, named('seconds', ['s', 'x']));
+  const status = await settled('seconds', (one) => accepted(one)?.status === 'False');
+  assert.deepEqual(
+    [accepted(status).reason, accepted(status).message],
+    ['ShortNamesConflict', '"x" is already in use'],
+  );
+  assert.deepEqual(status.acceptedNames, {
+    plural: 'seconds',
+    singular: 'thingseconds',
+    kind: 'Thingseconds',
+    listKind: 'ThingsecondsList',
+  });
+  assert.equal(status.conditions.find((one: Json) => one.type === 'Established').status, 'False');
+  assert.equal((await t.ask('GET', '/apis/rules.example.com/v1/seconds')).status, 404);
+  await t.ask('DELETE', `${definitions}/firsts.rules.example.com`);
+  const freed = await settled('seconds', (one) => accepted(one)?.status === 'True');
+  assert.deepEqual(freed.acceptedNames.shortNames, ['s', 'x']);
+  assert.equal((await t.ask('GET', '/apis/rules.example.com/v1/seconds')).status, 200);
+});

@@ -4,6 +4,7 @@ import { type Closable, type Log, messageOf, runCommand } from '#base';
 /** The discard port: what is sent there wants no answer. */
 const discardPort = 9;
 const longestLabel = 15;
+const labelEnd = ':lb';
 
 /**
  * Load-balancer addresses that this node answers for on its link. The kernel answers the link's questions (ARP) for an address that a
@@ -67,17 +68,37 @@ export class Announcements implements Closable {
   }
 
   #label(): string | undefined {
-    const label = `${this.#uplink}:lb`;
+    const label = `${this.#uplink}${labelEnd}`;
     return label.length <= longestLabel ? label : undefined;
   }
 }
 
 async function heldAddresses(uplink: string, label: string | undefined): Promise<Set<string>> {
   if (label === undefined) return new Set();
-  const { stdout } = await runCommand('ip', ['-j', '-4', 'address', 'show', 'dev', uplink]);
-  const rows = JSON.parse(stdout === '' ? '[]' : stdout) as { addr_info?: { local?: string; label?: string }[] }[];
-  const found = rows.flatMap((row) => row.addr_info ?? []).filter((one) => one.label === label);
-  return new Set(found.flatMap((one) => (one.local === undefined ? [] : [one.local])));
+  const found = (await labelledAddresses()).filter((one) => one.link === uplink && one.label === label);
+  return new Set(found.map((one) => one.address));
+}
+
+/** Takes every load-balancer address from this machine's links. */
+export async function removeAnnouncedAddresses(): Promise<void> {
+  for (const { link, address, label } of await labelledAddresses())
+    if (label === `${link}${labelEnd}`)
+      await runCommand('ip', ['address', 'delete', `${address}/32`, 'dev', link], { okCodes: [0, 2] });
+}
+
+async function labelledAddresses(): Promise<{ link: string; address: string; label: string }[]> {
+  const { stdout } = await runCommand('ip', ['-j', '-4', 'address', 'show']);
+  const rows = JSON.parse(stdout === '' ? '[]' : stdout) as {
+    ifname?: string;
+    addr_info?: { local?: string; label?: string; prefixlen?: number }[];
+  }[];
+  return rows.flatMap(({ ifname, addr_info = [] }) =>
+    addr_info.flatMap(({ local, label, prefixlen }) =>
+      ifname === undefined || local === undefined || label === undefined || prefixlen !== 32
+        ? []
+        : [{ link: ifname, address: local, label }],
+    ),
+  );
 }
 
 /** An address beside this one on the link that is no load balancer's. */

@@ -10,7 +10,8 @@ import type { WatchLimits } from '../engine/watcher.ts';
 import { Corrupt, StoreFull } from '../errors.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { DiskReserve } from './disk-reserve.ts';
-import { decodeHead, decodeTime, decodeValue, encodeRecord, encodeTime } from './record.ts';
+import { checkLmdbFile } from './lmdb-file.ts';
+import { decodeHead, decodeNumber, decodeValue, encodeNumber, encodeRecord } from './record.ts';
 
 export interface LmdbStoreOptions {
   /** Made when it is not there, for its owner alone. One process at a time. */
@@ -30,6 +31,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   const lock = await lockDirectory(dir);
   let journal: LmdbJournal | undefined;
   try {
+    if (!fresh) checkLmdbFile(join(dir, fileName));
     journal = new LmdbJournal({ dir, clock, lock });
     if (fresh) syncDirectories(dir);
     return new Engine({ journal, clock, log, quotaBytes: mapSizeBytes, watchLimits });
@@ -49,6 +51,7 @@ const compactedKey = Buffer.from([facts, 2]);
 /** Second byte of the keys of the time index, which then go on as all keys do. */
 const timeFact = 3;
 const format = 'k8ts store 1';
+const fileName = 'store.lmdb';
 /** Address space, not memory: large enough that the map seldom has to be moved. */
 const mapBytes = 4 * 2 ** 30;
 const pageBytes = 4096;
@@ -75,7 +78,7 @@ export class LmdbJournal implements Journal {
     this.#lock = options.lock;
     const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
     this.#db = open<Buffer, Buffer>({
-      path: join(options.dir, 'store.lmdb'),
+      path: join(options.dir, fileName),
       noSubdir: true,
       overlappingSync: false,
       eventTurnBatching: false,
@@ -97,9 +100,13 @@ export class LmdbJournal implements Journal {
     const compacted = this.#db.getBinary(compactedKey);
     const alive = new Map<number, number>();
     for (const { key, value } of this.#db.getRange({ start: Buffer.from([leases]), end: Buffer.from([leases + 1]) })) {
-      alive.set(key.readUIntBE(3, 6), value.readDoubleBE(0));
+      const id = key.readUIntBE(3, 6);
+      // Eight bytes: written before there was a checksum.
+      const ttlSeconds = value.length === 8 ? value.readDoubleBE(0) : decodeNumber(value, id);
+      if (ttlSeconds === undefined || !(ttlSeconds > 0)) throw new Corrupt(`lease ${id}`);
+      alive.set(id, ttlSeconds);
     }
-    return { compacted: compacted?.readUIntBE(0, 6) ?? 1, leases: alive, times: this.#times(), records: this.#heads() };
+    return { compacted: compactedOf(compacted), leases: alive, times: this.#times(), records: this.#heads() };
   }
 
   async commit(batch: JournalBatch): Promise<void> {
@@ -145,14 +152,14 @@ export class LmdbJournal implements Journal {
         last = put.then(check, ignore);
       }
       for (const revision of batch.drop) this.#db.remove(this.#keyOf(records, revision));
-      if (batch.compacted !== undefined) this.#db.put(compactedKey, uint48(batch.compacted));
+      if (batch.compacted !== undefined) this.#db.put(compactedKey, encodeNumber(0, batch.compacted));
       for (const [id, ttlSeconds] of batch.leases) {
         if (ttlSeconds === undefined) this.#db.remove(this.#keyOf(leases, id));
-        else this.#db.put(this.#keyOf(leases, id), double(ttlSeconds));
+        else this.#db.put(this.#keyOf(leases, id), encodeNumber(id, ttlSeconds));
       }
       for (const [revision, atMs] of batch.times ?? []) {
         if (atMs === undefined) this.#db.remove(timeKey(revision));
-        else this.#db.put(timeKey(revision), encodeTime(revision, atMs));
+        else this.#db.put(timeKey(revision), encodeNumber(revision, atMs));
       }
     });
     try {
@@ -177,7 +184,7 @@ export class LmdbJournal implements Journal {
     const times: RevisionTime[] = [];
     for (const { key, value } of this.#db.getRange({ start: timeKey(0), end: Buffer.from([facts, timeFact + 1]) })) {
       const revision = key.readUIntBE(3, 6);
-      const atMs = decodeTime(value, revision);
+      const atMs = decodeNumber(value, revision);
       if (atMs !== undefined) times.push({ revision, atMs });
     }
     return times;
@@ -240,22 +247,18 @@ function timeKey(revision: number): Buffer {
   return key;
 }
 
-function uint48(value: number): Buffer {
-  const bytes = Buffer.alloc(6);
-  bytes.writeUIntBE(value, 0, 6);
-  return bytes;
-}
-
-function double(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeDoubleBE(value, 0);
-  return bytes;
+/** The compacted revision; six bytes: written before there was a checksum. */
+function compactedOf(bytes: Buffer | undefined): number {
+  if (bytes === undefined) return 1;
+  const revision = bytes.length === 6 ? bytes.readUIntBE(0, 6) : decodeNumber(bytes, 0);
+  if (revision === undefined) throw new Corrupt('the compacted revision');
+  return revision;
 }
 
 /** Whether the store is a new one. */
 function makeDirectory(dir: string): boolean {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  return !existsSync(join(dir, 'store.lmdb'));
+  return !existsSync(join(dir, fileName));
 }
 
 /** Makes the new file's name durable, and its directory's. */

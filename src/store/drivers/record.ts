@@ -61,17 +61,17 @@ export function decodeValue(bytes: Buffer, revision: number, length: number): Bu
   return value;
 }
 
-/** Milliseconds since 1970 and a checksum. */
-export function encodeTime(revision: number, atMs: number): Buffer {
+/** A number with a checksum that is seeded with `place`, the number in its key. */
+export function encodeNumber(place: number, value: number): Buffer {
   const bytes = Buffer.alloc(12);
-  bytes.writeDoubleBE(atMs, 4);
-  bytes.writeUInt32BE(crc32(bytes.subarray(4), seedOf(revision)), 0);
+  bytes.writeDoubleBE(value, 4);
+  bytes.writeUInt32BE(crc32(bytes.subarray(4), seedOf(place)), 0);
   return bytes;
 }
 
-/** Undefined unless the bytes are what was written for `revision`. */
-export function decodeTime(bytes: Buffer, revision: number): number | undefined {
-  if (bytes.length !== 12 || crc32(bytes.subarray(4), seedOf(revision)) !== bytes.readUInt32BE(0)) return undefined;
+/** Undefined unless the bytes are what was written at `place`. */
+export function decodeNumber(bytes: Buffer, place: number): number | undefined {
+  if (bytes.length !== 12 || crc32(bytes.subarray(4), seedOf(place)) !== bytes.readUInt32BE(0)) return undefined;
   return bytes.readDoubleBE(4);
 }
 

@@ -93,7 +93,12 @@ export class Engine implements Store {
       eventOf: (version) => this.#eventOf(version),
       limits: watchLimits,
     });
-    this.#load();
+    try {
+      this.#load();
+    } catch (error) {
+      this.#leases.close();
+      throw error;
+    }
   }
 
   revision(): number {
@@ -399,7 +404,7 @@ function leaseNumber(lease: Lease | undefined): number {
 }
 
 /** Why a store cannot hold this write. */
-function problemOf({ key, value }: Write): string | undefined {
+export function problemOf({ key, value }: Write): string | undefined {
   if (key === '' || !key.isWellFormed()) return 'its key is empty or no Unicode text';
   if (key.length > longestKeyBytes / 4 && Buffer.byteLength(key) > longestKeyBytes)
     return 'its key is longer than 4096 bytes';

@@ -40,9 +40,9 @@ export function planPreflight(facts: MachineFacts, wishes: CheckWishes): Finding
   }
   for (const port of facts.takenPorts)
     error(`Port-${port}`, `port ${port} is in use: ss -ltnp 'sport = :${port}' names what listens there`);
-  for (const path of facts.leftovers) {
+  for (const { path, place } of facts.leftovers) {
     error(
-      `${/\.\w+$/.test(path) ? 'File' : 'Dir'}Available-${path.replaceAll('/', '-')}`,
+      `${/\.\w+$/.test(path) ? 'File' : 'Dir'}Available-${place.replaceAll('/', '-')}`,
       `${path} is there already: this machine is or was in a cluster (k8ts reset removes it from that)`,
     );
   }

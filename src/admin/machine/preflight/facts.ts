@@ -29,8 +29,8 @@ export interface MachineFacts {
   readonly missingPackages: readonly { readonly name: string; readonly package: string }[];
   /** Why the socket given by `--cri-socket` cannot be used. */
   readonly criTrouble?: string;
-  /** Files and non-empty folders of an earlier cluster. */
-  readonly leftovers: readonly string[];
+  /** Files and non-empty folders of an earlier cluster; `place` is the path without `--root`. */
+  readonly leftovers: readonly { readonly path: string; readonly place: string }[];
   readonly nowMs: number;
   readonly clockSynchronised?: boolean;
   readonly routes: readonly { readonly destination: string; readonly link: string }[];
@@ -41,7 +41,7 @@ export interface MachineFacts {
 export interface FactsOptions {
   readonly layout: MachineLayout;
   readonly ports: readonly number[];
-  /** Files and folders that must not be there yet (folders: not with anything in them). */
+  /** Files and folders that must not be there yet (folders: not with anything in them); the first that is there is told. */
   readonly absent: readonly string[];
   readonly criSocket?: string;
   readonly nodeName: string;
@@ -105,7 +105,10 @@ export async function readMachineFacts(options: FactsOptions): Promise<MachineFa
     ...(runc === undefined ? {} : { runc }),
     missingPackages,
     ...(criTrouble === undefined ? {} : { criTrouble }),
-    leftovers: absent.filter(isThere),
+    leftovers: absent
+      .filter(isThere)
+      .slice(0, 1)
+      .map((path) => ({ path, place: layout.root === '/' ? path : path.slice(layout.root.length) })),
     nowMs: systemClock.nowMs(),
     ...(clockSynchronised === undefined ? {} : { clockSynchronised }),
     routes,

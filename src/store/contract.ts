@@ -15,6 +15,11 @@
 export interface Store {
   /** The newest committed revision; 1 for a new store (etcd starts at 1). */
   revision(): number;
+  /**
+   * The newest revision of a store that other processes write to as well, asked of it: every write acknowledged before the call is in
+   * it. Rejects with StoreUnavailable when the store has no majority. Absent: `revision` says it.
+   */
+  newestRevision?(): Promise<number>;
   /** The oldest revision that reads and watches may still name. */
   compactedRevision(): number;
   /** Whether a put found no room since the last compaction: then history is worth less than the room that it takes. */
@@ -29,7 +34,7 @@ export interface Store {
    * changes nothing; one above the newest fails with FutureRevision. Resolves when the room is free.
    */
   compact(revision: number): Promise<void>;
-  /** Grants a lease: its keys are deleted (one revision a key) when it expires. Times in seconds. */
+  /** Grants a lease: its keys are deleted when it expires (one revision a key; etcd: one for all). Times in seconds. */
   grantLease(ttlSeconds: number): Promise<Lease>;
   /** Rejects when the store can no longer keep its promises; the process must then stop. */
   readonly failed: Promise<never>;

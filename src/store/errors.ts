@@ -57,3 +57,21 @@ export class LeaseNotFound extends CodedError {
     super('LeaseNotFound', `lease ${id} has expired or was revoked: grant a new one`);
   }
 }
+
+/** The servers of the store did not answer in time, or have no majority: reads of what is kept at hand go on, this was not done. */
+export class StoreUnavailable extends CodedError {
+  constructor(why: string, options?: ErrorOptions) {
+    super('StoreUnavailable', `the store does not answer (${why}): see whether most of its servers run`, options);
+  }
+}
+
+/** No answer to a write came in time: it may have been made, or not. Read before trying again. */
+export class WriteUnknown extends CodedError {
+  constructor(why: string, options?: ErrorOptions) {
+    super(
+      'WriteUnknown',
+      `the store did not answer a write (${why}): it may have been made; read the object before trying again`,
+      options,
+    );
+  }
+}

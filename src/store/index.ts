@@ -38,6 +38,8 @@ export {
   SlowWatcher,
   StoreClosed,
   StoreFull,
+  StoreUnavailable,
+  WriteUnknown,
 } from './errors.ts';
 export { compareKeys, keyInRange, prefixEnd } from './keys.ts';
 export { type LmdbStoreOptions, openLmdbStore } from './drivers/lmdb.driver.ts';

@@ -8,9 +8,11 @@ export interface OpenStoreOptions {
   /** Bytes that puts may fill before they get StoreFull. Absent: no limit. */
   readonly maxBytes?: number;
   readonly watchLimits?: WatchLimits;
+  /** Certificates (PEM) for `etcd:https://…`. */
+  readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
 }
 
-/** Opens a store by name: `memory`, or `lmdb:DIR`. Each driver is loaded only when it is asked for. */
+/** Opens a store by name: `memory`, `lmdb:DIR`, or `etcd:URL[,URL]`. Each driver is loaded only when it is asked for. */
 export async function openStore(spec: string, options: OpenStoreOptions): Promise<Store> {
   if (spec === 'memory') {
     const { openMemoryStore } = await import('./drivers/memory.driver.ts');
@@ -20,5 +22,9 @@ export async function openStore(spec: string, options: OpenStoreOptions): Promis
     const { openLmdbStore } = await import('./drivers/lmdb.driver.ts');
     return openLmdbStore({ ...options, dir: spec.slice(5), mapSizeBytes: options.maxBytes });
   }
-  throw new CodedError('UnknownStore', `there is no store "${spec}": use memory or lmdb:DIR`);
+  if (spec.startsWith('etcd:') && spec.length > 5) {
+    const { openEtcdStore } = await import('./drivers/etcd/etcd.driver.ts');
+    return openEtcdStore({ ...options, urls: spec.slice(5).split(','), tls: options.etcdTls });
+  }
+  throw new CodedError('UnknownStore', `there is no store "${spec}": use memory, lmdb:DIR or etcd:URL[,URL]`);
 }

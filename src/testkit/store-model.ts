@@ -44,10 +44,13 @@ const keys = ['a', 'a/1', 'a/2', 'a0', 'b', 'b/\u{1f600}', 'b/\uffff', 'c'];
 const bounds = ['', 'a', 'a/', 'a0', 'b', 'b0', 'c', 'd'];
 
 /** Random steps on a store and on a list of facts: both must say the same, event for event. */
-export async function storeModelTest(driver: StoreDriver, runs: number): Promise<void> {
+export async function storeModelTest(
+  driver: StoreDriver,
+  { runs, remote }: { readonly runs: number; readonly remote: boolean },
+): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(step(), { minLength: 5, maxLength: 40 }), async (steps) => {
-      const model = new Model(await driver.open());
+      const model = new Model(await driver.open(), remote);
       try {
         for (const one of steps) await model.run(one);
         await model.run({ do: 'take' });
@@ -106,9 +109,11 @@ class Model {
   readonly #facts: Fact[] = [];
   #compacted = 1;
   #watches: ModelWatch[] = [];
+  readonly #remote: boolean;
 
-  constructor(opened: OpenedStore) {
+  constructor(opened: OpenedStore, remote: boolean) {
     this.opened = opened;
+    this.#remote = remote;
   }
 
   async run(step: Step): Promise<void> {
@@ -130,8 +135,12 @@ class Model {
     return this.#facts.length + 1;
   }
 
-  /** All at once: the store must decide them in the order of the calls. */
+  /** All at once: the store must decide them in the order of the calls. (A server: one by one.) */
   async #write(writes: readonly { key: string; value: string | undefined; condition: Condition }[]): Promise<void> {
+    if (this.#remote && writes.length > 1) {
+      for (const one of writes) await this.#write([one]);
+      return;
+    }
     const doing = writes.map(({ key, value, condition }) => {
       const before = this.#at(key, this.#revision);
       const ifModRevision = this.#conditionFor(condition, before);
@@ -215,7 +224,7 @@ class Model {
 
   async #compact(back: number): Promise<void> {
     const revision = this.#revision - back;
-    if (revision < 1) return;
+    if (revision < (this.#remote ? 3 : 1)) return;
     if (revision > this.#revision) {
       await assert.rejects(this.#store.compact(revision), { code: 'FutureRevision' });
       return;

@@ -10,7 +10,8 @@ export interface WatchLimits {
 /** What a watcher asks of the hub. */
 export interface WatcherSource {
   readonly revision: number;
-  catchUp(watcher: Watcher): StoreBatch | undefined;
+  /** The next slice of history for a watcher that is behind; makes it live after the last. */
+  catchUp(watcher: Watcher): StoreBatch | undefined | Promise<StoreBatch | undefined>;
   forget(watcher: Watcher): void;
 }
 
@@ -106,8 +107,9 @@ export class Watcher implements StoreWatch {
       if (this.#ended) return { done: true, value: undefined };
       if (!this.live) {
         if (this.#slices++ > 0) await nextTurn();
-        const batch = this.#catchUp();
-        if (batch !== undefined) return this.#deliver(batch);
+        const found = this.#catchUp();
+        const batch = found instanceof Promise ? await found.catch((error: Error) => this.fail(error)) : found;
+        if (batch !== undefined && !this.#ended) return this.#deliver(batch);
       } else if (this.#progressDue()) {
         return this.#deliver({ revision: this.#source.revision, events: [] });
       } else {
@@ -117,7 +119,7 @@ export class Watcher implements StoreWatch {
     }
   }
 
-  #catchUp(): StoreBatch | undefined {
+  #catchUp(): StoreBatch | undefined | Promise<StoreBatch | undefined> {
     if (this.#ended || this.live) return undefined;
     try {
       return this.#source.catchUp(this);

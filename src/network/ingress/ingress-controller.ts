@@ -65,6 +65,7 @@ export async function startIngressController(options: IngressControllerOptions):
     certificateOf: (name) => certificates.contextOf(name),
     clock,
     random,
+    log,
   });
   const resolve = resolverOf(options.resolvers);
   const upstreams = new Map<string, Upstream>();

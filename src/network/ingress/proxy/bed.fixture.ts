@@ -1,7 +1,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 import type { Ingress } from '#api';
-import { nodeHttp, systemClock, systemRandom } from '#base';
+import { nodeHttp, silentLog, systemClock, systemRandom } from '#base';
 import { createAuthority, issueCertificate } from '#pki';
 import { createSecureContext } from 'node:tls';
 import { planIngress } from '../plan-ingress.ts';
@@ -35,7 +35,13 @@ export async function openBed(options: {
   });
   const pair = { cert: issued.certificatePem, key: issued.keyPem };
   const context = createSecureContext(pair);
-  const proxy = new Proxy({ endpoints, certificateOf: () => context, clock: systemClock, random: systemRandom });
+  const proxy = new Proxy({
+    endpoints,
+    certificateOf: () => context,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+  });
   const plan = planIngress(options.ingresses);
   const table = new RouteTable(plan);
   const upstreams = new Map<string, Upstream>();

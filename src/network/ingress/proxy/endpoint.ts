@@ -30,11 +30,12 @@ refused.addAddress('::', 'ipv6');
 refused.addAddress('::1', 'ipv6');
 refused.addSubnet('fe80::', 10, 'ipv6');
 refused.addSubnet('ff00::', 8, 'ipv6');
-refused.addSubnet('::ffff:0:0', 96, 'ipv6');
 
 /** Whether requests may be sent to an address: never to this node's own loopback, nor to what answers on a link only. */
 export function isAllowedAddress(address: string): boolean {
   const family = isIP(address);
+  // IPv4 in the clothes of IPv6.
+  if (/^::ffff:/i.test(address)) return false;
   return family !== 0 && !refused.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 

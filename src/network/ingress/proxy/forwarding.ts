@@ -15,6 +15,8 @@ export interface ForwardingOptions {
   readonly request: OutboundRequest;
   readonly ticker: Ticker;
   readonly onDone: () => void;
+  /** An endpoint failed a request. */
+  readonly onTrouble: (endpoint: Endpoint, why: string) => void;
 }
 
 const mostTries = 4;
@@ -35,6 +37,7 @@ export class Forwarding implements InboundConsumer, OutboundConsumer, Waiting, W
   readonly #request: OutboundRequest;
   readonly #ticker: Ticker;
   readonly #onDone: () => void;
+  readonly #onTrouble: (endpoint: Endpoint, why: string) => void;
   readonly #tried: Endpoint[] = [];
   #endpoint: Endpoint | undefined;
   #outbound: Outbound | undefined;
@@ -52,6 +55,7 @@ export class Forwarding implements InboundConsumer, OutboundConsumer, Waiting, W
     this.#request = options.request;
     this.#ticker = options.ticker;
     this.#onDone = options.onDone;
+    this.#onTrouble = options.onTrouble;
     options.inbound.attach(this);
   }
 
@@ -177,6 +181,7 @@ export class Forwarding implements InboundConsumer, OutboundConsumer, Waiting, W
     this.#outbound = undefined;
     this.#ticker.delete(this);
     if (this.#over) return this.#leaveEndpoint();
+    if (this.#endpoint !== undefined && outbound?.fresh !== false) this.#onTrouble(this.#endpoint, why);
     this.#leaveEndpoint();
     if (this.#headSent) return this.#breakOff();
     const again =

@@ -1,11 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type SecureContext, type TLSSocket } from 'node:tls';
-import { type Clock, CodedError, type Random } from '#base';
+import { type Clock, CodedError, type Log, type Random } from '#base';
 import { Http2Connection, type ServerStream } from '#wire';
 import { rewriteTarget } from '../annotations.ts';
 import type { KeyPair } from '../certificates.ts';
 import { hasDotElements } from '../paths.ts';
 import type { RouteTable } from '../route-table.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { Inbound } from './exchange.ts';
 import { answerText, Forwarding } from './forwarding.ts';
 import { ClientConnection } from './http1-client.ts';
@@ -18,6 +19,7 @@ export interface ProxyOptions {
   readonly certificateOf: (serverName: string) => SecureContext;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
 }
 
 export interface Listening {
@@ -28,6 +30,7 @@ export interface Listening {
 const mostConnections = 16_384;
 const handshakeTimeoutMs = 10_000;
 const http2IdleMs = 75_000;
+const tellEveryMs = 10_000;
 const http2Limits = {
   maxConcurrentStreams: 128,
   largestHeaderBytes: 64 * 1024,
@@ -51,6 +54,7 @@ export class Proxy {
   #active = 0;
   #httpsPort = 443;
   #draining = false;
+  #toldMs = 0;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
@@ -235,11 +239,20 @@ export class Proxy {
       },
       ticker: this.ticker,
       onDone: this.#onDone,
+      onTrouble: this.#onTrouble,
     }).start();
   }
 
   readonly #onDone = (): void => {
     this.#active--;
+  };
+
+  /** Told at most every ten seconds: a dead Service under load must not fill the disk. */
+  readonly #onTrouble = ({ address, port }: Endpoint, why: string): void => {
+    const nowMs = this.ticker.nowMs;
+    if (nowMs - this.#toldMs < tellEveryMs && this.#toldMs !== 0) return;
+    this.#toldMs = nowMs;
+    this.#options.log.warn({ address, port, why }, 'an endpoint failed a request');
   };
 
   #redirect(inbound: Inbound, host: string): void {

@@ -9,6 +9,7 @@ import {
 import { changesOf, keyOf, type Outcome, splitKey, startController } from '#client';
 import { deepEqual } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart, together } from '../definition.ts';
+import { localProvisioner } from '../storage-drivers/drivers.ts';
 import { findVolume, isReservedFor } from './matching.ts';
 
 const claims = resource('v1', 'persistentvolumeclaims');
@@ -186,6 +187,7 @@ function start(context: ControllerContext): RunningPart {
         await client.update<PersistentVolumeClaim>(claims, { ...claim, metadata: { ...claim.metadata, annotations } }),
       );
     }
+    if (provisioner === localProvisioner) return;
     const message = `Waiting for a volume to be created either by the external provisioner '${provisioner}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.`;
     events.event(claim, 'Normal', 'ExternalProvisioning', message);
   }

@@ -73,7 +73,8 @@ export function openStorageService(options: {
       if (driver === localDriver) return callLocal(method, request);
       const { registry } = await csi();
       const found = registry.get(driver);
-      if (found === undefined) throw new DriverError('DRIVER_MISSING', `driver ${driver} is not registered on ${nodeName}`);
+      if (found === undefined)
+        throw new DriverError('DRIVER_MISSING', `driver ${driver} is not registered on ${nodeName}`);
       return found.controller(method, request, callMs);
     },
   };

@@ -43,12 +43,14 @@ let protocol: protobuf.Root | undefined;
 /** The protocol, with the well-known types that it refers to. */
 export function csiProtocol(): protobuf.Root {
   if (protocol !== undefined) return protocol;
-  const root = protobuf.Root.fromJSON(schema as protobuf.INamespace);
-  for (const name of ['wrappers', 'timestamp']) {
-    const known = protobuf.common.get(`google/protobuf/${name}.proto`);
-    if (known?.nested !== undefined) root.addJSON(known.nested);
-  }
-  root.resolveAll();
+  const known = ['wrappers', 'timestamp'].map(
+    (name) => protobuf.common.get(`google/protobuf/${name}.proto`)?.nested?.google as protobuf.INamespace,
+  );
+  const types = known.map(({ nested }) => (nested?.protobuf as protobuf.INamespace).nested);
+  const google = {
+    nested: { protobuf: { nested: Object.assign({}, ...types) as protobuf.INamespace['nested'] & {} } },
+  };
+  const root = protobuf.Root.fromJSON({ nested: { ...(schema as protobuf.INamespace).nested, google } });
   protocol = root;
   return root;
 }

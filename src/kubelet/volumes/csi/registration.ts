@@ -7,7 +7,7 @@ import { type CsiDriver, openCsiDriver } from './driver.ts';
 import { openGrpcChannel } from './grpc-service.ts';
 
 /** `pluginregistration` v1: what a plugin's registrar answers on its socket below `plugins_registry`. */
-const registrationSchema: protobuf.INamespace = {
+export const registrationSchema: protobuf.INamespace = {
   nested: {
     pluginregistration: {
       nested: {

@@ -28,7 +28,9 @@ async function demo(options: DemoOptions): Promise<void> {
   const startMs = systemClock.monotonicMs();
   const deadlineMs = startMs + options.wait;
   const progress = openProgress();
-  const { applyShop, buildShopImage, demoFolder, isShopReady, ordersAt, shopImage } = await import('#assembly');
+  const { applyShop, buildShopImage, demoFolder, isShopReady, ordersAt, shopImage } = await (
+    await import('#assembly')
+  ).loadDemo();
   const folder = demoFolder();
   await startCluster(options);
   const layout = layoutOf(options);

@@ -30,8 +30,8 @@ const clusterRoleBindings: Readonly<Record<string, readonly Subject[]>> = {
   'system:basic-user': [group('system:authenticated')],
   'system:public-info-viewer': [group('system:authenticated'), group('system:unauthenticated')],
   'system:node-proxier': [user('system:kube-proxy')],
-  'k8ts:node-network': [user('system:kube-proxy'), group('system:nodes')],
-  'k8ts:ingress': [user(ingressUser), group('system:nodes')],
+  'k8ts:node-network': [user('system:kube-proxy')],
+  'k8ts:ingress': [user(ingressUser)],
   'system:kube-controller-manager': [user('system:kube-controller-manager')],
   'system:kube-dns': [account('kube-dns')],
   'system:kube-scheduler': [user('system:kube-scheduler')],
@@ -185,7 +185,6 @@ export function bootstrapPolicy(): PolicyObject[] {
     ),
     clusterRoleBinding('kubeadm:cluster-admins', 'cluster-admin', [group('kubeadm:cluster-admins')]),
     clusterRoleBinding('system:kubelet-api-admin', 'system:kubelet-api-admin', [user('kube-apiserver-kubelet-client')]),
-    clusterRoleBinding('k8ts:node-proxier', 'system:node-proxier', [group('system:nodes')]),
     clusterRoleBinding(
       'kubeadm:node-autoapprove-certificate-rotation',
       'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient',
@@ -216,6 +215,10 @@ export function joinPolicy(): PolicyObject[] {
     metadata: { name: 'kubeadm:bootstrap-signer-clusterinfo', namespace: 'kube-public' },
   };
   return [
+    // A machine that joins has one identity, its node's: it keeps Services, policies and Ingresses under that name.
+    ...['system:node-proxier', 'k8ts:node-network', 'k8ts:ingress'].map((role) =>
+      clusterRoleBinding(`${role.replace('system:', 'k8ts:')}:nodes`, role, [group('system:nodes')]),
+    ),
     clusterRoleBinding('kubeadm:kubelet-bootstrap', 'system:node-bootstrapper', [joining]),
     clusterRoleBinding(
       'kubeadm:node-autoapprove-bootstrap',

@@ -84,24 +84,34 @@ function start(context: ControllerContext): RunningPart {
         );
       told.set(key, plan.problem);
     }
-    const marked = await mark(service, plan.announcedBy);
-    if (deepEqual(addressesOf(marked), plan.addresses)) return;
-    if (addressesOf(marked).length === 0) {
+    // Nobody may answer for an address that the status does not tell yet: nodes' own addresses could be told there.
+    if (plan.announcedBy === undefined) await tell(await mark(service, undefined), plan.addresses);
+    else await mark(await tell(service, plan.addresses), plan.announcedBy);
+  }
+
+  /** Writes the addresses, if they changed. */
+  async function tell(service: Service, addresses: readonly string[]): Promise<Service> {
+    if (deepEqual(addressesOf(service), addresses)) return service;
+    if (addressesOf(service).length === 0)
       events.event(service, 'Normal', 'EnsuringLoadBalancer', 'Ensuring load balancer');
-    }
-    const ingress = plan.addresses.map((ip) => ({ ip, ipMode: 'VIP' }));
+    const { name, namespace, uid } = service.metadata;
+    const ingress = addresses.map((ip) => ({ ip, ipMode: 'VIP' }));
     const body = {
-      metadata: { uid: service.metadata.uid },
+      metadata: { uid },
       status: { loadBalancer: { ingress: ingress.length === 0 ? null : ingress } },
     };
-    const { name, namespace } = service.metadata;
-    serviceInformer.observe(
-      await client.patch<Service>(services, name, { type: 'merge', body }, { namespace, subresource: 'status' }),
+    const written = await client.patch<Service>(
+      services,
+      name,
+      { type: 'merge', body },
+      { namespace, subresource: 'status' },
     );
+    serviceInformer.observe(written);
     if (ingress.length > 0) {
-      told.delete(key);
+      told.delete(keyOf(service));
       events.event(service, 'Normal', 'EnsuredLoadBalancer', 'Ensured load balancer');
     }
+    return written;
   }
 
   async function release(service: Service): Promise<void> {

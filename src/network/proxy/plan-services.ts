@@ -13,6 +13,8 @@ export interface Place {
   readonly nodeName: string;
   /** Label `topology.kubernetes.io/zone` of the node. */
   readonly zone?: string;
+  /** Addresses of all nodes: never taken for a load balancer's own. */
+  readonly nodeAddresses?: ReadonlySet<string>;
 }
 
 /** One port of one Service, with everything that leads to it and everything it leads to. */
@@ -83,7 +85,7 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
       clusterAddress,
       externalAddresses: [...new Set(spec.externalIPs ?? [])].filter((one) => ipv4.test(one)),
       balancerAddresses,
-      balancerOwned: metadata.annotations?.[announcedByAnnotation] !== undefined,
+      balancerOwned: announcerOf(service, place.nodeAddresses) !== undefined,
       ...(ranges.length === 0 ? {} : { sourceRanges: ranges.filter((one) => ipv4Range.test(one)) }),
       ...(port.nodePort ? { nodePort: port.nodePort } : {}),
       ...(affinitySeconds === undefined ? {} : { affinitySeconds }),
@@ -94,6 +96,17 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
       living: protocol === 'udp' ? plain(candidates.filter((one) => one.ready || one.serving)) : [],
     };
   });
+}
+
+/**
+ * The node that answers for a load balancer's own address ('' while none does); undefined where there is no such address: nodes'
+ * addresses, or those of another controller.
+ */
+export function announcerOf({ spec, status, metadata }: Service, nodes?: ReadonlySet<string>): string | undefined {
+  if (spec.type !== 'LoadBalancer') return undefined;
+  const addresses = (status?.loadBalancer?.ingress ?? []).map((one) => one.ip ?? '');
+  if (addresses.length !== 1 || addresses.some((one) => nodes?.has(one))) return undefined;
+  return metadata.annotations?.[announcedByAnnotation];
 }
 
 /** How many endpoints of a Service on this node can take new connections: what its healthCheckNodePort tells. */

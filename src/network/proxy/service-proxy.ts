@@ -1,11 +1,11 @@
-import { announcedByAnnotation, type EndpointSlice, type Node, type Pod, resource, type Service } from '#api';
+import { type EndpointSlice, type Node, type Pod, resource, type Service } from '#api';
 import { Backoff, type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
 import type { Informers } from '#client';
 import { Announcements } from './announcements.ts';
 import { type HealthCheck, HealthCheckServers } from './health-checks.ts';
 import { nodePortAddresses } from './node-addresses.ts';
 import { type HostPort, planHostPorts } from './plan-host-ports.ts';
-import { type Place, planService, readyHere } from './plan-services.ts';
+import { announcerOf, type Place, planService, readyHere } from './plan-services.ts';
 import { hostPortEntries, type NodeNetwork, serviceEntries } from './rule-entries.ts';
 import { RuleTable } from './rule-table.ts';
 import { type Applied, changeScript, completeScript, probedRule, probeScript } from './ruleset.ts';
@@ -50,7 +50,8 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   const announcements = new Announcements({ uplink: options.network.uplink, log });
   const backoff = new Backoff({ firstMs: 100, longestMs: 30_000 });
   let network = withAddresses(options.network, []);
-  let place: Place = { nodeName };
+  const nodeAddresses = new Set<string>();
+  let place: Place = { nodeName, nodeAddresses };
   let applied: Applied = { made: new Set(), ruled: [] };
   let withoutZones = false;
   let complete = true;
@@ -86,11 +87,9 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     dirtyPods.clear();
   };
   const noteBalancer = (key: string, service: Service | undefined): void => {
-    const announcer = service?.metadata.annotations?.[announcedByAnnotation];
+    const announcer = service === undefined ? undefined : announcerOf(service, nodeAddresses);
     const found =
-      announcer === undefined || service?.spec.type !== 'LoadBalancer'
-        ? []
-        : (service.status?.loadBalancer?.ingress ?? []).flatMap((one) => one.ip ?? []);
+      announcer === undefined ? [] : (service?.status?.loadBalancer?.ingress ?? []).flatMap((one) => one.ip ?? []);
     if (found.length === 0 && !balanced.has(key)) return;
     if (found.length === 0) balanced.delete(key);
     else balanced.set(key, found);
@@ -210,10 +209,11 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       schedule();
     }),
     nodes.onChange(({ object }) => {
+      for (const one of object.status?.addresses ?? []) if (one.type.endsWith('IP')) nodeAddresses.add(one.address);
       if (object.metadata.name !== nodeName) return;
       const zone = object.metadata.labels?.[zoneLabel];
       if (zone === place.zone) return;
-      place = { nodeName, ...(zone === undefined ? {} : { zone }) };
+      place = { nodeName, nodeAddresses, ...(zone === undefined ? {} : { zone }) };
       replanAll();
     }),
     pods.onChange(({ type, object }) => {

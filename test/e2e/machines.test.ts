@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run, whyNoContainers } from './harness.ts';
@@ -14,12 +15,23 @@ const joinLine = async (more = ''): Promise<string> =>
   (await machines.must('master', `k8ts token create --print-join-command ${more}`)).trim();
 const kubectl = (script: string): Promise<string> => machines.must('master', `kubectl ${script}`);
 
+/** Network namespaces of pods that have an address. */
+async function podNamespaces(address: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of readdirSync('/run/netns').filter((one) => one.startsWith('cni-'))) {
+    const { stdout } = await run('ip', ['-n', name, '-br', 'address']);
+    if (stdout.includes(` ${address}/`)) found.push(name);
+  }
+  return found;
+}
+
 /** Everything of a machine that a reset must give back. */
 async function traces(name: string): Promise<Record<string, unknown>> {
   const machine = machines.of(name);
   const list = (script: string) => machines.must(name, script);
-  const cgroups = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory'].flatMap((one) =>
-    existsSync(join(one, 'k8ts')) ? readdirSync(join(one, 'k8ts')).filter((each) => each.startsWith('machine-')) : [],
+  const id = createHash('sha256').update(machine.root).digest('hex').slice(0, 8);
+  const cgroups = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory'].map((one) =>
+    existsSync(join(one, 'k8ts', `machine-${id}`)),
   );
   const { stdout } = await run('ps', ['-eo', 'args']);
   return {
@@ -30,8 +42,7 @@ async function traces(name: string): Promise<Record<string, unknown>> {
     addresses: await list("ip -br address | grep -v fe80 | awk '{print $1, $3}'"),
     routes: await list('ip route'),
     rules: await list('nft list ruleset'),
-    podNamespaces: readdirSync('/run/netns').filter((one) => one.startsWith('cni-')).length,
-    cgroups: cgroups.length,
+    cgroups,
     processes: stdout.split('\n').filter((line) => line.includes(machine.root)),
   };
 }
@@ -109,30 +120,21 @@ describe('a cluster of three machines', { skip }, () => {
   });
 
   test('another version takes over with all data, and one that does not come up gives way to the old', async () => {
-    const copyOf = (version: string): string => {
-      const folder = join(machines.folder, version);
-      mkdirSync(folder);
-      cpSync(join(repository, 'src'), join(folder, 'src'), { recursive: true });
-      cpSync(join(repository, 'k8ts'), join(folder, 'k8ts'));
-      symlinkSync(join(repository, 'node_modules'), join(folder, 'node_modules'));
-      for (const file of ['package.json', 'package-lock.json']) {
-        const text = readFileSync(join(repository, file), 'utf8');
-        writeFileSync(
-          join(folder, file),
-          file === 'package.json' ? text.replace(/"version": "[^"]*"/, `"version": "${version}"`) : text,
-        );
-      }
-      return folder;
-    };
-    const broken = copyOf('100.0.0');
-    writeFileSync(join(broken, 'src/assembly/server.ts'), 'throw new Error("broken on purpose");\n');
-    const failed = await machines.shell('master', `${broken}/k8ts upgrade apply --wait 4s`);
+    const next = join(machines.folder, 'next');
+    mkdirSync(next);
+    for (const name of ['src', 'k8ts', 'package-lock.json'])
+      cpSync(join(repository, name), join(next, name), { recursive: true });
+    symlinkSync(join(repository, 'node_modules'), join(next, 'node_modules'));
+    const description = readFileSync(join(repository, 'package.json'), 'utf8');
+    writeFileSync(join(next, 'package.json'), description.replace(/"version": "[^"]*"/, '"version": "99.0.0"'));
+    const server = join(next, 'src/assembly/server.ts');
+    writeFileSync(server, 'throw new Error("broken on purpose");\n');
+    const failed = await machines.shell('master', `${next}/k8ts upgrade apply --wait 3s`);
     assert.equal(failed.code, 1);
-    assert.match(failed.stderr, /100\.0\.0 did not come up, and \S+ runs again, with its data/);
+    assert.match(failed.stderr, /99\.0\.0 did not come up, and \S+ runs again, with its data/);
     assert.match(await kubectl('get deployment web -o name'), /web/);
-    rmSync(broken, { recursive: true });
 
-    const next = copyOf('99.0.0');
+    cpSync(join(repository, 'src/assembly/server.ts'), server);
     assert.match(await machines.must('master', `${next}/k8ts upgrade plan`), /k8ts upgrade apply, here/);
     await machines.must('master', `${next}/k8ts upgrade apply`);
     assert.match(await kubectl('get --raw /version'), /\+k8ts\.99\.0\.0/);
@@ -207,12 +209,20 @@ describe('a machine that may not join says why, in less than ten seconds, and ke
 test('reset gives back everything, twice in a row, and keeps what was there before', { skip }, async () => {
   await machines.must('worker2', 'mkdir -p /etc/kubernetes; echo mine > /etc/kubernetes/audit.yaml');
   const clean = await traces('worker2');
+  const others = readdirSync('/run/netns');
   await machines.must('worker2', await joinLine());
   const image = await busyboxImage('k8ts.test/web:1', { cmd: ['sleep', '1000000'] });
   await machines.loadImages('worker2', [image]);
   await kubectl(`run stays --image=k8ts.test/web:1 --overrides='{"spec":{"nodeName":"worker2"}}'`);
   await kubectl('wait --for=condition=Ready pod/stays --timeout=60s');
+  const address = await kubectl(`get pod stays -o jsonpath='{.status.podIP}'`);
+  const own = (await podNamespaces(address)).filter((one) => !others.includes(one));
+  assert.equal(own.length, 1);
   await machines.must('worker2', 'k8ts reset --force');
+  assert.deepEqual(
+    (await podNamespaces(address)).filter((one) => own.includes(one)),
+    [],
+  );
   assert.deepEqual(await traces('worker2'), clean);
   assert.match(await machines.must('worker2', 'k8ts reset --force'), /nothing to take away/);
   assert.match(await kubectl('get node worker2'), /NotReady/);

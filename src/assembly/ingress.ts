@@ -46,7 +46,7 @@ export async function startIngress(options: IngressProcessOptions): Promise<Clos
     random,
     log,
   });
-  log.info(controller.ports, 'Ingresses are served');
+  log.info({ ...controller.ports, sinceStartMs: Math.round(clock.monotonicMs()) }, 'Ingresses are served');
   replaceOlder(configuration.pidFile, log);
   let orphanedMs: number | undefined;
   process.stdin.on('end', () => {

@@ -310,7 +310,7 @@ spec: {type: ExternalName, externalName: headless.default.svc.cluster.local, por
     }
     assert.deepEqual([...new Set(failures)], [], `${failures.length} of ${asked} requests`);
 
-    const pid = readFileSync(`/run/k8ts/${machine.name}/nodes/master/ingress.pid`, 'utf8').trim();
+    const pid = readFileSync(`/run/k8ts/${machine.name}/master/ingress.pid`, 'utf8').trim();
     await run('kill', ['-KILL', pid]);
     await eventually('it answers again', async () => (await get(at('/'), { host: 'web.test' })).status === 200, 20_000);
   });

@@ -134,7 +134,7 @@ export interface RulePath {
 }
 
 /** `/api(/|$)(.*)`, `/api/(.*)`, `/api/?(.*)`: the patterns by which a prefix is taken away. */
-const restPattern = /^(\/[A-Za-z0-9\-._~/]*?)(\(\/\|\$\)|\/\??)\(\.\*\)\$?$/;
+const restPattern = /^((?:\/[A-Za-z0-9\-._~/]*?)?)(\(\/\|\$\)|\/\??)\(\.\*\)\$?$/;
 const wildPattern = /^(\/[A-Za-z0-9\-._~/]*?)\/?(?:\.\*)?\$?$/;
 const metacharacters = /[\\^$*+?()[\]{}|]/;
 

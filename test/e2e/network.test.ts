@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { NetworkPolicy } from '#api';
+import { resource } from '#api';
+import { type Client, openClient, openKubeconfigTransport } from '#client';
+import type { HttpsTransport } from '#wire';
+import { eventually, Machine, type Result, run, whyNoContainers } from './harness.ts';
+import { busyboxImage } from './images.ts';
+
+const skip = whyNoContainers() ?? false;
+
+interface PodJson {
+  metadata: { name: string };
+  spec: { nodeName: string };
+  status: { podIP: string; hostIP: string; conditions?: { type: string; status: string }[] };
+}
+interface NodeJson {
+  metadata: { name: string };
+  status: { conditions: { type: string; status: string; message: string }[] };
+}
+
+/** Opens connections from here to there, one after the other, until told otherwise; says for how long none succeeded or failed. */
+const policyKind = resource('networking.k8s.io/v1', 'networkpolicies');
+
+describe('network policies, through the tunnel', { skip }, () => {
+  const machine = new Machine('e2e-policy');
+  let transport: HttpsTransport | undefined;
+  let client: Client;
+  let server = '';
+  const node = (name: string): string => `k8ts-${machine.name}-${name}`;
+  const pods = async (...names: string[]): Promise<PodJson[]> =>
+    Promise.all(names.map((name) => machine.json<PodJson>('pod', name)));
+  const reaches = async (from: string, url: string, namespace = 'default'): Promise<boolean> =>
+    (await machine.kubectl('exec', '-n', namespace, from, '--', 'timeout', '1', 'fetch', url)).stdout.startsWith('one');
+  const untilReaches = (from: string, url: string, namespace = 'default'): Promise<true> =>
+    eventually(`${from} reaches ${url}`, async () => (await reaches(from, url, namespace)) || undefined);
+  const policy = (name: string, spec: NetworkPolicy['spec']): Promise<NetworkPolicy> =>
+    client.create<NetworkPolicy>(policyKind, { metadata: { name, namespace: 'default' }, spec });
+  const drop = (name: string): Promise<void> => client.delete(policyKind, name, { namespace: 'default' });
+  const rules = async (name: string): Promise<string> =>
+    (await run('ip', ['netns', 'exec', node(name), 'nft', 'list', 'tables'])).stdout;
+
+  before(async () => {
+    await machine.prepare();
+    await machine.up('--nodes', '2', '--network-mode', 'vxlan', '--image', machine.images);
+    await machine.must('taint', 'nodes', 'master', 'node-role.kubernetes.io/control-plane-');
+    await machine.must('create', 'namespace', 'other');
+    await machine.must('label', 'namespace', 'other', 'team=two');
+    const pod = (name: string, nodeName: string, more: string) =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, ${more}}\nspec:\n  nodeName: ${nodeName}\n  terminationGracePeriodSeconds: 0\n  containers:\n`;
+    const idle =
+      '  - {name: c, image: "docker.io/library/busybox:1", command: [sh, -c, "trap \\"exit 0\\" TERM; sleep 3600 & wait"]}\n';
+    await machine.apply(
+      [
+        `${pod('server', 'worker1', 'labels: {app: server}')}  - name: c\n    image: k8ts.test/web:1\n    ports: [{name: http, containerPort: 8080}]\n    readinessProbe: {httpGet: {port: http, path: /}, periodSeconds: 1, failureThreshold: 1}\n`,
+        `${pod('friend', 'master', 'labels: {role: friend}')}${idle}`,
+        `${pod('near', 'worker1', 'labels: {role: near}')}${idle}`,
+        `${pod('guest', 'master', 'namespace: other, labels: {role: friend}')}${idle}`,
+        'apiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec: {selector: {app: server}, ports: [{port: 80, targetPort: http}]}\n',
+      ].join('---\n'),
+    );
+    await machine.must('wait', '--for=condition=Ready', 'pod', '--all', '-A', '--timeout=60s');
+    server = `http://${(await pods('server'))[0]?.status.podIP}:8080`;
+    transport = await openKubeconfigTransport({ file: machine.path('kubeconfig') });
+    client = openClient({ transport, userAgent: 'test' });
+  });
+  after(async () => {
+    await transport?.close();
+    if (skip === false) await machine.remove();
+  });
+
+  test('pods of two nodes reach each other through the tunnel, with packets as large as fit', async () => {
+    assert.ok(await reaches('friend', server));
+    const { stdout: route } = await run('ip', ['-n', node('master'), 'route', 'show', 'proto', '118']);
+    assert.match(route, /^(10\.244\.\d\.0)\/24 via \1 dev k8ts\.vxlan onlink/m);
+    const { stdout: link } = await run('ip', ['-n', node('master'), 'link', 'show', 'dev', 'k8ts.vxlan']);
+    assert.match(link, /[<,]UP[,>].* mtu 1450 /);
+    assert.match(await machine.must('exec', 'friend', '--', 'ip', 'link', 'show', 'eth0'), /mtu 1450/);
+    const address = server.slice(7).split(':')[0] as string;
+    await machine.must('exec', 'friend', '--', 'ping', '-c', '1', '-W', '5', '-s', '1422', address);
+  });
+
+  test('nothing is loaded while no policy exists', async () => {
+    assert.doesNotMatch(await rules('worker1'), /k8ts_policy/);
+  });
+
+  test('a policy that lets nobody in isolates at once; the node, its probes and what is established pass', async () => {
+    // A connection of before the policy goes on: a line that is sent later still arrives.
+    const address = server.slice(7).split(':')[0] as string;
+    const heard = machine.kubectl('exec', 'server', '--', 'timeout', '120', 'nc', '-l', '-p', '9000');
+    const connections = (state: string) =>
+      eventually(state, async () => (await machine.must('exec', 'server', '--', 'netstat', '-tna')).includes(state));
+    await connections(':9000 ');
+    const bash = ['/opt/glibc/loader', '--library-path', '/opt/glibc', '/opt/glibc/bash', '-c'];
+    const talk = machine.kubectl(
+      ...['exec', 'friend', '--', ...bash],
+      `exec 3<>/dev/tcp/${address}/9000; until [ -e /tmp/go ]; do /bin/sleep 0.1; done; echo late >&3`,
+    );
+    await connections('ESTABLISHED');
+    await policy('closed', { podSelector: { matchLabels: { app: 'server' } } });
+    await eventually('rules', async () => (await rules('worker1')).includes('k8ts_policy'));
+    assert.equal(await reaches('friend', server), false, 'from the other node');
+    assert.equal(await reaches('near', server), false, 'from the same node');
+    assert.equal(await reaches('near', 'http://shop'), false, 'through the Service');
+    assert.ok(await reaches('server', server), 'a pod reaches itself');
+    assert.ok(await reaches('server', 'http://shop'), 'also through its Service');
+    const own = await run('ip', [
+      ...['netns', 'exec', node('worker1'), 'timeout', '5', 'bash', '-c'],
+      `exec 3<>/dev/tcp/${address}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`,
+    ]);
+    assert.match(own.stdout, /one/, 'its node reaches it');
+    await machine.must('exec', 'friend', '--', 'touch', '/tmp/go');
+    await talk;
+    assert.match((await heard).stdout, /late/, 'what is established goes on');
+    const [pod] = await pods('server');
+    assert.equal(pod?.status.conditions?.find((one) => one.type === 'Ready')?.status, 'True', 'its probes pass');
+    assert.doesNotMatch(await rules('master'), /k8ts_policy/, 'a node without such pods has no rules');
+  });
+
+  test('peers by pod, by namespace and by both, named ports, blocks with exceptions', async () => {
+    const friend = { podSelector: { matchLabels: { role: 'friend' } } };
+    await policy('friends', {
+      podSelector: { matchLabels: { app: 'server' } },
+      ingress: [{ from: [friend], ports: [{ port: 'http' }] }],
+    });
+    await untilReaches('friend', server);
+    await untilReaches('friend', 'http://shop');
+    assert.equal(await reaches('near', server), false);
+    assert.equal(await reaches('guest', server, 'other'), false, 'the same labels in another namespace are others');
+    await policy('guests', {
+      podSelector: {},
+      ingress: [
+        {
+          from: [{ ...friend, namespaceSelector: { matchLabels: { team: 'two' } } }],
+          ports: [{ port: 8000, endPort: 8100 }],
+        },
+      ],
+    });
+    await untilReaches('guest', server, 'other');
+    await machine.must('label', 'namespace', 'other', 'team=three', '--overwrite');
+    await eventually('a namespace that loses its label', async () => !(await reaches('guest', server, 'other')));
+    await machine.must('label', 'pod', 'near', 'role=friend', '--overwrite');
+    await untilReaches('near', server);
+    await machine.must('label', 'pod', 'near', 'role=near', '--overwrite');
+    await drop('friends');
+    await drop('guests');
+    const address = (await pods('near'))[0]?.status.podIP;
+    await policy('block', {
+      podSelector: { matchLabels: { app: 'server' } },
+      ingress: [{ from: [{ ipBlock: { cidr: '10.244.0.0/16', except: [`${address}/32`] } }] }],
+    });
+    await untilReaches('friend', server);
+    assert.equal(await reaches('near', server), false);
+    await drop('block');
+    await drop('closed');
+    await untilReaches('near', server);
+    await eventually('no rules are left', async () => !(await rules('worker1')).includes('k8ts_policy'));
+  });
+
+  test('a policy takes effect within 100 ms', async (t) => {
+    const monitor = spawn('ip', ['netns', 'exec', node('worker1'), 'nft', 'monitor', 'tables']);
+    let seen = '';
+    let told: () => void = () => {};
+    monitor.stdout.on('data', (piece) => {
+      seen += piece;
+      told();
+    });
+    const until = (text: string): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`${text} not seen: ${seen}`)), 30_000);
+        told = () => {
+          if (!seen.includes(text)) return;
+          clearTimeout(late);
+          seen = '';
+          resolve(performance.now());
+        };
+        told();
+      });
+    try {
+      const times: number[] = [];
+      const watching = until('add table ip probe');
+      const probe = (verb: string) => run('ip', ['netns', 'exec', node('worker1'), 'nft', verb, 'table', 'ip', 'probe']);
+      await eventually('the monitor listens', async () => {
+        await probe('add');
+        const heard = await Promise.race([watching, new Promise((resolve) => setTimeout(resolve, 200))]);
+        await probe('delete');
+        return heard !== undefined;
+      });
+      for (let round = 0; round < 7; round++) {
+        const added = until('add table ip k8ts_policy');
+        await policy('fast', { podSelector: { matchLabels: { app: 'server' } } });
+        const storedMs = performance.now();
+        times.push((await added) - storedMs);
+        const gone = until('delete table ip k8ts_policy');
+        await drop('fast');
+        await gone;
+      }
+      times.sort((a, b) => a - b);
+      t.diagnostic(`policy stored → rules in the kernel: ${times.map((one) => one.toFixed(0)).join(', ')} ms`);
+      assert.ok((times[3] as number) < 1_000, 'a slow machine may take longer, but not that long');
+    } finally {
+      monitor.kill();
+    }
+  });
+
+  test('a new pod of an isolated selection never gets a packet out before its rules are there', async () => {
+    await policy('silent', { podSelector: { matchLabels: { app: 'silent' } }, policyTypes: ['Egress'] });
+    const address = server.slice(7).split(':')[0];
+    await machine.apply(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: silent}
+spec:
+  replicas: 6
+  selector: {matchLabels: {app: silent}}
+  template:
+    metadata: {labels: {app: silent}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - {name: c, image: "docker.io/library/busybox:1", command: [sh, -c, "timeout 1 fetch http://${address}:8080 >/dev/null 2>&1 && echo OPEN || echo CLOSED; trap 'exit 0' TERM; sleep 3600 & wait"]}
+`);
+    await machine.must('rollout', 'status', 'deployment/silent', '--timeout=60s');
+    const said = await eventually('all have tried', async () => {
+      const text = await machine.must('logs', '-l', 'app=silent', '--tail=-1', '--max-log-requests=10');
+      return text.trim().split('\n').length === 6 && text;
+    });
+    assert.equal(said.trim(), Array(6).fill('CLOSED').join('\n'));
+    await machine.must('delete', 'deployment', 'silent', '--wait=false');
+  });
+
+  test('rules that someone removed come back, and a killed agent leaves them in force', async () => {
+    await policy('closed', { podSelector: { matchLabels: { app: 'server' } } });
+    await eventually('rules', async () => (await rules('worker1')).includes('k8ts_policy'));
+    await run('ip', ['netns', 'exec', node('worker1'), 'nft', 'flush', 'ruleset']);
+    await eventually('rules again', async () => (await rules('worker1')).includes('k8ts_policy'));
+    const { stdout } = await machine.k8ts('status', '--name', machine.name, '-o', 'json');
+    const { processes } = JSON.parse(stdout) as { processes: { name: string; node: string; pid: number }[] };
+    const agent = processes.find((one) => one.name === 'agent' && one.node === 'worker1');
+    assert.ok(agent);
+    process.kill(agent.pid, 'SIGKILL');
+    await eventually('it is dead', async () => (await run('kill', ['-0', String(agent.pid)])).code !== 0);
+    assert.match(await rules('worker1'), /k8ts_policy/);
+    await drop('closed');
+    await machine.up();
+    await eventually(
+      'the new agent sees that the policy is gone',
+      async () => !(await rules('worker1')).includes('k8ts_policy'),
+    );
+    await untilReaches('friend', server);
+  });
+});

@@ -22,11 +22,23 @@ interface Claim {
 }
 interface Volume {
   metadata: { name: string };
-  spec: { local?: { path: string }; persistentVolumeReclaimPolicy: string; csi?: { volumeHandle: string } };
+  spec: {
+    nodeAffinity?: { required: { nodeSelectorTerms: { matchExpressions: { values: string[] }[] }[] } };
+    local?: { path: string };
+    persistentVolumeReclaimPolicy: string;
+    csi?: { volumeHandle: string };
+  };
   status: { phase: string; message?: string };
 }
 
-const dataOf = (node: string): string => `/var/lib/k8ts/${machine.name}/nodes/${node}`;
+/** The folder of this machine that is /var/lib/kubelet on a node. */
+const kubeletOf = (node: string): string => `/var/lib/k8ts/${machine.name}/nodes/${node}/kubelet`;
+/** Where this machine has the data of a volume that is a directory of a node. */
+const placeOf = ({ spec }: Volume): string =>
+  join(
+    kubeletOf(spec.nodeAffinity?.required.nodeSelectorTerms[0]?.matchExpressions[0]?.values[0] ?? ''),
+    (spec.local?.path ?? '').slice('/var/lib/kubelet'.length),
+  );
 const sh = async (pod: string, command: string, ...more: string[]): Promise<string> =>
   (await machine.must('exec', pod, ...more, '--', 'sh', '-c', command)).trim();
 const claim = (name: string): Promise<Claim> => machine.json<Claim>('pvc', name);
@@ -85,7 +97,7 @@ describe('volumes', { skip }, () => {
 
   async function startDriver(node: string): Promise<void> {
     const agent = await processOf(node, 'agent');
-    const kubelet = join(dataOf(node), 'kubelet');
+    const kubelet = '/var/lib/kubelet';
     const child = spawn(
       'nsenter',
       [
@@ -184,7 +196,7 @@ describe('volumes', { skip }, () => {
     const { nodeName } = (await machine.json<{ spec: { nodeName: string } }>('pod', 'db-0')).spec;
     await sh('db-0', 'echo precious > /data/file; sync');
     const volume = await machine.json<Volume>('pv', (await claim('data-db-0')).spec.volumeName);
-    assert.ok(volume.spec.local?.path.startsWith(dataOf(nodeName)), String(volume.spec.local?.path));
+    assert.match(volume.spec.local?.path ?? '', /^\/var\/lib\/kubelet\/local-volumes\/pvc-[-0-9a-f]+\/data$/);
 
     await machine.must('delete', 'pod', 'db-0', '--wait=true');
     await machine.must('rollout', 'status', 'sts/db', '--timeout=60s');
@@ -195,7 +207,7 @@ describe('volumes', { skip }, () => {
     await eventually('the pod answers', async () => (await sh('db-0', 'cat /data/file')) === 'precious');
     await powerCut(nodeName);
     await eventually('the pod is back', async () => (await sh('db-0', 'cat /data/file')) === 'precious');
-    assert.equal(readFileSync(join(volume.spec.local?.path ?? '', 'file'), 'utf8'), 'precious\n');
+    assert.equal(readFileSync(join(placeOf(volume), 'file'), 'utf8'), 'precious\n');
   });
 
   test('a claim grows; one that fits nowhere waits; a class decides what becomes of the data', async () => {
@@ -233,13 +245,13 @@ describe('volumes', { skip }, () => {
     const deleted = await machine.json<Volume>('pv', (await claim('data-db-0')).spec.volumeName);
     await machine.must('delete', 'pod/kept', 'sts/db');
     await machine.must('delete', 'pvc', 'kept', 'data-db-0', '--timeout=60s');
-    await eventually('the data are gone', async () => !existsSync(deleted.spec.local?.path ?? ''));
+    await eventually('the data are gone', async () => !existsSync(placeOf(deleted)));
     await machine.must('wait', '--for=delete', `pv/${deleted.metadata.name}`, '--timeout=60s');
-    assert.equal(readFileSync(join(kept.spec.local?.path ?? '', 'file'), 'utf8'), 'kept\n');
+    assert.equal(readFileSync(join(placeOf(kept), 'file'), 'utf8'), 'kept\n');
     assert.equal((await machine.json<Volume>('pv', kept.metadata.name)).status.phase, 'Released');
     assert.match(await events('ProvisioningFailed'), /access mode ReadWriteMany is not possible/);
     await machine.must('delete', 'pod/many', 'pvc/many', `pv/${kept.metadata.name}`, '--timeout=60s');
-    assert.ok(existsSync(join(kept.spec.local?.path ?? '', 'file')), 'a retained volume keeps its data');
+    assert.ok(existsSync(join(placeOf(kept), 'file')), 'a retained volume keeps its data');
   });
 
   test('emptyDir in memory has its limit; groups, read-only, sub-paths and a volume for one pod are kept to', async () => {
@@ -379,8 +391,8 @@ describe('volumes', { skip }, () => {
     assert.equal(calls('DeleteVolume').at(-1)?.outcome, 'OK');
     assert.deepEqual((await machine.json<{ items: object[] }>('volumeattachments')).items, []);
     for (const node of ['worker1', 'worker2']) {
-      assert.deepEqual(readdirSync(join(dataOf(node), 'kubelet', 'pods')), [], `${node} keeps nothing of its pods`);
-      const staged = join(dataOf(node), 'kubelet', 'plugins', 'kubernetes.io', 'csi', driverName);
+      assert.deepEqual(readdirSync(join(kubeletOf(node), 'pods')), [], `${node} keeps nothing of its pods`);
+      const staged = join(kubeletOf(node), 'plugins', 'kubernetes.io', 'csi', driverName);
       assert.ok(!existsSync(staged) || readdirSync(staged).length === 0, `${node} keeps nothing staged`);
     }
   });

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackupPlaces } from '../backup/take-backup.ts';
 import { type ClusterLayout, type NodeLayout } from './layout.ts';
+import { kubeletFolder } from './namespaces.ts';
 import { ownCniFolders } from './own-folders.ts';
 import { cniPluginFolder } from './prerequisites.ts';
 import { type ClusterState, type NodeState, nodeAddress } from './state.ts';
@@ -146,7 +147,7 @@ export function writeAgentConfiguration(options: {
     servingCert: file('kubelet.crt'),
     servingKey: file('kubelet.key'),
     clientCa: file('ca.crt'),
-    kubeletDir: join(nodeLayout.dataDir, 'kubelet'),
+    kubeletDir: kubeletFolder,
     podLogsDir: join(nodeLayout.dataDir, 'pods'),
     cgroupRoot: nodeLayout.cgroup,
     containerd: {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { runCommand } from '#base';
 import type { NodeLayout } from './layout.ts';
 import { mountOwnFolders } from './own-folders.ts';
@@ -16,11 +16,27 @@ export async function makeNamespaces(layout: NodeLayout, options: { foreignNetwo
   const enter = (program: string, ...args: string[]) =>
     runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
   if (options.foreignNetwork) await mountOwnFolders(layout, cniPluginFolder());
+  // Before mounts are shared: what is mounted below it later shows there alone.
+  await showKubeletFolder(layout);
   await enter('mount', '--make-rshared', '/');
   // What CNI keeps of pods, and their network namespaces, are the node's own: nothing of them is left on this machine.
   mkdirSync('/var/lib/cni', { recursive: true });
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=700,size=64m', 'k8ts-cni', '/var/lib/cni');
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=755,size=16m', 'k8ts-netns', '/run/netns');
+}
+
+/** Where every node has its kubelet's files: what storage drivers and their manifests expect. */
+export const kubeletFolder = '/var/lib/kubelet';
+
+/** Shows the node its own folder there. What lies there on this machine is not seen by the node, and not touched. */
+export async function showKubeletFolder(layout: NodeLayout): Promise<void> {
+  const mark = join(layout.runDir, 'kubelet-folder');
+  if (existsSync(mark)) return;
+  const own = join(layout.dataDir, 'kubelet');
+  mkdirSync(own, { recursive: true, mode: 0o755 });
+  mkdirSync(kubeletFolder, { recursive: true, mode: 0o755 });
+  await runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', 'mount', '--rbind', own, kubeletFolder]);
+  writeFileSync(mark, '');
 }
 
 /**

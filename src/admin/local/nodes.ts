@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Clock, sleep } from '#base';
 import { enterCgroup, makeCgroup, processesIn, removeCgroup } from './cgroups.ts';
 import type { NodeLayout } from './layout.ts';
-import { enterArguments, hasNamespaces, makeNamespaces, removeNamespaces } from './namespaces.ts';
+import { enterArguments, hasNamespaces, makeNamespaces, removeNamespaces, showKubeletFolder } from './namespaces.ts';
 import { makeNodeLink, removeNodeLink } from './network.ts';
 import { type ProcessRecord, readProcess, signal, spawnBackground } from './processes.ts';
 import type { ClusterState, NodeState } from './state.ts';
@@ -13,7 +13,7 @@ export async function makeNode(state: ClusterState, node: NodeState, layout: Nod
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o711 });
   mkdirSync(layout.runDir, { recursive: true, mode: 0o711 });
   makeCgroup(layout.cgroup);
-  if (hasNamespaces(layout)) return;
+  if (hasNamespaces(layout)) return showKubeletFolder(layout);
   await removeNamespaces(layout);
   await removeNodeLink(layout);
   await makeNodeLink(state, node, layout);

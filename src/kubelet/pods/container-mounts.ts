@@ -67,7 +67,13 @@ async function volumeMount(
   { pod, container, environment }: MountsInput,
   { mount, index, volume }: { mount: VolumeMount; index: number; volume: MountedVolume },
 ): Promise<MountConfig> {
-  const { name, mountPath, readOnly, mountPropagation, subPath, subPathExpr } = mount;
+  const { name, mountPath, readOnly, mountPropagation, subPath, subPathExpr, recursiveReadOnly } = mount;
+  // IfPossible is a wish, and here not met: what is mounted inside the volume keeps its own rights.
+  if (recursiveReadOnly === 'Enabled')
+    throw new ContainerConfigError(
+      'RecursiveReadOnly',
+      `volume mount "${name}": recursiveReadOnly Enabled is not supported by this node; use IfPossible or leave it out`,
+    );
   let part = subPath ?? '';
   if (subPathExpr) {
     part = expandVariables(subPathExpr, (variable) => {

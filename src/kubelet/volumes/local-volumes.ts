@@ -1,5 +1,6 @@
 import { chmod, mkdir, readdir, readFile, rename, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Clock } from '#base';
 import { DriverError } from './errors.ts';
 import { listMounts } from './mounts.ts';
 import { removeTree } from './removal.ts';
@@ -33,13 +34,16 @@ const dataDirectory = 'data';
 const validName = /^[a-z0-9][a-z0-9-]{0,250}$/;
 /** Left for the node itself: kubelet and runtime need room too. */
 const reservedShare = 0.05;
+const mostEntries = 10_000;
+const measuredMs = 10 * 60_000;
 
 /**
  * Volumes as directories below the node's data: NAME/volume.json says how much was promised, NAME/data is what pods see. Sizes are promises
  * that are kept by not giving away more than there is; a directory has no limit of its own.
  */
-export function openLocalVolumes(options: { readonly directory: string }): LocalVolumes {
-  const { directory } = options;
+export function openLocalVolumes(options: { readonly directory: string; readonly clock: Clock }): LocalVolumes {
+  const { directory, clock } = options;
+  const measured = new Map<string, { readonly usedBytes: number; readonly untilMs: number }>();
   let last: Promise<unknown> = Promise.resolve();
   /** One change at a time: what is free must not be given away twice. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -78,14 +82,23 @@ export function openLocalVolumes(options: { readonly directory: string }): Local
     return found.filter((one) => one !== undefined);
   }
 
+  /** What a volume holds, as measured some minutes ago at most: walking through large ones is not free. A lower bound is good enough. */
+  async function usedBytes(name: string, path: string): Promise<number> {
+    const known = measured.get(name);
+    if (known !== undefined && known.untilMs > clock.monotonicMs()) return known.usedBytes;
+    const { usedBytes } = await treeUsage(path, { mostEntries });
+    measured.set(name, { usedBytes, untilMs: clock.monotonicMs() + measuredMs });
+    return usedBytes;
+  }
+
   async function available(): Promise<number> {
     await mkdir(directory, { recursive: true, mode: 0o711 });
     const { bavail, blocks, bsize } = await statfs(directory);
     let unwritten = 0;
-    for (const { path, capacityBytes } of await list()) {
-      const { usedBytes } = await treeUsage(path, { mostEntries: 10_000 });
-      unwritten += Math.max(0, capacityBytes - usedBytes);
-    }
+    const present = await list();
+    for (const { name, path, capacityBytes } of present)
+      unwritten += Math.max(0, capacityBytes - (await usedBytes(name, path)));
+    for (const name of measured.keys()) if (!present.some((one) => one.name === name)) measured.delete(name);
     return Math.max(0, Math.floor(bavail * bsize - blocks * bsize * reservedShare - unwritten));
   }
 

@@ -67,7 +67,7 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
     claimed: openClaimedVolumes({ ...options, csi, hasCsi }),
     service: openStorageService({
       nodeName: options.nodeName,
-      local: openLocalVolumes({ directory: join(rootDir, 'local-volumes') }),
+      local: openLocalVolumes({ directory: join(rootDir, 'local-volumes'), clock: options.clock }),
       csi,
     }),
     inUse: async () => (hasCsi() ? (await csi()).inUse() : []),

@@ -1,4 +1,3 @@
-import { rmdir } from 'node:fs/promises';
 import { type Clock, type Log, messageOf, sleep } from '#base';
 import {
   type CSIDriver,
@@ -318,9 +317,7 @@ export async function openCsiVolumes(options: CsiVolumesOptions): Promise<CsiVol
     async tearDown(uid) {
       for (const place of await places.publishedFor(uid))
         await inTurn(`${place.driverName}^${place.volumeHandle}`, () => unpublish(place));
-      await rmdir(places.podDirectory(uid)).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT' && error.code !== 'ENOTEMPTY') throw error;
-      });
+      await places.removeEmpty(uid);
     },
     async inUse() {
       const all = [...(await places.allPublished()), ...(await places.allStaged())].filter(

@@ -61,7 +61,13 @@ export function csiPlaces(rootDir: string) {
       const drivers = await readdir(stagedRoot).catch(() => []);
       return (await Promise.all(drivers.map((driver) => placesIn(join(stagedRoot, driver), 'globalmount')))).flat();
     },
-    podDirectory: ofPod,
+    /** Removes a pod's directories: those that a driver was never asked to fill, for their record was not written, and their parent. */
+    async removeEmpty(uid: string): Promise<void> {
+      const own = ofPod(uid);
+      for (const name of await readdir(own).catch(() => []))
+        await removePlace({ directory: join(own, name), target: join(own, name, 'mount') });
+      await rmdir(own).catch(unlessMissing);
+    },
   };
 }
 

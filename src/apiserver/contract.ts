@@ -250,6 +250,8 @@ export interface ServerObjects {
   transport(identity?: Identity): Transport;
   /** By group and plural, any version. */
   definition(group: string, plural: string, version?: string): KindDefinition | undefined;
+  /** By the name of the kind. */
+  kind(group: string, version: string, kind: string): KindDefinition | undefined;
 }
 
 /** Signs service account tokens; served at serviceaccounts/token. */

@@ -2,6 +2,7 @@ import {
   type Clock,
   type Closable,
   type Log,
+  messageOf,
   type Random,
   silentLog,
   systemClock,
@@ -149,6 +150,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     },
     transport: (identity = serverIdentity) =>
       inProcessTransport({ handler: (request) => (handler as Handler)(request), identity, clock }),
+    kind: (group, version, kind) => catalogue.byKind(group, version, kind),
     definition: (group, plural, version) =>
       catalogue
         .all()
@@ -182,6 +184,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     { name: 'ping', check: () => true },
     { name: 'log', check: () => true },
     { name: 'etcd', check: () => !storeFailed },
+    { name: 'etcd-readiness', check: () => !storeFailed && !feed.isStale, readyOnly: true },
     { name: 'poststarthook/start-bootstrap', check: () => bootstrapped, readyOnly: false },
   ];
   let storeFailed = false;
@@ -226,6 +229,11 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     .then(() => parts.start())
     .then(() => {
       bootstrapped = true;
+      if (store.newestRevision !== undefined) {
+        registry
+          .fillAll()
+          .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'not everything is at hand'));
+      }
     });
   ready.catch(() => {});
   let housekeeping: Timer;

@@ -135,14 +135,11 @@ class Checker {
   }
 
   #select(expr: Extract<Expr, { kind: 'select' }>): CelType {
-    if (!expr.testOnly) {
-      const name = qualifiedName(expr);
-      const head = name?.slice(0, name.indexOf('.'));
-      if (
-        name !== undefined &&
-        this.#local(head as string) === undefined &&
-        this.#declarations.variable(head as string) === undefined
-      ) {
+    const name = expr.testOnly ? undefined : qualifiedName(expr);
+    if (name !== undefined) {
+      const head = name.slice(0, name.indexOf('.'));
+      const isVariable = this.#declarations.variable(name) !== undefined;
+      if (this.#local(head) === undefined && (isVariable || this.#declarations.variable(head) === undefined)) {
         const type = this.#name(name);
         if (type !== undefined) {
           this.#qualified.set(expr.id, name);

@@ -1,8 +1,20 @@
 import { CelError } from './errors.ts';
 import { parseTimestamp } from './standard.ts';
-import { parseDurationNs } from './time.ts';
+import { durationText, parseDurationNs, timestampText } from './time.ts';
 import { type CelType, dynType, elementOf } from './types.ts';
-import { ArrayList, CelList, CelMap, Duration, equal, keyName, type Meter, type Value } from './values.ts';
+import {
+  ArrayList,
+  CelList,
+  CelMap,
+  Duration,
+  equal,
+  keyName,
+  type Meter,
+  Timestamp,
+  typeNameOf,
+  Uint,
+  type Value,
+} from './values.ts';
 
 /** JSON data as a value of the language, read as its schema says; parts are turned into values when they are looked at. */
 export function valueOf(data: unknown, type: CelType = dynType): Value {
@@ -162,4 +174,28 @@ class DataMap extends CelMap {
     const name = this.#type.fields === undefined ? key : this.#type.fields.get(key)?.name;
     return name !== undefined && Object.hasOwn(this.#data, name) && this.#data[name] !== undefined;
   }
+}
+
+const deepestJson = 200;
+
+/** A value as JSON data. Throws CelError for what JSON cannot say. */
+export function jsonOf(value: Value, depth = 0): unknown {
+  if (depth > deepestJson) throw new CelError('value is nested too deeply');
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
+    return value;
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (value instanceof Uint) return jsonOf(value.value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (value instanceof Timestamp) return timestampText(value.ns);
+  if (value instanceof Duration) return durationText(value.ns);
+  if (value instanceof CelList) return [...value].map((one) => jsonOf(one, depth + 1));
+  if (value instanceof CelMap) {
+    const entries = value.keys().map((key) => {
+      if (typeof key !== 'string') throw new CelError(`unsupported key type: ${typeNameOf(key)}`);
+      return [key, jsonOf(value.get(key) as Value, depth + 1)] as const;
+    });
+    // No assignment: a key may be __proto__.
+    return Object.fromEntries(entries);
+  }
+  throw new CelError(`a value of type ${typeNameOf(value)} cannot be converted to JSON`);
 }

@@ -161,7 +161,7 @@ class Planner {
 
   #select(expr: Extract<Expr, { kind: 'select' }>): Step {
     const qualified = this.#checked.qualified.get(expr.id);
-    if (qualified !== undefined) return this.#typeValue(qualified);
+    if (qualified !== undefined) return this.#ident(`.${qualified}`);
     const operand = this.plan(expr.operand);
     const { field } = expr;
     if (expr.testOnly) {

@@ -1,4 +1,4 @@
-export { valueOf } from './data.ts';
+export { jsonOf, valueOf } from './data.ts';
 export { Environment, type EnvironmentOptions, perCallLimit, type Program } from './environment.ts';
 export { CelError, CompileError, CostExceeded } from './errors.ts';
 export { escapeField } from './escape.ts';
@@ -27,5 +27,6 @@ export {
   optionalOf,
   parseType,
   stringType,
+  typeText,
 } from './types.ts';
 export { CelList, CelMap, Duration, equal, Optional, Timestamp, Uint, type Value } from './values.ts';

@@ -10,6 +10,7 @@ import { nodeRestriction } from './node-restriction.admission.ts';
 import type { AdmissionOptions } from './options.ts';
 import { podSecurity } from './pod-security/pod-security.admission.ts';
 import { podTopologyLabels } from './pod-topology-labels.admission.ts';
+import { mutatingPolicies, validatingPolicies } from './policy/policies.admission.ts';
 import { priority } from './priority.admission.ts';
 import { resourceQuota } from './quota/resource-quota.admission.ts';
 import { runtimeClass } from './runtime-class.admission.ts';
@@ -20,6 +21,7 @@ import { mutatingWebhooks, validatingWebhooks } from './webhook/webhooks.admissi
 
 /** Every admission plugin that is on, in the order in which they are asked. */
 export function admissionPlugins(options: AdmissionOptions): readonly AdmissionPlugin[] {
+  const [mutatePolicies, mutatePoliciesAgain] = mutatingPolicies(options);
   return [
     // First: a namespace that is not there is a 404 before anything else is looked at.
     namespaceLifecycle(options),
@@ -42,8 +44,12 @@ export function admissionPlugins(options: AdmissionOptions): readonly AdmissionP
     podTopologyLabels(options),
     // Upstream checks this where roles are stored; webhooks must not be asked about what will be refused.
     rbacEscalation({ rbac: options.authorizer.rbac, authorizer: options.authorizer }),
-    // Webhooks after all that is built in, so that they see the object as it will be.
+    // Policies and webhooks after all that is built in, so that they see the object as it will be.
+    mutatePolicies,
     mutatingWebhooks(options),
+    // Once more where webhooks have changed what policies had made of the object.
+    mutatePoliciesAgain,
+    validatingPolicies(options),
     validatingWebhooks(options),
     // Last: nothing may refuse after quota has been taken.
     resourceQuota(options),

@@ -37,7 +37,6 @@ export async function askWebhook(options: AskOptions): Promise<Verdict> {
   let response: ReviewResponse;
   let patch: readonly object[] | undefined;
   try {
-    if (webhook.hasConditions) throw new CodedError('WebhookFailed', 'match conditions are not supported yet');
     response = readResponse(await callWebhook(webhook, JSON.stringify(reviewOf(options)), options.resolve), options);
     patch = readPatch(response, options);
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { AnyObject, LabelSelector as ApiLabelSelector, RuleWithOperations } from '#api';
+import type { AnyObject, LabelSelector as ApiLabelSelector, MatchCondition, RuleWithOperations } from '#api';
 import { labelSelectorOf } from '#machinery';
 import type { AdmissionAttributes, ObjectView } from '../../contract.ts';
 
@@ -22,7 +22,7 @@ export interface Webhook {
   readonly sideEffects: string;
   readonly reinvoke: boolean;
   readonly admissionReviewVersions: readonly string[];
-  readonly hasConditions: boolean;
+  readonly matchConditions: readonly MatchCondition[];
   readonly namespaceSelector: ReturnType<typeof labelSelectorOf>;
   readonly objectSelector: ReturnType<typeof labelSelectorOf>;
 }
@@ -36,7 +36,7 @@ interface ApiWebhook {
   readonly sideEffects?: string;
   readonly reinvocationPolicy?: string;
   readonly admissionReviewVersions?: readonly string[];
-  readonly matchConditions?: readonly unknown[];
+  readonly matchConditions?: readonly MatchCondition[];
   readonly namespaceSelector?: ApiLabelSelector;
   readonly objectSelector?: ApiLabelSelector;
 }
@@ -56,7 +56,7 @@ export function webhooksOf(configurations: readonly AnyObject[]): Webhook[] {
         sideEffects: one.sideEffects ?? 'Unknown',
         reinvoke: one.reinvocationPolicy === 'IfNeeded',
         admissionReviewVersions: one.admissionReviewVersions ?? ['v1'],
-        hasConditions: (one.matchConditions ?? []).length > 0,
+        matchConditions: one.matchConditions ?? [],
         namespaceSelector: labelSelectorOf(one.namespaceSelector ?? {}),
         objectSelector: labelSelectorOf(one.objectSelector ?? {}),
       })),
@@ -98,7 +98,11 @@ function scopeMatches(scope: string | undefined, { namespaced }: RequestKind): b
 }
 
 /** Whether the labels of the namespace and of the object (or of the old one) fit. */
-export function selectorsMatch(webhook: Webhook, attributes: AdmissionAttributes, namespaces: ObjectView): boolean {
+export function selectorsMatch(
+  webhook: Pick<Webhook, 'namespaceSelector' | 'objectSelector'>,
+  attributes: AdmissionAttributes,
+  namespaces: ObjectView,
+): boolean {
   const objectFits = [attributes.object, attributes.oldObject].some(
     (one) => one !== undefined && webhook.objectSelector.matches(one.metadata?.labels),
   );

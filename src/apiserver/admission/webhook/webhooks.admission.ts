@@ -51,7 +51,15 @@ function openHooks(options: AdmissionOptions, plural: string): Hooks {
         subresource,
         namespaced: definition?.resource.namespaced ?? attributes.namespace !== '',
       };
-      return hooks(view).filter((one) => rulesMatch(one.rules, request) && selectorsMatch(one, attributes, namespaces));
+      const found = hooks(view).filter(
+        (one) => rulesMatch(one.rules, request) && selectorsMatch(one, attributes, namespaces),
+      );
+      if (found.every(({ matchConditions }) => matchConditions.length === 0)) return found;
+      const { conditionsHold } = await import('./match-conditions.ts');
+      const held: Webhook[] = [];
+      for (const one of found)
+        if (await conditionsHold(one, { attributes, authorizer: options.authorizer, namespaces })) held.push(one);
+      return held;
     },
   };
 }

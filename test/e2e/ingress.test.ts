@@ -301,8 +301,11 @@ spec: {type: ExternalName, externalName: headless.default.svc.cluster.local, por
     try {
       await machine.must('set', 'image', 'deployment/web', 'web=k8ts.test/web:2');
       await machine.must('rollout', 'status', 'deployment/web', '--timeout=60s');
-      const [pod = ''] = (await machine.must('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
-      await machine.must('delete', pod, '--now', '--wait=false');
+      const { items } = await machine.json<{ items: { metadata: { name: string; deletionTimestamp?: string } }[] }>(
+        ...['pods', '-l', 'app=web'],
+      );
+      const pod = items.find((one) => one.metadata.deletionTimestamp === undefined);
+      await machine.must('delete', 'pod', pod?.metadata.name ?? '', '--now', '--wait=false');
       await machine.must('rollout', 'status', 'deployment/web', '--timeout=60s');
     } finally {
       ended = true;

@@ -21,7 +21,8 @@ export interface ForwardingOptions {
 
 const mostTries = 4;
 /** After so long without an answer the endpoint is asked whether it lives. */
-const doubtMs = 1_000;
+const doubtMs = 500;
+const doubtEveryMs = 5_000;
 const bodyIdleMs = 300_000;
 /** Sending them again does what sending them once does (RFC 9110, section 9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -43,6 +44,7 @@ export class Forwarding implements InboundConsumer, OutboundConsumer, Waiting, W
   #outbound: Outbound | undefined;
   #sentMs = 0;
   #heardMs = 0;
+  #doubtedMs = Number.NEGATIVE_INFINITY;
   #bodyBytes = 0;
   #bodyBegun = false;
   #headSent = false;
@@ -184,13 +186,14 @@ export class Forwarding implements InboundConsumer, OutboundConsumer, Waiting, W
     if (this.#endpoint !== undefined && outbound?.fresh !== false) this.#onTrouble(this.#endpoint, why);
     this.#leaveEndpoint();
     if (this.#headSent) return this.#breakOff();
+    const tooLate = why === noAnswer;
     const again =
+      !tooLate &&
       (unsent || idempotent.has(this.#request.method) || outbound === undefined) &&
       !this.#bodyBegun &&
       this.#tried.length < mostTries &&
       this.#inbound.alive;
     if (again) return this.#try();
-    const tooLate = why === noAnswer;
     this.#answer(tooLate ? 504 : 502, tooLate ? 'the backend did not answer in time' : 'the backend failed');
   }
 
@@ -199,9 +202,10 @@ export class Forwarding implements InboundConsumer, OutboundConsumer, Waiting, W
     if (!this.#headSent) {
       const waitedMs = nowMs - this.#sentMs;
       if (waitedMs > this.#route.options.readTimeoutMs) return this.#giveUp(noAnswer);
-      if (waitedMs >= doubtMs && Math.floor(waitedMs / 1000) % 5 === 1) {
-        const { endpoint, outbound } = { endpoint: this.#endpoint, outbound: this.#outbound };
-        endpoint?.probe(() => {
+      if (waitedMs >= doubtMs && nowMs - this.#doubtedMs >= doubtEveryMs) {
+        this.#doubtedMs = nowMs;
+        const outbound = this.#outbound;
+        this.#endpoint?.probe(() => {
           if (this.#outbound === outbound && !this.#headSent) this.#giveUp('it takes no connections any more');
         });
       }

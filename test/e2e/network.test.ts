@@ -23,7 +23,6 @@ interface NodeJson {
   status: { conditions: { type: string; status: string; message: string }[] };
 }
 
-/** Opens connections from here to there, one after the other, until told otherwise; says for how long none succeeded or failed. */
 const policyKind = resource('networking.k8s.io/v1', 'networkpolicies');
 
 describe('network policies, through the tunnel', { skip }, () => {
@@ -92,15 +91,15 @@ describe('network policies, through the tunnel', { skip }, () => {
     // A connection of before the policy goes on: a line that is sent later still arrives.
     const address = server.slice(7).split(':')[0] as string;
     const heard = machine.kubectl('exec', 'server', '--', 'timeout', '120', 'nc', '-l', '-p', '9000');
-    const connections = (state: string) =>
-      eventually(state, async () => (await machine.must('exec', 'server', '--', 'netstat', '-tna')).includes(state));
-    await connections(':9000 ');
+    const connections = (state: RegExp) =>
+      eventually(String(state), async () => state.test(await machine.must('exec', 'server', '--', 'netstat', '-tna')));
+    await connections(/:9000 /);
     const bash = ['/opt/glibc/loader', '--library-path', '/opt/glibc', '/opt/glibc/bash', '-c'];
     const talk = machine.kubectl(
       ...['exec', 'friend', '--', ...bash],
       `exec 3<>/dev/tcp/${address}/9000; until [ -e /tmp/go ]; do /bin/sleep 0.1; done; echo late >&3`,
     );
-    await connections('ESTABLISHED');
+    await connections(/:9000 .*(ESTABLISHED|FIN_WAIT2)/);
     await policy('closed', { podSelector: { matchLabels: { app: 'server' } } });
     await eventually('rules', async () => (await rules('worker1')).includes('k8ts_policy'));
     assert.equal(await reaches('friend', server), false, 'from the other node');
@@ -183,7 +182,8 @@ describe('network policies, through the tunnel', { skip }, () => {
     try {
       const times: number[] = [];
       const watching = until('add table ip probe');
-      const probe = (verb: string) => run('ip', ['netns', 'exec', node('worker1'), 'nft', verb, 'table', 'ip', 'probe']);
+      const probe = (verb: string) =>
+        run('ip', ['netns', 'exec', node('worker1'), 'nft', verb, 'table', 'ip', 'probe']);
       await eventually('the monitor listens', async () => {
         await probe('add');
         const heard = await Promise.race([watching, new Promise((resolve) => setTimeout(resolve, 200))]);
@@ -252,4 +252,222 @@ spec:
     );
     await untilReaches('friend', server);
   });
+});
+
+describe('nodes behind a router', { skip: skip || (process.getuid?.() === 0 ? false : 'needs root') }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'k8ts-ways-'));
+  const id = process.pid;
+  const [a, b, router] = [`k8tsa${id}`, `k8tsb${id}`, `k8tsr${id}`] as const;
+  const file = join(folder, 'nodes.json');
+  const object = (name: string, address: string, podCIDR: string) => ({
+    metadata: { name },
+    spec: { podCIDR },
+    status: { addresses: [{ type: 'InternalIP', address }] },
+  });
+  const both = [object('a', '10.1.0.2', '10.244.0.0/24'), object('b', '10.2.0.2', '10.244.1.0/24')];
+  const keepers: ChildProcess[] = [];
+  const ip = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await run('ip', args);
+    assert.equal(code, 0, `ip ${args.join(' ')}: ${stderr}`);
+    return stdout;
+  };
+  const inside = (namespace: string, ...command: string[]): Promise<Result> =>
+    run('ip', ['netns', 'exec', namespace, ...command]);
+  const said = (keeper: ChildProcess, what: () => void = () => {}): Promise<void> =>
+    new Promise((resolve, reject) => {
+      keeper.stdout?.once('data', () => resolve());
+      keeper.once('exit', (code) => reject(new Error(`ended with ${code}`)));
+      what();
+    });
+  const keep = async (name: string, namespace: string, address: string): Promise<ChildProcess> => {
+    const keeper = spawn(
+      'ip',
+      [
+        ...['netns', 'exec', namespace, process.execPath, '--disable-warning=ExperimentalWarning'],
+        ...[join(import.meta.dirname, 'network/keep-ways.ts'), name, address, 'eth0', file],
+      ],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
+    keepers.push(keeper);
+    await said(keeper);
+    return keeper;
+  };
+  const end = (keeper: ChildProcess): Promise<void> =>
+    new Promise((resolve) => {
+      keeper.once('exit', () => resolve());
+      keeper.stdin?.end();
+    });
+  const pings = async (size = 56): Promise<boolean> =>
+    (await inside(a, 'busybox', 'ping', '-c', '1', '-W', '2', '-s', String(size), '-I', '10.244.0.5', '10.244.1.5'))
+      .code === 0;
+
+  before(async () => {
+    for (const name of [a, b, router]) {
+      await ip('netns', 'add', name);
+      await ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+    for (const [name, link, subnet, pod] of [
+      [a, 'ra', '10.1.0', '10.244.0.5'],
+      [b, 'rb', '10.2.0', '10.244.1.5'],
+    ] as const) {
+      await ip('link', 'add', 'eth0', 'netns', name, 'type', 'veth', 'peer', 'name', link, 'netns', router);
+      await ip('-n', name, 'address', 'add', `${subnet}.2/24`, 'dev', 'eth0');
+      await ip('-n', router, 'address', 'add', `${subnet}.1/24`, 'dev', link);
+      await ip('-n', name, 'link', 'set', 'eth0', 'up');
+      await ip('-n', router, 'link', 'set', link, 'up');
+      await ip('-n', name, 'route', 'add', '10.0.0.0/14', 'via', `${subnet}.1`);
+      // Stands for a pod.
+      await ip('-n', name, 'address', 'add', `${pod}/32`, 'dev', 'lo');
+    }
+    await inside(router, 'sysctl', '-q', '-w', 'net.ipv4.ip_forward=1');
+    writeFileSync(file, JSON.stringify(both));
+  });
+  after(async () => {
+    for (const keeper of keepers) keeper.kill('SIGKILL');
+    for (const name of [a, b, router]) await run('ip', ['netns', 'delete', name]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('pods reach each other across the router; a node that goes takes everything of it along; a restart changes nothing', async () => {
+    assert.equal(await pings(), false, 'there is no way yet');
+    const [one, two] = await Promise.all([keep('a', a, '10.1.0.2'), keep('b', b, '10.2.0.2')]);
+    await eventually('a way', () => pings());
+    assert.ok(await pings(1422), 'as large as the tunnel carries');
+    assert.ok(await pings(4000), 'and larger, in pieces');
+    const ways = async () =>
+      [
+        await ip('-n', a, 'route', 'show', 'proto', '118'),
+        await ip('-n', a, '-d', 'link', 'show', 'k8ts.vxlan'),
+        await ip('-n', a, 'neighbour', 'show', 'dev', 'k8ts.vxlan'),
+        (await inside(a, 'bridge', 'fdb', 'show', 'dev', 'k8ts.vxlan')).stdout,
+        (await inside(a, 'nft', 'list', 'ruleset')).stdout,
+      ].join('');
+    const first = await ways();
+    assert.match(first, /10\.244\.1\.0 lladdr 02:6b:0a:02:00:02 PERMANENT/);
+    await end(one);
+    assert.equal(await ways(), first, 'the end of the process takes nothing away');
+    const monitor = spawn('ip', ['-n', a, 'monitor', 'link', 'route', 'neigh']);
+    let changes = '';
+    monitor.stdout.on('data', (piece) => {
+      changes += piece;
+    });
+    const again = await keep('a', a, '10.1.0.2');
+    await eventually('it has looked', async () => (await ways()) === first);
+    await ip('-n', a, 'route', 'add', 'blackhole', '10.99.0.0/24');
+    await eventually('the monitor is up to date', async () => changes.includes('10.99.0.0'));
+    monitor.kill();
+    assert.doesNotMatch(changes, /10\.244\.|02:6b/, 'what is right is not touched');
+
+    // Someone who is no node may not send wrapped packets.
+    const drops = async () => (await inside(a, 'nft', 'list', 'chain', 'ip', 'k8ts_tunnel', 'input')).stdout;
+    assert.match(await drops(), /udp dport 4789 .* ip saddr != @nodes drop/);
+
+    writeFileSync(file, JSON.stringify(both.slice(0, 1)));
+    await said(again, () => again.stdin?.write('\n'));
+    await eventually('nothing of the tunnel is left', async () => {
+      const { stdout } = await inside(a, 'nft', 'list', 'ruleset');
+      const { code } = await run('ip', ['-n', a, 'link', 'show', 'k8ts.vxlan']);
+      return code !== 0 && stdout === '' && (await ip('-n', a, 'route', 'show', 'proto', '118')) === '';
+    });
+    await Promise.all([end(again), end(two)]);
+  });
+});
+
+describe('a network that is applied as a manifest', { skip }, () => {
+  const machine = new Machine('e2e-cni');
+
+  /**
+   * What Calico and Flannel do, small: a privileged program in the node's network writes a plugin to /opt/cni/bin and a configuration
+   * to /etc/cni/net.d, and sets routes to the other nodes. Pods of the node 172.29.N.X get 10.77.X.0/24.
+   */
+  const network = `set -e
+last=\${HOST_IP##*.}; link=\${HOST_IP%.*}
+printf '#!/bin/sh\\nexec /opt/cni/bin/ptp "$@"\\n' > /host/bin/testnet.part; chmod 755 /host/bin/testnet.part; mv /host/bin/testnet.part /host/bin/testnet
+for other in $(seq 10 20); do [ $other = $last ] || ip route replace 10.77.$other.0/24 via $link.$other; done
+mkdir -p /run/testnet; echo "10.77.$last.0/24" > /run/testnet/subnet.env
+cat > /host/net.d/10-testnet.conflist.part <<END
+{"cniVersion":"0.4.0","name":"testnet","plugins":[{"type":"testnet","ipam":{"type":"host-local","ranges":[[{"subnet":"10.77.$last.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}]}}]}
+END
+mv /host/net.d/10-testnet.conflist.part /host/net.d/10-testnet.conflist
+trap 'exit 0' TERM; sleep 3600 & wait
+`;
+  const manifest = `apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: testnet, namespace: kube-system}
+spec:
+  selector: {matchLabels: {app: testnet}}
+  template:
+    metadata: {labels: {app: testnet}}
+    spec:
+      hostNetwork: true
+      tolerations: [{operator: Exists}]
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: network
+        image: k8ts.test/network:1
+        securityContext: {privileged: true}
+        env: [{name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]
+        volumeMounts:
+        - {name: bin, mountPath: /host/bin}
+        - {name: conf, mountPath: /host/net.d}
+        - {name: run, mountPath: /run/testnet}
+      volumes:
+      - {name: bin, hostPath: {path: /opt/cni/bin}}
+      - {name: conf, hostPath: {path: /etc/cni/net.d}}
+      - {name: run, hostPath: {path: /run/testnet, type: DirectoryOrCreate}}
+`;
+  const nodes = async (): Promise<NodeJson[]> => (await machine.json<{ items: NodeJson[] }>('nodes')).items;
+  const ready = (node: NodeJson) => node.status.conditions.find((one) => one.type === 'Ready');
+
+  before(async () => {
+    await machine.prepare([await busyboxImage('k8ts.test/network:1', { cmd: ['sh', '-c', network] })]);
+  });
+  after(async () => {
+    if (skip === false) await machine.remove();
+  });
+
+  test('nodes wait for it, and are Ready with it; pods and Services work; nothing of it is on this machine', async () => {
+    const before = await listing();
+    await machine.up('--nodes', '2', '--cni', 'none', '--image', machine.images);
+    for (const node of await nodes()) {
+      assert.equal(ready(node)?.status, 'False', node.metadata.name);
+      assert.match(ready(node)?.message ?? '', /cni plugin not initialized/);
+    }
+    await machine.must('taint', 'nodes', 'master', 'node-role.kubernetes.io/control-plane-');
+    await machine.apply(manifest);
+    await machine.must('wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=60s');
+    await machine.apply(`apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {terminationGracePeriodSeconds: 1, containers: [{name: web, image: "k8ts.test/web:1"}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+`);
+    await machine.must('rollout', 'status', 'daemonset/web', '--timeout=60s');
+    const { items: pods } = await machine.json<{ items: PodJson[] }>('pods', '-l', 'app=web');
+    assert.equal(pods.length, 2);
+    for (const { status } of pods) assert.ok(status.podIP.startsWith(`10.77.${status.hostIP.split('.')[3]}.`));
+    const [one, two] = pods as [PodJson, PodJson];
+    for (const url of [`http://${two.status.podIP}:8080`, 'http://web.default.svc.cluster.local'])
+      await eventually(url, async () =>
+        (await machine.kubectl('exec', one.metadata.name, '--', 'timeout', '2', 'fetch', url)).stdout.startsWith('one'),
+      );
+    assert.deepEqual(await listing(), before, 'each node has its own /run, and CNI folders are not shared');
+    assert.equal((await machine.k8ts('down', '--name', machine.name)).code, 0);
+    await machine.up();
+    await machine.must('rollout', 'status', 'daemonset/web', '--timeout=60s');
+  });
+
+  /** What of a pod network this machine's own folders hold. */
+  async function listing(): Promise<string[]> {
+    const { stdout } = await run('find', ['/etc/cni', '/opt/cni', '/run/testnet', '-type', 'f']);
+    return stdout.split('\n').filter(Boolean);
+  }
 });

@@ -14,6 +14,7 @@ import {
   startPodRoutes,
   startServiceProxy,
 } from '#network';
+import type { Transport } from '#wire';
 import type { AgentConfiguration } from './agent-configuration.ts';
 import { servingCredential, startCertificateRotation, temporaryCredential } from './certificate-rotation.ts';
 import { openForeignRuntime } from './runtime/foreign-runtime.ts';
@@ -107,7 +108,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
   mkdirSync(dirname(configuration.readyFile), { recursive: true });
   writeFileSync(configuration.readyFile, '');
   log.info({ node: configuration.nodeName }, 'the node runs');
-  const ingress = superviseIngress(options).catch((error) => {
+  const ingress = superviseIngress(options, transport).catch((error) => {
     log.warn({ error: messageOf(error) }, 'Ingresses are not served on this node');
     return undefined;
   });
@@ -125,7 +126,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
 }
 
 /** Ingresses are served by a process of their own, which runs while there are any: user data never keep the kubelet waiting. */
-async function superviseIngress(options: AgentOptions): Promise<Closable | undefined> {
+async function superviseIngress(options: AgentOptions, ownTransport: Transport): Promise<Closable | undefined> {
   const { configuration, clock, random, log } = options;
   const { ingressKubeconfig, clientCertificate, nodeName, nodeIp, dnsAddresses, clusterDns } = configuration;
   const [entry] = process.argv.slice(1);
@@ -142,7 +143,8 @@ async function superviseIngress(options: AgentOptions): Promise<Closable | undef
     pidFile: join(folder, 'ingress.pid'),
   };
   writeFileSync(file, `${JSON.stringify(own, null, 2)}\n`, { mode: 0o600 });
-  const transport = await openKubeconfigTransport({ file: ingressKubeconfig });
+  const isOwn = ingressKubeconfig === configuration.kubeconfig;
+  const transport = isOwn ? ownTransport : await openKubeconfigTransport({ file: ingressKubeconfig });
   const supervisor = startIngressSupervisor({
     client: openClient({ transport, userAgent: 'k8ts-ingress-supervisor' }),
     command: [process.execPath, ...process.execArgv, entry, 'ingress', '--config', file],
@@ -153,7 +155,7 @@ async function superviseIngress(options: AgentOptions): Promise<Closable | undef
   return {
     async close() {
       await supervisor.close();
-      await transport.close();
+      if (!isOwn) await transport.close();
     },
   };
 }

@@ -120,8 +120,9 @@ export function writeAgentConfiguration(options: {
   });
   const file = (name: string): string => join(folder, name);
   const proxyUser = 'system:kube-proxy';
-  const proxy = pki.issue({ commonName: proxyUser, usages: ['client'] });
-  const ingress = pki.issue({ commonName: ingressUser, usages: ['client'] });
+  // Nobody renews these two while they are used, as the kubelet does its own: they last as long as the authority.
+  const proxy = pki.issue({ commonName: proxyUser, usages: ['client'], days: 3650 });
+  const ingress = pki.issue({ commonName: ingressUser, usages: ['client'], days: 3650 });
   const kubeconfig = (name: string, credential: typeof client): string =>
     kubeconfigOf({
       server: apiUrl(state),
@@ -130,7 +131,10 @@ export function writeAgentConfiguration(options: {
       clientKey: credential.keyPem,
       user: name,
     });
-  writeFileSync(file('kubelet.conf'), kubeconfig(user, client), { mode: 0o600 });
+  writeFileSync(file('kubelet-client.pem'), client.certificatePem + client.keyPem, { mode: 0o600 });
+  const own = { clientCertFile: file('kubelet-client.pem'), clientKeyFile: file('kubelet-client.pem') };
+  const kubelet = kubeconfigOf({ server: apiUrl(state), ca: pki.ca.certificatePem, user, ...own });
+  writeFileSync(file('kubelet.conf'), kubelet, { mode: 0o600 });
   writeFileSync(file('proxy.conf'), kubeconfig(proxyUser, proxy), { mode: 0o600 });
   writeFileSync(file('ingress.conf'), kubeconfig(ingressUser, ingress), { mode: 0o600 });
   writeFileSync(file('kubelet.crt'), serving.certificatePem, { mode: 0o644 });
@@ -144,6 +148,7 @@ export function writeAgentConfiguration(options: {
     kubeconfig: file('kubelet.conf'),
     proxyKubeconfig: file('proxy.conf'),
     ingressKubeconfig: file('ingress.conf'),
+    clientCertificate: file('kubelet-client.pem'),
     servingCert: file('kubelet.crt'),
     servingKey: file('kubelet.key'),
     clientCa: file('ca.crt'),

@@ -14,6 +14,9 @@ export function statusOf(error: unknown): Status {
         return errExpired('The resourceVersion for the provided list is too old.').status;
       case 'SlowWatcher':
         return errExpired(error.message).status;
+      case 'WriteUnknown':
+        return errTimeout(error.message).status;
+      case 'StoreUnavailable':
       case 'StoreClosed':
         return errServiceUnavailable(error.message).status;
       case 'StoreFull':

@@ -7,13 +7,15 @@ const namespace = 'default';
 const name = 'kubernetes';
 const httpsPort = 443;
 
-/** Makes, and keeps right, the Service under which pods reach this server, with its Endpoints and EndpointSlice. */
+/** Makes, and keeps right, the Service under which pods reach the servers, with its Endpoints and EndpointSlice. */
 export async function keepKubernetesService(options: {
   readonly objects: ServerObjects;
   readonly range: string;
   readonly advertise: { readonly address: string; readonly port: number };
+  /** Of all servers; default: this one's alone. */
+  readonly addresses?: readonly string[];
 }): Promise<void> {
-  const { objects, range, advertise } = options;
+  const { objects, range, advertise, addresses = [advertise.address] } = options;
   const transport = objects.transport();
   const clusterIp = parseAddressRange(range).addressAt(1);
   const family = clusterIp.includes(':') ? 'IPv6' : 'IPv4';
@@ -37,14 +39,14 @@ export async function keepKubernetesService(options: {
     apiVersion: 'v1',
     kind: 'Endpoints',
     metadata: meta({ 'endpointslice.kubernetes.io/skip-mirror': 'true' }),
-    subsets: [{ addresses: [{ ip: advertise.address }], ports }],
+    subsets: [{ addresses: addresses.map((ip) => ({ ip })), ports }],
   };
   const slice: Partial<EndpointSlice> & { metadata: ObjectMeta } = {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: meta({ 'kubernetes.io/service-name': name }),
     addressType: advertise.address.includes(':') ? 'IPv6' : 'IPv4',
-    endpoints: [{ addresses: [advertise.address], conditions: { ready: true } }],
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
     ports,
   };
   const services = `/api/v1/namespaces/${namespace}/services`;

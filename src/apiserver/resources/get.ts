@@ -2,6 +2,7 @@ import { errNotFound, errTooLargeResourceVersion } from '#machinery';
 import type { Verb } from './context.ts';
 import { respondObject } from './respond-object.ts';
 import { parseRevision } from './revisions.ts';
+import { warnIfStale } from './stale.ts';
 
 const longestWaitMs = 3000;
 
@@ -12,8 +13,10 @@ export const get: Verb = async (context, kind, request) => {
   const { storage } = kind;
   const asked = rawQuery === '' ? '' : (options.get('resourceVersion') ?? '');
   let found: Awaited<ReturnType<typeof storage.get>>;
-  if (asked === '') found = await storage.get(key);
-  else {
+  if (asked === '') {
+    found = await storage.get(key);
+    warnIfStale(context, request);
+  } else {
     await storage.cache.ready;
     const revision = parseRevision(asked);
     if (!(await context.feed.reachedWithin(revision, longestWaitMs)) && storage.cache.revision < revision) {

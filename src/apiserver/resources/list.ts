@@ -18,6 +18,7 @@ import type { ResourceContext, Verb } from './context.ts';
 import type { KindResource } from './kind-resource.ts';
 import { respondList } from './respond-list.ts';
 import { type ContinueToken, encodeContinue, parseContinue, parseRevision } from './revisions.ts';
+import { warnIfStale } from './stale.ts';
 import { type Selection, selectionOf } from './selection.ts';
 import { integerOption } from './write-options.ts';
 
@@ -59,6 +60,7 @@ export async function listObjects(
   const nowMs = context.clock.monotonicMs();
   if (token === undefined && question.match !== 'exact') {
     await waitFor(context, kind, question);
+    if (question.match === 'fresh') warnIfStale(context, request);
     return pick({ snapshot: cache.snapshot(), revision: cache.revision, selection, question, kind, nowMs });
   }
   const revision = token === undefined ? question.revision : token.revision;

@@ -56,6 +56,13 @@ export class ResourceRegistry {
     return found;
   }
 
+  /** Fills every cache, one after the other: what was never read cannot be read while the store does not answer. */
+  async fillAll(): Promise<void> {
+    for (const definition of this.catalogue.all()) {
+      if (definition.stored !== false) await this.of(definition).storage.cache.ready;
+    }
+  }
+
   /** The open storage of a segment, if it was opened. */
   openStorages(): Iterable<ObjectStorage> {
     return this.#storages.values();

@@ -169,7 +169,8 @@ export class WatchSession {
     const was = previous !== undefined && (matches === undefined || matches(previous));
     if (!is && !was) return;
     const type = is ? (was ? 'MODIFIED' : 'ADDED') : 'DELETED';
-    this.#after = change.revision;
+    // Others of the same revision may follow.
+    this.#after = change.revision - 1;
     // An object that stopped matching is shown as it was when it last matched, under the revision of the change.
     const shown = is ? (object as CachedObject) : change.last;
     if (!this.#output.event(type, shown, change)) this.#blocked = true;

@@ -98,7 +98,7 @@ export class ResourceCache implements FeedReader {
 
   /** Undefined when the cache has everything the store has acknowledged. */
   fresh(): Promise<void> | undefined {
-    return this.#options.feed.reached(this.#options.store.revision());
+    return this.#options.feed.fresh();
   }
 
   /** Keeps a snapshot so that a paged list can go on at its revision. */
@@ -169,7 +169,7 @@ export class ResourceCache implements FeedReader {
       for (const event of events) this.#buffered.push(event);
       return;
     }
-    for (const event of events) this.#apply(event);
+    this.#applyAll(events);
   }
 
   /** The stored form's definition changed: defaults that are new are filled in where they lack. */
@@ -255,12 +255,17 @@ export class ResourceCache implements FeedReader {
     this.#window = new ChangeWindow(this.#loaded);
     const buffered = this.#buffered as StoreEvent[];
     this.#buffered = undefined;
-    for (const event of buffered) this.#apply(event);
+    this.#applyAll(buffered);
+  }
+
+  /** Whole revisions: in etcd, the end of a lease is many changes of one. */
+  #applyAll(events: readonly StoreEvent[]): void {
+    const known = this.#loaded;
+    for (const event of events) if (event.entry.modRevision > known) this.#apply(event);
   }
 
   #apply(event: StoreEvent): void {
     const revision = event.entry.modRevision;
-    if (revision <= this.#loaded) return;
     this.#loaded = revision;
     const key = event.key.slice(this.prefix.length);
     let object: CachedObject | undefined;

@@ -1,5 +1,8 @@
 import { type Clock, type Log, messageOf } from '#base';
-import { Compacted, type Store, StoreClosed, type StoreEvent, type StoreWatch } from '#store';
+import { Compacted, type Store, StoreClosed, StoreUnavailable, type StoreEvent, type StoreWatch } from '#store';
+
+const askAgainMs = 500;
+const longestFollowMs = 3000;
 
 /** Where the events of one key prefix go. */
 export interface FeedReader {
@@ -23,6 +26,7 @@ export class StoreFeed {
   readonly #listeners = new Set<(revision: number) => void>();
   #watch: StoreWatch | undefined;
   #closed = false;
+  #stale = false;
   #running: Promise<void> | undefined;
 
   constructor(options: { store: Store; root: string; clock: Clock; log: Log }) {
@@ -30,6 +34,48 @@ export class StoreFeed {
     this.#root = options.root;
     this.#clock = options.clock;
     this.#log = options.log;
+  }
+
+  /** The store, which other servers write to as well, does not answer: reads show what is known here. */
+  get isStale(): boolean {
+    return this.#stale;
+  }
+
+  /**
+   * Undefined when every reader has all that the store has acknowledged; else resolves when it is so. A store that others write to is
+   * asked; one that does not answer within seconds makes reads stale until it does.
+   */
+  fresh(): Promise<void> | undefined {
+    if (this.#store.newestRevision === undefined) return this.reached(this.#store.revision());
+    return this.#stale ? undefined : this.#freshShared();
+  }
+
+  async #freshShared(): Promise<void> {
+    if ((await this.#caughtUp()) || this.#stale || this.#closed) return;
+    this.#stale = true;
+    this.#log.warn({ revision: this.revision }, 'the store does not answer: reads show what is known here');
+    this.#untilFresh().catch(() => {});
+  }
+
+  async #untilFresh(): Promise<void> {
+    while (this.#stale && !this.#closed) {
+      await new Promise<void>((resolve) => void this.#clock.setTimer(resolve, askAgainMs));
+      if (await this.#caughtUp()) {
+        this.#stale = false;
+        this.#log.info({ revision: this.revision }, 'the store answers again');
+      }
+    }
+  }
+
+  /** Whether the readers have, within seconds, what the store says is its newest. */
+  async #caughtUp(): Promise<boolean> {
+    try {
+      const newest = await (this.#store.newestRevision as () => Promise<number>).call(this.#store);
+      return await this.reachedWithin(newest, longestFollowMs);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return false;
+      throw error;
+    }
   }
 
   /** Registers the reader of keys below `root + segment + '/'`, where segment is `pods` or `apps/deployments`. */

@@ -74,6 +74,10 @@ export class NumberPool {
     return this.#used.has(value);
   }
 
+  holders(value: number): number {
+    return this.#used.get(value) ?? 0;
+  }
+
   inRange(value: number): boolean {
     return value >= this.#first && value <= this.#last;
   }

@@ -97,6 +97,13 @@ export class ServiceAllocator {
     return release;
   }
 
+  /** How many hold an address or a port, those in flight included. */
+  holders({ address, port }: { readonly address?: string; readonly port?: number }): number {
+    if (port !== undefined) return this.#ports.holders(port);
+    const place = this.#placeOf(address ?? '');
+    return place === undefined ? 0 : place.pool.holders(place.offset);
+  }
+
   #holdAddresses(service: Service, before: Holding, taken: (() => void)[]): void {
     const spec = service.spec as NonNullable<Service['spec']>;
     if (spec.type === 'ExternalName' || spec.clusterIP === 'None') return;

@@ -1,9 +1,13 @@
 import type { Service, ServiceSpec } from '#api';
 import type { KindHooks } from '../context.ts';
+import type { ServiceClaims } from './claims.ts';
 import { type ServiceAllocator, wantsHealthCheckPort, wantsNodePorts } from './allocator.ts';
 
-/** What a Service gets from the server: families, cluster addresses and node ports, kept and given back over its life. */
-export function serviceHooks(allocator: ServiceAllocator): KindHooks {
+/**
+ * What a Service gets from the server: families, cluster addresses and node ports, kept and given back over its life. `claims`: other
+ * servers give from the same ranges.
+ */
+export function serviceHooks(allocator: ServiceAllocator, claims?: ServiceClaims): KindHooks {
   return {
     prepareCreate(draft) {
       const service = draft as unknown as Service;
@@ -18,13 +22,13 @@ export function serviceHooks(allocator: ServiceAllocator): KindHooks {
       dropForType(service, before);
       chooseFamilies(service, allocator);
     },
-    async beforeCreate(draft) {
+    async beforeCreate(draft, { dryRun }) {
       await allocator.ready;
-      return allocator.hold(draft, undefined);
+      return claims === undefined || dryRun ? allocator.hold(draft, undefined) : claims.hold(draft, undefined);
     },
-    async beforeUpdate(draft, old) {
+    async beforeUpdate(draft, old, { dryRun }) {
       await allocator.ready;
-      return allocator.hold(draft, old);
+      return claims === undefined || dryRun ? allocator.hold(draft, old) : claims.hold(draft, old);
     },
   };
 }

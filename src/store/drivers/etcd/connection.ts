@@ -26,8 +26,11 @@ export interface CallOptions {
   readonly limitMs?: number;
   /** One attempt. */
   readonly attemptMs?: number;
-  /** Whether the call may be made again although an earlier attempt may have been done: default true. */
-  readonly repeatable?: boolean;
+  /**
+   * The call changes something: it matters whether it was done. `once`: it is not made again when an earlier attempt may have been
+   * done. Absent: it may be made as often as it takes.
+   */
+  readonly changes?: 'once' | 'again';
 }
 
 export interface Answer<T> {
@@ -95,7 +98,7 @@ export class EtcdConnection {
     request: Encodable<Message<Q>>,
     options: CallOptions = {},
   ): Promise<Answer<Decoded<Message<A>>>> {
-    const { limitMs = defaultLimitMs, attemptMs = defaultAttemptMs, repeatable = true } = options;
+    const { limitMs = defaultLimitMs, attemptMs = defaultAttemptMs, changes } = options;
     const untilMs = this.#clock.monotonicMs() + limitMs;
     let repeated = false;
     for (let failures = 0; ; ) {
@@ -110,10 +113,10 @@ export class EtcdConnection {
         failure = error;
       }
       if (this.#closing.signal.aborted) throw new StoreClosed('it was closed');
-      if (failure.mayBeDone) repeated = true;
+      if (failure.mayBeDone && changes !== undefined) repeated = true;
       this.leave(member, failure.message);
       const over = this.#clock.monotonicMs() >= untilMs;
-      if (repeated && (over || !repeatable)) throw new WriteUnknown(failure.message, { cause: failure });
+      if (repeated && (over || changes === 'once')) throw new WriteUnknown(failure.message, { cause: failure });
       if (over) throw new StoreUnavailable(failure.message, { cause: failure });
       failures++;
       if (failures % this.#clients.length === 0) {

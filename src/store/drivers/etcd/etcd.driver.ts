@@ -56,7 +56,7 @@ export interface EtcdStoreOptions {
 const defaultOpenWithinMs = 30_000;
 const defaultWriteWithinMs = 8000;
 const readWithinMs = 8000;
-const askWithinMs = 2000;
+const askWithinMs = 3000;
 const pageEntries = 1000;
 const maintenanceMs = 60_000;
 const defaultLimits: WatchLimits = { events: 50_000, bytes: 64 << 20 };
@@ -336,8 +336,8 @@ class EtcdStore implements Store {
     const knownBefore = this.#known;
     let answer: Answer<TxnAnswer>;
     try {
-      const repeatable = ifModRevision !== undefined;
-      answer = await this.#connection.call(methods.txn, request, { limitMs: this.#writeWithinMs, repeatable });
+      const changes = ifModRevision === undefined ? 'once' : 'again';
+      answer = await this.#connection.call(methods.txn, request, { limitMs: this.#writeWithinMs, changes });
     } catch (error) {
       throw this.#explain(error);
     }

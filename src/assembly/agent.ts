@@ -7,7 +7,7 @@ import { buildPauseImage, type Kubelet, pauseImageName, startKubelet } from '#ku
 import {
   cniConfiguration,
   cniFileName,
-  loadIngress,
+  loadIngressSupervisor,
   type NetworkPolicies,
   startDnsServer,
   startNetworkPolicies,
@@ -131,7 +131,7 @@ async function superviseIngress(options: AgentOptions, ownTransport: Transport):
   const { ingressKubeconfig, clientCertificate, nodeName, nodeIp, dnsAddresses, clusterDns } = configuration;
   const [entry] = process.argv.slice(1);
   if (ingressKubeconfig === undefined || entry === undefined) return undefined;
-  const { startIngressSupervisor } = await loadIngress();
+  const { startIngressSupervisor } = await loadIngressSupervisor();
   const folder = dirname(configuration.readyFile);
   const file = join(folder, 'ingress.json');
   const own: IngressConfiguration = {
@@ -147,7 +147,7 @@ async function superviseIngress(options: AgentOptions, ownTransport: Transport):
   const transport = isOwn ? ownTransport : await openKubeconfigTransport({ file: ingressKubeconfig });
   const supervisor = startIngressSupervisor({
     client: openClient({ transport, userAgent: 'k8ts-ingress-supervisor' }),
-    command: [process.execPath, ...process.execArgv, entry, 'ingress', '--config', file],
+    command: [process.execPath, ...nodeFlags(), entry, 'ingress', '--config', file],
     clock,
     random,
     log: log.child({ component: 'ingress-supervisor' }),
@@ -158,6 +158,11 @@ async function superviseIngress(options: AgentOptions, ownTransport: Transport):
       if (!isOwn) await transport.close();
     },
   };
+}
+
+/** Those of this process, but room for the short-lived objects of many requests. */
+function nodeFlags(): string[] {
+  return [...process.execArgv.filter((one) => !one.startsWith('--max-semi-space-size')), '--max-semi-space-size=8'];
 }
 
 /** Routing between pods, and limits that many pods of one node need. A refusal is told, not fatal: the machine may forbid it. */

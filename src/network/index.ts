@@ -6,5 +6,7 @@ export type { NetworkMode } from './routes/plan-routes.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';
 export { removeNodeNetwork } from './routes/remove-network.ts';
 
-/** Ingresses: loaded when a node is to serve them. */
-export const loadIngress = () => import('./ingress/index.ts');
+/** Serves Ingresses: loaded by the process that does. */
+export const loadIngress = () => import('./ingress/ingress-controller.ts');
+/** Keeps that process running: loaded by the agent. */
+export const loadIngressSupervisor = () => import('./ingress/supervisor.ts');

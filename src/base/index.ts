@@ -9,4 +9,4 @@ export { ManualClock } from './manual-clock.ts';
 export { nodeHttp } from './node-http.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';
 export { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';
-export { type SupervisedProgram, type SupervisorOptions, startSupervisor } from './supervisor.ts';
+export { type SupervisedProgram, type SupervisorOptions, startSupervisor, superviseUntilSignal } from './supervisor.ts';

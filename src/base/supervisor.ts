@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from './backoff.ts';
-import { type Clock, sleep } from './clock.ts';
+import { type Clock, sleep, systemClock } from './clock.ts';
+import { CodedError } from './errors.ts';
 import type { Closable } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';
@@ -54,6 +55,29 @@ export function startSupervisor(options: SupervisorOptions): Closable {
       return closing;
     },
   };
+}
+
+/** Supervises until SIGTERM or SIGINT, known by `pidFile`; one at a time. Throws CodedError `Supervised`. */
+export async function superviseUntilSignal(options: {
+  readonly programs: readonly SupervisedProgram[];
+  readonly pidFile: string;
+  readonly log: Log;
+}): Promise<void> {
+  const { programs, pidFile, log } = options;
+  const other = readProcess(pidFile);
+  if (other !== undefined && other.pid !== process.pid)
+    throw new CodedError(
+      'Supervised',
+      `process ${other.pid} supervises this machine already: stop it first (kill ${other.pid})`,
+    );
+  mkdirSync(dirname(pidFile), { recursive: true, mode: 0o700 });
+  writeFileSync(pidFile, JSON.stringify(processRecord(process.pid)), { mode: 0o600 });
+  const stop = Promise.withResolvers<void>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve());
+  const supervisor = startSupervisor({ programs, clock: systemClock, log });
+  await stop.promise;
+  await supervisor.close();
+  rmSync(pidFile, { force: true });
 }
 
 async function keepRunning(program: SupervisedProgram, options: SupervisorOptions, signal: AbortSignal): Promise<void> {

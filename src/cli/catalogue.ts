@@ -103,6 +103,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/ingress.command.ts')).ingressCommand,
   },
   {
+    name: 'supervise',
+    description: "run this machine's components, and start again what ends (where systemd is not)",
+    load: async () => (await import('./commands/supervise.command.ts')).superviseCommand,
+  },
+  {
     name: 'test',
     description: 'run the tests of this clone: check unit flow e2e (default: all)',
     load: async () => (await import('./commands/test.command.ts')).testCommand,

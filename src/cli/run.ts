@@ -1,4 +1,4 @@
-import { CodedError, messageOf, type SupervisorOptions } from '#base';
+import { CodedError, messageOf } from '#base';
 
 /** Runs one command line and returns its exit code: 0 done, 1 failed (one line on stderr), 2 wrong usage. */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -27,7 +27,7 @@ async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
   }
   if (option !== '--config' || file === undefined || file.startsWith('-') || rest.length > 0) return false;
   if (verb === 'supervise') {
-    await supervise(file);
+    await (await import('./machine/supervise.ts')).supervise(file);
     return true;
   }
   if (verb !== 'server' && verb !== 'agent' && verb !== 'ingress') return false;
@@ -41,16 +41,4 @@ async function compile(): Promise<void> {
   const [{ commands }, { loadPrograms }] = await Promise.all([import('./catalogue.ts'), import('#assembly')]);
   const { loadMachine } = await import('#admin');
   await Promise.all([import('./program.ts'), loadPrograms(), loadMachine(), ...commands.map((one) => one.load())]);
-}
-
-/** The parent of a machine's components where systemd is not: it restarts them, and knows nothing else (a small process). */
-async function supervise(file: string): Promise<void> {
-  const { readFileSync } = await import('node:fs');
-  const { openLog, startSupervisor, systemClock } = await import('#base');
-  const { programs } = JSON.parse(readFileSync(file, 'utf8')) as Pick<SupervisorOptions, 'programs'>;
-  const stop = Promise.withResolvers<void>();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve());
-  const supervisor = startSupervisor({ programs, clock: systemClock, log: openLog() });
-  await stop.promise;
-  await supervisor.close();
 }

@@ -22,7 +22,9 @@ export function supervisorPidFile(layout: MachineLayout): string {
 /** How a machine's components are kept running: what the supervisor reads, or systemd. Kept aside, it can be started again. */
 export interface Supervision {
   readonly programs: readonly ComponentPlan[];
-  /** The supervisor's own command line. */
+  /** Where the supervisor's own process is noted. */
+  readonly pidFile: string;
+  /** Its command line. */
   readonly supervisor: { readonly program: string; readonly args: readonly string[] };
   /** Texts of systemd's units by name. */
   readonly units: Readonly<Record<string, string>>;
@@ -35,6 +37,7 @@ export function planSupervision(
 ): Supervision {
   return {
     programs,
+    pidFile: supervisorPidFile(layout),
     supervisor: ownCommand('supervise', '--config', configFile(layout, 'supervisor')),
     units: Object.fromEntries(programs.map((one) => [unitName(one), systemdUnit(one)])),
   };

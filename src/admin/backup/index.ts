@@ -1,4 +1,5 @@
 export { readBackupSummary, verifyBackup } from './backup-file.ts';
-export { planFirstRevision, planRestoredState, restoreLocalCluster } from './restore-local.ts';
+export { restoreLocalCluster } from './restore-local.ts';
+export { archiveSourceOfMachine, machineBackupPlaces, newestRevision, restoreMachine } from './restore-machine.ts';
 export { listSnapshots, planNextMs, planRetention, startSnapshots } from './snapshots.ts';
 export { archiveOfDirectory, archiveOverApi, takeBackup } from './take-backup.ts';

@@ -9,8 +9,9 @@ import { openLmdbStore, openMemoryStore, type Store, writeArchive } from '#store
 import { type ClusterLayout, clusterLayout } from '../local/layout.ts';
 import { type ClusterState, readState, writeState } from '../local/state.ts';
 import { type VerifiedBackup, verifyBackup } from './backup-file.ts';
-import { planFirstRevision, planRestoredState, restoreLocalCluster } from './restore-local.ts';
-import { requireWholeRestore, restoreMark } from './restore-mark.ts';
+import { planFirstRevision } from './place-data.ts';
+import { planRestoredState, restoreLocalCluster } from './restore-local.ts';
+import { markIn, requireWholeRestore } from './restore-mark.ts';
 import { takeBackup } from './take-backup.ts';
 
 const state: ClusterState = {
@@ -149,7 +150,7 @@ it('cut off while files are exchanged: told, and finished by restoring again, wi
   await live.close();
   const first = await restoreLocalCluster({ file, backup, layout, clock, place });
   // As a kill right after the store was exchanged leaves it.
-  writeFileSync(restoreMark(layout), '');
+  writeFileSync(markIn(layout.dataDir), '');
   assert.throws(() => requireWholeRestore(layout), /was interrupted .*: run k8ts restore with the same backup again/);
   const again = await restoreLocalCluster({ file, backup, layout, clock, place });
   requireWholeRestore(layout);

@@ -44,6 +44,8 @@ export interface InitOptions {
   readonly random: Random;
   readonly telling: Telling;
   readonly timeoutMs: number;
+  /** Brings data of an earlier control plane to their places, after the machine was checked and before anything is made. */
+  readonly bringData?: (layout: MachineLayout) => Promise<void>;
 }
 
 export interface InitResult {
@@ -72,6 +74,7 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
     ...(node.criSocket === undefined ? {} : { criSocket: node.criSocket }),
   });
 
+  if (options.bringData !== undefined) await options.bringData(layout);
   const pki = await telling.phase('certificates and kubeconfigs', async () => {
     const { names, addresses } = certificateNames(cluster, node);
     const opened = openClusterPki({

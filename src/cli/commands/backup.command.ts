@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import {
   backupPlaces,
   loadBackup,
+  loadMachine,
   openPki,
   reach,
   readProcess,
@@ -11,9 +12,10 @@ import {
   serverPidFile,
   snapshotDir,
 } from '#admin';
-import { messageOf, rfc3339, systemClock, systemRandom } from '#base';
+import { environmentVariable, messageOf, rfc3339, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
+import { withRoot } from '../machine/options.ts';
 import { parseOutput } from '../options.ts';
 import { mebibytes, printJson, printTable } from '../print.ts';
 import { openProgress } from '../progress.ts';
@@ -21,9 +23,11 @@ import { version } from '../version.ts';
 
 export const backupCommand = defineCommand('backup', (command) => {
   command.helpCommand(false);
-  withCluster(command)
+  withRoot(withCluster(command))
     .argument('<file>', 'where to write it; holds keys and secrets (mode 0600)')
-    .action(async (file: string, options: ClusterOptions) => backup(resolve(file), options));
+    .action(async (file: string, options: ClusterOptions & { root: string }, self: Command) =>
+      (await isMachine(options, self)) ? backupMachine(resolve(file), options.root) : backup(resolve(file), options),
+    );
   command
     .command('list')
     .description('list the snapshots that were taken by schedule, or the backups in a folder')
@@ -55,6 +59,35 @@ async function backup(file: string, options: ClusterOptions): Promise<void> {
       await close();
     }
   });
+  sayWritten(file, bytes);
+}
+
+/** Whether a machine of `init` is meant, and not a cluster of `up`: asked for by --root, or there is nothing else. */
+async function isMachine(options: ClusterOptions & { root: string }, self: Command): Promise<boolean> {
+  const asked = (name: string): boolean => self.getOptionValueSource(name) === 'cli';
+  if (asked('name') || asked('dataDir')) return false;
+  if (asked('root') || environmentVariable('K8TS_ROOT') !== undefined) return true;
+  if (readState(layoutOf(options)) !== undefined) return false;
+  const { machineLayout, readRecord } = await loadMachine();
+  return readRecord(machineLayout(options.root)) !== undefined;
+}
+
+async function backupMachine(file: string, root: string): Promise<void> {
+  const { archiveSourceOfMachine, machineBackupPlaces, takeBackup } = await loadBackup();
+  const places = machineBackupPlaces(root, version);
+  const bytes = await openProgress().phase(`backup of cluster ${places.cluster}`, () =>
+    takeBackup({
+      file,
+      places,
+      archive: () => archiveSourceOfMachine(root),
+      nowMs: systemClock.nowMs(),
+      random: systemRandom,
+    }),
+  );
+  sayWritten(file, bytes);
+}
+
+function sayWritten(file: string, bytes: number): void {
   process.stderr.write(
     `\n${file} (${mebibytes(bytes)}) holds the cluster's objects, keys and configuration: keep it secret.\n`,
   );

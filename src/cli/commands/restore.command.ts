@@ -11,13 +11,15 @@ import {
   serverPidFile,
   withClusterLock,
   type ClusterLayout,
+  type VerifiedBackup,
 } from '#admin';
-import { resource } from '#api';
-import { CodedError, rfc3339, systemClock } from '#base';
+import { CodedError, rfc3339, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
-import { isRoot } from '../local/programs.ts';
+import { isRoot, ownCommand } from '../local/programs.ts';
+import { collectNames, withRoot } from '../machine/options.ts';
 import { parseDurationMs, parseMoment, parseName } from '../options.ts';
 import { openProgress, type Progress } from '../progress.ts';
+import { version } from '../version.ts';
 import { up } from './up.command.ts';
 
 interface RestoreOptions {
@@ -29,12 +31,15 @@ interface RestoreOptions {
   readonly wait: number;
   readonly install: boolean;
   readonly start: boolean;
+  readonly root: string;
+  readonly apiserverAdvertiseAddress?: string;
+  readonly ignorePreflightErrors: readonly string[];
 }
 
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
 export const restoreCommand = defineCommand('restore', (command) => {
-  command
+  withRoot(command)
     .argument('<file>', 'a backup')
     .option('--at <moment>', 'a revision or a time inside its history instead of when it was taken', parseMoment)
     .option('--name <name>', 'name of the cluster (default: that of the backup)', parseName)
@@ -44,6 +49,8 @@ export const restoreCommand = defineCommand('restore', (command) => {
     .option('--wait <duration>', 'how long to wait for the cluster', parseDurationMs, 120_000)
     .option('--no-install', 'fail instead of installing missing system packages')
     .option('--no-start', 'put the data in place and start nothing')
+    .option('--apiserver-advertise-address <address>', "of this machine, when it has not that of the backup's (init)")
+    .option('--ignore-preflight-errors <names>', 'checks of the machine that may fail (init)', collectNames, [])
     .action(async (file: string, options: RestoreOptions) => restore(resolve(file), options));
 });
 
@@ -51,6 +58,7 @@ async function restore(file: string, options: RestoreOptions): Promise<void> {
   const progress = openProgress();
   const { verifyBackup, restoreLocalCluster } = await loadBackup();
   const backup = await progress.phase('check the backup', () => verifyBackup(file, options.at));
+  if (backup.manifest.kind === 'machine') return restoreAsMachine(file, backup, options);
   const name = options.name ?? backup.manifest.cluster;
   const { dataDir } = options;
   const layout = clusterLayout(name, { isRoot: isRoot(), ...(dataDir === undefined ? {} : { dataDir }) });
@@ -70,6 +78,32 @@ async function restore(file: string, options: RestoreOptions): Promise<void> {
     if (options.start) await up(layout, { ...options, name }, progress);
     else process.stderr.write(`\nCluster ${name} is restored. k8ts up --name ${name} starts it.\n`);
   });
+}
+
+/** A backup of a machine set up by `init`. */
+async function restoreAsMachine(file: string, backup: VerifiedBackup, options: RestoreOptions): Promise<void> {
+  const { root, apiserverAdvertiseAddress: address, ignorePreflightErrors, wait } = options;
+  if (options.name !== undefined || options.dataDir !== undefined || !options.start) {
+    throw new CodedError(
+      'WrongUsage',
+      `${file} is of a machine set up by k8ts init: --name, --data-dir and --no-start are for clusters of k8ts up`,
+    );
+  }
+  const { restoreMachine } = await loadBackup();
+  const progress = openProgress();
+  const restored = await restoreMachine({
+    ...{ file, backup, root, ignorePreflightErrors, ownCommand, version, telling: progress },
+    ...{ clock: systemClock, random: systemRandom, timeoutMs: wait },
+    ...(address === undefined ? {} : { address }),
+  });
+  const { selection } = backup;
+  say(progress, {
+    ...restored,
+    keys: selection.count,
+    taken: selection.revision,
+    at: rfc3339(selection.header.takenAtMs),
+  });
+  process.stderr.write(`\nCluster ${backup.manifest.cluster} is restored on node ${restored.nodeName}.\n`);
 }
 
 function say(
@@ -104,8 +138,7 @@ async function revisionOfRunning(layout: ClusterLayout): Promise<number | undefi
   if (state === undefined || readProcess(serverPidFile(layout, state)) === undefined) return undefined;
   const { client, close } = reach(state, openPki(layout, state));
   try {
-    const { metadata } = await client.list(resource('v1', 'namespaces'), { limit: 1 });
-    return Number(metadata?.resourceVersion);
+    return await (await loadBackup()).newestRevision(client);
   } catch {
     return undefined;
   } finally {

@@ -39,6 +39,7 @@ test('a killed program is started again, and stopping ends it', async () => {
   const first = await until(() => readProcess(program.pidFile));
   process.kill(first.pid, 'SIGKILL');
   const second = await until(() => other(program.pidFile, first));
+  rmSync(program.pidFile);
   await supervisor.close();
   assert.equal(isAlive(second), false);
 });

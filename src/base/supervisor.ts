@@ -38,7 +38,8 @@ const stopGraceMs = 20_000;
 export function startSupervisor(options: SupervisorOptions): Closable {
   const { programs, clock, log } = options;
   const ending = new AbortController();
-  const loops = programs.map((one) => keepRunning(one, options, ending.signal));
+  const processes = new Map<string, ProcessRecord>();
+  const loops = programs.map((one) => keepRunning(one, { ...options, processes, signal: ending.signal }));
   let closing: Promise<void> | undefined;
   return {
     close() {
@@ -46,7 +47,7 @@ export function startSupervisor(options: SupervisorOptions): Closable {
         ending.abort();
         await Promise.all(loops);
         for (const { pidFile, name } of programs.toReversed()) {
-          const record = readProcess(pidFile);
+          const record = processes.get(name);
           if (record !== undefined) await stop(clock, record);
           rmSync(pidFile, { force: true });
           log.info({ program: name }, 'stopped');
@@ -80,13 +81,20 @@ export async function superviseUntilSignal(options: {
   rmSync(pidFile, { force: true });
 }
 
-async function keepRunning(program: SupervisedProgram, options: SupervisorOptions, signal: AbortSignal): Promise<void> {
-  const { clock, log } = options;
+interface Keeping extends SupervisorOptions {
+  /** The last process of each program. */
+  readonly processes: Map<string, ProcessRecord>;
+  readonly signal: AbortSignal;
+}
+
+async function keepRunning(program: SupervisedProgram, options: Keeping): Promise<void> {
+  const { clock, log, processes, signal } = options;
   const backoff = new Backoff(restartDelay);
   while (!signal.aborted) {
     const startedMs = clock.monotonicMs();
     const adopted = readProcess(program.pidFile);
-    const how = adopted === undefined ? await runOnce(program, signal) : await untilGone(adopted, clock, signal);
+    if (adopted !== undefined) processes.set(program.name, adopted);
+    const how = adopted === undefined ? await runOnce(program, options) : await untilGone(adopted, clock, signal);
     if (signal.aborted) return;
     if (clock.monotonicMs() - startedMs > soundAfterMs) backoff.forget(program.name);
     const delayMs = backoff.next(program.name);
@@ -96,7 +104,7 @@ async function keepRunning(program: SupervisedProgram, options: SupervisorOption
 }
 
 /** Resolves with how the program ended, or when the signal aborts. */
-function runOnce(program: SupervisedProgram, signal: AbortSignal): Promise<string> {
+function runOnce(program: SupervisedProgram, { processes, signal }: Keeping): Promise<string> {
   const { args, logFile, pidFile } = program;
   return new Promise((resolve) => {
     for (const file of [logFile, pidFile]) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -107,7 +115,9 @@ function runOnce(program: SupervisedProgram, signal: AbortSignal): Promise<strin
     child.once('exit', (code, name) => resolve(name === null ? `exit code ${code}` : `signal ${name}`));
     signal.addEventListener('abort', () => resolve('left'), { once: true });
     const record = child.pid === undefined ? undefined : processRecord(child.pid);
-    if (record !== undefined) writeFileSync(pidFile, JSON.stringify(record), { mode: 0o600 });
+    if (record === undefined) return;
+    processes.set(program.name, record);
+    writeFileSync(pidFile, JSON.stringify(record), { mode: 0o600 });
   });
 }
 

@@ -301,6 +301,11 @@ spec:
     await machine.must('delete', 'service', 'flow');
   });
 
+  test('no change of rules was refused by the kernel until here', async () => {
+    const { stdout } = await run('grep', ['-rh', 'service rules not written', `/var/lib/k8ts/${machine.name}/log`]);
+    assert.equal(stdout, '');
+  });
+
   test('rules that somebody removes or empties are written anew', async () => {
     await machine.apply(service('again', 'type: NodePort'));
     const url = `http://${address(10)}:${await nodePortOf('again')}/`;

@@ -1,4 +1,4 @@
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createSocket, type Socket as UdpSocket, type SocketOptions } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { type ConfigMap, type EndpointSlice, resource, type Service } from '#api';
@@ -34,6 +34,8 @@ export interface DnsServerOptions {
   readonly random: Random;
   readonly log: Log;
 }
+
+type UdpLookup = NonNullable<SocketOptions['lookup']>;
 
 const mostConnections = 256;
 const idleMs = 10_000;
@@ -116,7 +118,9 @@ export async function startDnsServer(options: DnsServerOptions): Promise<Closabl
 }
 
 function listenUdp(resolver: Resolver, address: string, port: number, log: Log): Promise<UdpSocket> {
-  const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
+  // Answers go to addresses, never to names: nothing has to be looked up.
+  const lookup: UdpLookup = (address, _, callback) => callback(null, address, 4);
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20, lookup });
   socket.on('message', (message, from) => {
     const send = (answer: Buffer | undefined): void => {
       if (answer !== undefined) socket.send(answer, from.port, from.address, () => {});

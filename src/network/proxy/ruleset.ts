@@ -51,7 +51,14 @@ export interface TableOptions {
 
 const serviceKey = 'ip daddr . meta l4proto . th dport';
 
-/** Chains and sets that never change. The chains `balance`, `inside` and `stick` are filled by `balanceRules`. */
+/**
+ * Chains and sets that never change. To the chains `balance`, `inside`, `draw` and `remember` a rule is added with each map that comes
+ * into use, in the same transaction: nft cannot add a rule for a map with a drawn number once the kernel has that map. A rule stays
+ * when its map is empty.
+ *
+ * `inside`: only pods and this node itself, whose own address must not be the client's.
+ * `stick`: what the client had, if that backend is still there; else a new draw; remembered; then the translation.
+ */
 function skeleton(network: NodeNetwork, { withoutZones = false }: TableOptions): string {
   const sets = Object.entries(fixedSets).map(([name, type]) => `  set ${name} { type ${type}; }`);
   const stray =
@@ -73,9 +80,24 @@ ${sets.join('\n')}
 ${stray}  }
   chain balance { }
   chain inside { }
-  chain stick { }
+  chain from_inside {
+    ip saddr != ${network.clusterCidr} fib saddr type != local return
+    fib saddr type local ct mark set ct mark or ${masqueradeMark}
+    jump inside
+  }
+  chain draw { }
+  chain remember { }
+  chain stick {
+    meta mark set 0
+    meta mark set ip saddr . ${serviceKey} map @affinity
+    ${serviceKey} . meta mark != @sticky_backends meta mark set 0
+    meta mark 0 delete @affinity { ip saddr . ${serviceKey} : 0 }
+    meta mark 0 jump draw
+    jump remember
+    dnat ip addr . port to ${serviceKey} . meta mark map @${stickyMap}
+  }
   chain services {
-    ${serviceKey} @shortcuts jump inside
+    ${serviceKey} @shortcuts jump from_inside
     ${serviceKey} @masqueraded ct mark set ct mark or ${masqueradeMark}
     jump balance
     ${serviceKey} @sticky_services jump stick
@@ -129,107 +151,53 @@ export function variableNames(names: Iterable<string>): string[] {
     .sort((a, b) => count(a) - count(b) || (a < b ? -1 : 1));
 }
 
-/** How a variable map or set is declared, and the rules that use it. */
-function variable(name: string): {
-  readonly declaration: string;
-  readonly chain: 'balance' | 'inside' | 'stick';
-  readonly rule: string;
-} {
+/** How a variable map or set is declared, and the rule that uses it. */
+function variableLines(name: string): string[] {
   const [kind, count] = name.split('_');
   const drawn = `${serviceKey} . numgen random mod ${count}`;
   if (kind === 'random' || kind === 'inside') {
-    return {
-      declaration: `add map ${table} ${name} { typeof ${drawn} : ip daddr . th dport; }`,
-      chain: kind === 'random' ? 'balance' : 'inside',
-      rule: `dnat ip addr . port to ${drawn} map @${name}`,
-    };
+    return [
+      `add map ${table} ${name} { typeof ${drawn} : ip daddr . th dport; }`,
+      `add rule ${table} ${kind === 'random' ? 'balance' : 'inside'} dnat ip addr . port to ${drawn} map @${name}`,
+    ];
   }
   if (kind === 'draw') {
-    return {
-      declaration: `add map ${table} ${name} { typeof ${drawn} : meta mark; }`,
-      chain: 'stick',
-      rule: `meta mark 0 meta mark set ${drawn} map @${name}`,
-    };
+    return [
+      `add map ${table} ${name} { typeof ${drawn} : meta mark; }`,
+      `add rule ${table} draw meta mark set ${drawn} map @${name}`,
+    ];
   }
-  return {
-    declaration: `add set ${table} ${name} { type ${servicePort}; }`,
-    chain: 'stick',
-    rule: `${serviceKey} @${name} update @affinity { ip saddr . ${serviceKey} timeout ${count}s : meta mark }`,
-  };
-}
-
-/**
- * The chain `inside`: only pods and this node itself, whose own address must not be the client's.
- * The chain `stick`: what the client had, if that backend is still there; else a new draw; remembered; then the translation.
- */
-function balanceRules(names: readonly string[], network: NodeNetwork): string[] {
-  const rules = (chain: string, kind: string): string[] =>
-    names
-      .filter((name) => name.startsWith(kind) && variable(name).chain === chain)
-      .map((name) => `add rule ${table} ${chain} ${variable(name).rule}`);
-  const add = (chain: string, rule: string): string => `add rule ${table} ${chain} ${rule}`;
   return [
-    `flush chain ${table} balance`,
-    ...rules('balance', 'random'),
-    `flush chain ${table} inside`,
-    add('inside', `ip saddr != ${network.clusterCidr} fib saddr type != local return`),
-    add('inside', `fib saddr type local ct mark set ct mark or ${masqueradeMark}`),
-    ...rules('inside', 'inside'),
-    `flush chain ${table} stick`,
-    add('stick', 'meta mark set 0'),
-    add('stick', `meta mark set ip saddr . ${serviceKey} map @affinity`),
-    add('stick', `${serviceKey} . meta mark != @sticky_backends meta mark set 0`),
-    add('stick', `meta mark 0 delete @affinity { ip saddr . ${serviceKey} : 0 }`),
-    ...rules('stick', 'draw'),
-    ...rules('stick', 'seconds'),
-    add('stick', `dnat ip addr . port to ${serviceKey} . meta mark map @${stickyMap}`),
+    `add set ${table} ${name} { type ${servicePort}; }`,
+    `add rule ${table} remember ${serviceKey} @${name} update @affinity { ip saddr . ${serviceKey} timeout ${count}s : meta mark }`,
   ];
-}
-
-/** What the kernel has of the maps and rules that come and go. */
-export interface Applied {
-  /** Maps that were made; they stay when they are empty. */
-  readonly made: ReadonlySet<string>;
-  /** Maps that rules use. */
-  readonly ruled: readonly string[];
 }
 
 export interface Script {
   /** For `nft -f -`: one transaction; '' when there is nothing to do. */
   readonly text: string;
-  /** What the kernel has afterwards. */
-  readonly after: Applied;
+  /** The variable maps that the kernel has afterwards; they stay when they are empty. */
+  readonly made: ReadonlySet<string>;
 }
 
-/** The script for a change of elements after which `elements` is what there is. */
-export function changeScript(
-  change: ElementChange,
-  elements: Elements,
-  applied: Applied,
-  network: NodeNetwork,
-): Script {
+/** The script for a change of elements after which `elements` is what there is. `made`: the variable maps that the kernel has. */
+export function changeScript(change: ElementChange, elements: Elements, made: ReadonlySet<string>): Script {
   const lines: string[] = [];
-  const names = variableNames(elements.keys());
-  const made = new Set(applied.made);
-  for (const name of names) {
-    if (made.has(name)) continue;
-    lines.push(variable(name).declaration);
-    made.add(name);
-  }
-  if (names.join() !== applied.ruled.join()) lines.push(...balanceRules(names, network));
+  const fresh = variableNames(elements.keys()).filter((name) => !made.has(name));
+  for (const name of fresh) lines.push(...variableLines(name));
   for (const [name, keys] of change.gone) lines.push(`delete element ${table} ${name} { ${keys.join(', ')} }`);
   for (const [name, pairs] of change.added) {
     const printed = pairs.map(([key, value]) => (value === '' ? key : `${key} : ${value}`));
     lines.push(`add element ${table} ${name} { ${printed.join(', ')} }`);
   }
-  return { text: lines.length === 0 ? '' : `${lines.join('\n')}\n`, after: { made, ruled: names } };
+  return { text: lines.length === 0 ? '' : `${lines.join('\n')}\n`, made: new Set([...made, ...fresh]) };
 }
 
 /** The script that makes everything anew, whatever was there. */
 export function completeScript(elements: Elements, network: NodeNetwork, options: TableOptions = {}): Script {
   const added = new Map([...elements].map(([name, entries]) => [name, [...entries]] as const));
-  const { text, after } = changeScript({ gone: new Map(), added }, elements, { made: new Set(), ruled: [] }, network);
-  return { text: `table ${table} {}\ndelete table ${table}\n${skeleton(network, options)}${text}`, after };
+  const { text, made } = changeScript({ gone: new Map(), added }, elements, new Set());
+  return { text: `table ${table} {}\ndelete table ${table}\n${skeleton(network, options)}${text}`, made };
 }
 
 /** A script that fails when the table is not what was written: a rule is gone, or the element. */

@@ -8,7 +8,7 @@ import { type HostPort, planHostPorts } from './plan-host-ports.ts';
 import { announcerOf, type Place, planService, readyHere } from './plan-services.ts';
 import { hostPortEntries, type NodeNetwork, serviceEntries } from './rule-entries.ts';
 import { RuleTable } from './rule-table.ts';
-import { type Applied, changeScript, completeScript, probedRule, probeScript } from './ruleset.ts';
+import { changeScript, completeScript, probedRule, probeScript, variableNames } from './ruleset.ts';
 
 export interface ServiceProxyOptions {
   readonly nodeName: string;
@@ -21,6 +21,7 @@ export interface ServiceProxyOptions {
 }
 
 const checkEveryMs = 5_000;
+const mostIdle = 256;
 const serviceNameLabel = 'kubernetes.io/service-name';
 const zoneLabel = 'topology.kubernetes.io/zone';
 /** Sets whose elements cannot be asked for one by one. */
@@ -52,7 +53,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   let network = withAddresses(options.network, []);
   const nodeAddresses = new Set<string>();
   let place: Place = { nodeName, nodeAddresses };
-  let applied: Applied = { made: new Set(), ruled: [] };
+  let made: ReadonlySet<string> = new Set();
   let withoutZones = false;
   let complete = true;
   let wanted = true;
@@ -111,11 +112,13 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   const apply = async (): Promise<void> => {
     replan();
     const change = table.takeChange();
+    // Rules of maps that nobody uses any more go with a writing anew, before they are too many.
+    if (made.size > mostIdle + variableNames(table.names()).length) complete = true;
     const script = complete
       ? completeScript(table.elements, network, { withoutZones })
-      : changeScript(change, table.elements, applied, network);
+      : changeScript(change, table.elements, made);
     if (script.text !== '') await write(script.text);
-    applied = script.after;
+    made = script.made;
     complete = false;
     synced = true;
     backoff.forget('apply');

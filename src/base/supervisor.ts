@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from './backoff.ts';
 import { type Clock, sleep, systemClock } from './clock.ts';
-import { CodedError } from './errors.ts';
+import { CodedError, messageOf } from './errors.ts';
 import type { Closable } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';
@@ -94,7 +94,10 @@ async function keepRunning(program: SupervisedProgram, options: Keeping): Promis
     const startedMs = clock.monotonicMs();
     const adopted = readProcess(program.pidFile);
     if (adopted !== undefined) processes.set(program.name, adopted);
-    const how = adopted === undefined ? await runOnce(program, options) : await untilGone(adopted, clock, signal);
+    const how =
+      adopted === undefined
+        ? await runOnce(program, options).catch((error) => messageOf(error))
+        : await untilGone(adopted, clock, signal);
     if (signal.aborted) return;
     if (clock.monotonicMs() - startedMs > soundAfterMs) backoff.forget(program.name);
     const delayMs = backoff.next(program.name);
@@ -117,7 +120,9 @@ function runOnce(program: SupervisedProgram, { processes, signal }: Keeping): Pr
     const record = child.pid === undefined ? undefined : processRecord(child.pid);
     if (record === undefined) return;
     processes.set(program.name, record);
-    writeFileSync(pidFile, JSON.stringify(record), { mode: 0o600 });
+    try {
+      writeFileSync(pidFile, JSON.stringify(record), { mode: 0o600 });
+    } catch {}
   });
 }
 

@@ -97,3 +97,17 @@ test('a health check counts the ready endpoints of this node once each', () => {
   assert.equal(readyHere(twice, 'n1'), 1);
   assert.equal(readyHere(twice, 'n3'), 0);
 });
+
+test('Services for another proxy, and those that names alone lead to, have no rules', () => {
+  const slices = [slice(endpoint(1, 'n1'))];
+  const labelled = (labels: object): Service => {
+    const one = service({});
+    return { ...one, metadata: { ...one.metadata, labels } } as Service;
+  };
+  assert.equal(planService(labelled({ app: 'web' }), slices, { nodeName: 'n1' }).length, 1);
+  assert.equal(
+    planService(labelled({ 'service.kubernetes.io/service-proxy-name': 'x' }), slices, { nodeName: 'n1' }).length,
+    0,
+  );
+  assert.equal(planService(labelled({ 'service.kubernetes.io/headless': '' }), slices, { nodeName: 'n1' }).length, 0);
+});

@@ -54,6 +54,8 @@ interface Candidate extends Backend {
   readonly forZones: readonly string[];
 }
 
+/** Services with one of these labels are for another proxy, or for none. */
+const othersLabels = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'];
 const ipv4 = /^\d{1,3}(\.\d{1,3}){3}$/;
 const ipv4Range = /^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/;
 
@@ -63,6 +65,7 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
   const addresses = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
   const clusterAddress = addresses.find((one) => ipv4.test(one));
   const answeredHere = metadata.annotations?.[nodeLocalAnnotation] === 'true';
+  if (othersLabels.some((one) => Object.hasOwn(metadata.labels ?? {}, one))) return [];
   if (spec.type === 'ExternalName' || clusterAddress === undefined || answeredHere) return [];
   const isBalanced = spec.type === 'LoadBalancer';
   const ingress = isBalanced ? (service.status?.loadBalancer?.ingress ?? []) : [];

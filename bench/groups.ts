@@ -37,6 +37,7 @@ export const groups: readonly Group[] = [
     ownNetwork: true,
     load: async () => (await import('./rows/services.ts')).benchServices,
   },
+  { name: 'ingress', limitSeconds: 60, load: async () => (await import('./rows/ingress.ts')).benchIngress },
   { name: 'pods', limitSeconds: 180, load: async () => (await import('./rows/pods.ts')).benchPods },
   { name: 'up', limitSeconds: 180, onlyByName: true, load: async () => (await import('./rows/up.ts')).benchUp },
 ];

@@ -15,6 +15,8 @@ export interface LoadRequest {
   /** How long, or how many requests. */
   readonly seconds?: number;
   readonly requests?: number;
+  /** HTTP/1.1, one request after the other on each connection: h2load only. */
+  readonly http1?: boolean;
 }
 
 export interface LoadResult {
@@ -39,7 +41,7 @@ export async function runLoad(request: LoadRequest): Promise<LoadResult> {
 }
 
 let found: boolean | undefined;
-function hasH2load(): boolean {
+export function hasH2load(): boolean {
   found ??= process.env.K8TS_BENCH_GENERATOR !== 'own' && spawnSync('h2load', ['--version']).status === 0;
   return found;
 }
@@ -48,6 +50,7 @@ async function withH2load(request: LoadRequest): Promise<LoadResult> {
   const { server, path, method, headers, body, connections, streams, seconds, requests } = request;
   const args = [`--clients=${connections}`, `--max-concurrent-streams=${streams}`, '--threads=1'];
   args.push('--window-bits=30', '--connection-window-bits=30');
+  if (request.http1) args.push('--h1');
   if (seconds === undefined) args.push(`--requests=${requests}`);
   else args.push(`--duration=${seconds}`);
   for (const [name, value] of Object.entries({ ...headers, ':method': method })) args.push('-H', `${name}: ${value}`);

@@ -5,6 +5,7 @@ import { CelList, CelMap, sizeOf, type Value } from './values.ts';
 const perCharacter = 0.1;
 const perPatternCharacter = 0.25;
 const authorizationCheck = 350_000;
+const tooMany = 1_000_000;
 
 type Price = (args: readonly Value[], overload: Overload) => number;
 
@@ -20,6 +21,8 @@ const pattern: Price = ([text = null, expression = null]) =>
 function traversal(value: Value): number {
   if (typeof value === 'string' || value instanceof Uint8Array) return Math.trunc(sizeOf(value) * perCharacter);
   if (value instanceof CelList) {
+    // More than any limit: not even counted.
+    if (value.size > tooMany) return value.size;
     let cost = 0;
     for (const element of value) cost += traversal(element);
     return Math.max(cost, value.size * perCharacter);
@@ -85,6 +88,8 @@ const byFunction: ReadonlyMap<string, Price> = new Map<string, Price>([
     'contains',
     ([text = null, part = null]) => Math.ceil(sizeOf(text) * perCharacter) * Math.ceil(sizeOf(part) * perCharacter),
   ],
+  ['unwrapOpt', ([list = null]) => sizeOf(list)],
+  ['optional.unwrap', ([list = null]) => sizeOf(list)],
   ['startsWith', scan()],
   ['endsWith', scan()],
   ['_==_', smaller],

@@ -103,9 +103,10 @@ class DataList extends CelList {
   }
 
   /** A union of sets; of map lists, elements of the other replace those with their keys. */
-  override plus(other: CelList): CelList | undefined {
+  override plus(other: CelList, meter: Meter): CelList | undefined {
     const identity = this.#identity();
     if (identity === undefined) return undefined;
+    meter.charge(this.size + other.size);
     const merged = new Map<string, Value>();
     for (const one of this) merged.set(identity(one), one);
     const isSet = this.#type.listType === 'set';

@@ -3,7 +3,11 @@ import { CodedError } from '#base';
 /** What an evaluation ends with when it has no value: `no such key: a`, `division by zero`. `&&` and `||` may absorb it. */
 export class CelError extends CodedError {
   constructor(message: string) {
+    // A loop may meet one a turn: where it came from is not worth its price.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super('CelError', message);
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -31,6 +31,9 @@ class Frame implements CallContext {
 
 type Step = (frame: Frame) => Value;
 
+/** What an absorbed error costs: it is dearer to make than most values. */
+const errorCost = 5;
+
 export interface Outcome {
   /** What the run has cost, also when it failed. */
   readonly cost: number;
@@ -50,6 +53,8 @@ export function planExpression(
       return { value: step(frame), cost: Math.floor(frame.cost) };
     } catch (error) {
       if (error instanceof CelError || error instanceof CostExceeded) return { error, cost: Math.floor(frame.cost) };
+      // An argument behind dyn that is not of the type of its overload.
+      if (error instanceof TypeError) return { error: new CelError('no such overload'), cost: Math.floor(frame.cost) };
       // The engine's own limits on strings and stacks.
       if (error instanceof RangeError)
         return { error: new CelError(`evaluation failed: ${error.message}`), cost: Math.floor(frame.cost) };
@@ -210,8 +215,9 @@ class Planner {
           try {
             return inner(frame) !== false;
           } catch (error) {
-            if (error instanceof CelError) return true;
-            throw error;
+            if (!(error instanceof CelError)) throw error;
+            frame.charge(errorCost);
+            return true;
           }
         };
       }
@@ -337,6 +343,7 @@ class Planner {
           failure = undefined;
         } catch (error) {
           if (decisive === undefined || !(error instanceof CelError)) throw error;
+          frame.charge(errorCost);
           failure = error;
         }
       }
@@ -366,6 +373,7 @@ function logical(left: Step, right: Step, decisive: boolean): Step {
       if (typeof value !== 'boolean') failure = new CelError('no such overload');
     } catch (error) {
       if (!(error instanceof CelError)) throw error;
+      frame.charge(errorCost);
       failure = error;
     }
     const value = right(frame);

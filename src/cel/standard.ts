@@ -11,6 +11,7 @@ import {
   compare,
   Duration,
   equal,
+  JoinedList,
   type Meter,
   numeric,
   Optional,
@@ -125,12 +126,12 @@ function shifted(time: Value, by: Value, sign: bigint): Timestamp {
   return new Timestamp((time as Timestamp).ns + sign * (by as Duration).ns);
 }
 
-function concatenated(context: { charge(cost: number): void }, a: CelList, b: CelList): CelList {
-  const special = a.plus(b);
+const copied = 64;
+
+function concatenated(meter: Meter, a: CelList, b: CelList): CelList {
+  const special = a.plus(b, meter);
   if (special !== undefined) return special;
-  // Copying is linear, which the language's own cost does not say.
-  context.charge(Math.ceil((a.size + b.size) * 0.01));
-  return new ArrayList([...a, ...b]);
+  return a.size + b.size <= copied ? new ArrayList([...a, ...b]) : new JoinedList(a, b);
 }
 
 const orders: readonly (readonly [name: string, word: string, test: (order: number) => boolean])[] = [

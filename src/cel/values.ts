@@ -96,8 +96,36 @@ export abstract class CelList {
   }
 
   /** What `+` makes of it with another list; undefined: one after the other. */
-  plus(_other: CelList): CelList | undefined {
+  plus(_other: CelList, _meter: Meter): CelList | undefined {
     return undefined;
+  }
+}
+
+/** Two lists one after the other, without a copy: doubling one many times costs nothing until it is looked at. */
+export class JoinedList extends CelList {
+  readonly #left: CelList;
+  readonly #right: CelList;
+  readonly size: number;
+
+  constructor(left: CelList, right: CelList) {
+    super();
+    this.#left = left;
+    this.#right = right;
+    this.size = left.size + right.size;
+  }
+
+  at(index: number): Value {
+    let list: CelList = this;
+    let at = index;
+    while (list instanceof JoinedList) {
+      const { size } = list.#left;
+      if (at < size) list = list.#left;
+      else {
+        at -= size;
+        list = list.#right;
+      }
+    }
+    return list.at(at);
   }
 }
 

@@ -109,20 +109,24 @@ export function setFunctions(): Overload[] {
 
 /** find and findAll, on RE2. */
 export function regexFunctions(): Overload[] {
-  const all = (text: Value, pattern: Value, most: number): Value =>
-    new ArrayList(matcherOf(pattern as string).find(text as string, most));
+  const all = (meter: Meter, text: Value, pattern: Value, most: number): Value =>
+    new ArrayList(matcherOf(pattern as string).find(text as string, most, meter));
   return [
     define(
       'find',
       'string_find_string',
       'string.(string): string',
-      (_, text, pattern) => matcherOf(pattern as string).find(text as string, 1)[0] ?? '',
+      (meter, text, pattern) => matcherOf(pattern as string).find(text as string, 1, meter)[0] ?? '',
     ),
-    define('findAll', 'string_find_all_string', 'string.(string): list<string>', (_, text, pattern) =>
-      all(text, pattern, Number.POSITIVE_INFINITY),
+    define('findAll', 'string_find_all_string', 'string.(string): list<string>', (meter, text, pattern) =>
+      all(meter, text, pattern, Number.POSITIVE_INFINITY),
     ),
-    define('findAll', 'string_find_all_string_int', 'string.(string, int): list<string>', (_, text, pattern, most) =>
-      all(text, pattern, (most as bigint) < 0n ? Number.POSITIVE_INFINITY : Number(most)),
+    define(
+      'findAll',
+      'string_find_all_string_int',
+      'string.(string, int): list<string>',
+      (meter, text, pattern, most) =>
+        all(meter, text, pattern, (most as bigint) < 0n ? Number.POSITIVE_INFINITY : Number(most)),
     ),
   ];
 }

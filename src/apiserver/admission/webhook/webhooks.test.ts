@@ -249,3 +249,46 @@ test('dry run is not for webhooks with side effects', async () => {
   assert.equal((await one.ask('POST', `${maps}?dryRun=All`, map('a'))).status, 201);
   assert.equal((hook.calls[0] as Review).request.dryRun, true);
 });
+
+test('match conditions choose; one that cannot be evaluated counts as the failure policy says', async () => {
+  await using hook = await hookServer(() => ({ allowed: false }));
+  await using one = await serverWith();
+  const clientConfig = { url: hook.url, caBundle };
+  const conditions = [
+    { name: 'named', expression: "object.metadata.name.startsWith('watched')" },
+    { name: 'allowed', expression: "authorizer.group('').resource('pods').check('create').allowed()" },
+  ];
+  await configure(one, 'Validating', [{ clientConfig, matchConditions: conditions }]);
+  assert.equal((await one.ask('POST', maps, map('free'))).status, 201);
+  assert.equal(hook.calls.length, 0);
+  assert.match((await one.ask('POST', maps, map('watched'))).body.message, /denied the request without explanation/);
+  await one.ask('DELETE', '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/x');
+  const broken = [{ name: 'broken', expression: "object.data.none == 'x'" }];
+  await configure(one, 'Mutating', [{ clientConfig, matchConditions: broken }]);
+  const failed = await one.ask('POST', maps, map('a'));
+  assert.equal(failed.status, 403);
+  assert.equal(
+    failed.body.message,
+    `configmaps "a" is forbidden: expression 'object.data.none == 'x'' resulted in error: no such key: data`,
+  );
+  await one.ask('DELETE', '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/x');
+  await configure(one, 'Mutating', [{ clientConfig, matchConditions: broken, failurePolicy: 'Ignore' }]);
+  assert.equal((await one.ask('POST', maps, map('a'))).status, 201);
+  const bad = await one.ask('POST', '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations', {
+    metadata: { name: 'bad' },
+    webhooks: [
+      {
+        name: 'w.example.com',
+        sideEffects: 'None',
+        admissionReviewVersions: ['v1'],
+        rules,
+        clientConfig,
+        matchConditions: [{ name: 'c', expression: 'object.x +' }],
+      },
+    ],
+  });
+  assert.match(
+    bad.body.message,
+    /webhooks\[0\].matchConditions\[0\].expression: Invalid value: "object.x \+": compilation failed: ERROR: <input>:1:11: Syntax error/,
+  );
+});

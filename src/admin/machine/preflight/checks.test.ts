@@ -46,6 +46,7 @@ test('each thing that a machine lacks has its name', () => {
     [{ missingPackages: [{ name: 'nft', package: 'nftables' }] }, 'error FileExisting-nftables'],
     [{ criTrouble: 'no answer' }, 'error CRI'],
     [{ containerd: 'containerd github.com/containerd/containerd v1.5.9' }, 'error ContainerRuntimeVersion'],
+    [{ criDriver: 'systemd' }, 'error CgroupDriver'],
     [{ nowMs: 0 }, 'error Clock'],
     [{ clockSynchronised: false }, 'warning Clock'],
     [{ routes: [{ destination: '10.244.3.0/24', link: 'docker0' }] }, 'error PodSubnet'],

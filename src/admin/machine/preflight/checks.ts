@@ -80,6 +80,12 @@ export function planPreflight(facts: MachineFacts, wishes: CheckWishes): Finding
   for (const one of facts.missingPackages)
     error(`FileExisting-${one.package}`, `${one.name} is not installed: apt-get install ${one.package}`);
   if (facts.criTrouble !== undefined) error('CRI', `the container runtime does not answer: ${facts.criTrouble}`);
+  if (facts.criDriver === 'systemd') {
+    error(
+      'CgroupDriver',
+      'the container runtime lets systemd manage control groups, and this kubelet manages them itself: set SystemdCgroup = false in /etc/containerd/config.toml and restart containerd',
+    );
+  }
   const version = /\bv?(\d+)\.(\d+)\.\d+/.exec(facts.containerd ?? '');
   if (version !== null) {
     const [, a = '0', b = '0'] = version;

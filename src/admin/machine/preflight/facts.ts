@@ -29,6 +29,8 @@ export interface MachineFacts {
   readonly missingPackages: readonly { readonly name: string; readonly package: string }[];
   /** Why the socket given by `--cri-socket` cannot be used. */
   readonly criTrouble?: string;
+  /** Who that runtime lets manage control groups; absent when its settings are not where Debian has them. */
+  readonly criDriver?: 'systemd' | 'cgroupfs';
   /** Files and non-empty folders of an earlier cluster; `place` is the path without `--root`. */
   readonly leftovers: readonly { readonly path: string; readonly place: string }[];
   readonly nowMs: number;
@@ -78,13 +80,13 @@ export async function readMachineFacts(options: FactsOptions): Promise<MachineFa
   const missingPackages = missingPrerequisites().filter(
     (one) => criSocket === undefined || !['containerd', 'runc'].includes(one.name),
   );
-  const [taken, features, routes, containerd, runc, criTrouble, clockSynchronised] = await Promise.all([
+  const [taken, features, routes, containerd, runc, foreign, clockSynchronised] = await Promise.all([
     Promise.all(ports.map(async (port) => ((await canListen(port)) ? [] : [port]))),
     Promise.all(Object.entries(kernelFeatures).map(async ([name, has]) => (!isRoot || (await has()) ? [] : [name]))),
     routesOf().catch(() => []),
-    firstLine('containerd', '--version'),
+    criSocket === undefined ? firstLine('containerd', '--version') : undefined,
     firstLine('runc', '--version'),
-    criSocket === undefined ? undefined : troubleWith(criSocket),
+    criSocket === undefined ? undefined : readForeignRuntime(criSocket),
     isSynchronised(),
   ]);
   return {
@@ -102,9 +104,9 @@ export async function readMachineFacts(options: FactsOptions): Promise<MachineFa
     writableSysctls: isWritable('/proc/sys/net/ipv4/ip_forward'),
     cgroups: readCgroups(),
     ...(containerd === undefined ? {} : { containerd }),
+    ...foreign,
     ...(runc === undefined ? {} : { runc }),
     missingPackages,
-    ...(criTrouble === undefined ? {} : { criTrouble }),
     leftovers: absent
       .filter(isThere)
       .slice(0, 1)
@@ -166,12 +168,28 @@ async function firstLine(program: string, ...args: string[]): Promise<string | u
   }
 }
 
-async function troubleWith(socket: string): Promise<string | undefined> {
+/** A containerd that runs already: its version, or why it cannot be used; and its driver of control groups. */
+async function readForeignRuntime(
+  socket: string,
+): Promise<Pick<MachineFacts, 'containerd' | 'criTrouble' | 'criDriver'>> {
+  const driver = socket === '/run/containerd/containerd.sock' ? await cgroupDriver() : {};
   try {
-    await runCommand('ctr', ['--address', socket, '--connect-timeout', '3s', 'version'], { timeoutMs: 8_000 });
-    return undefined;
+    const { stdout } = await runCommand('ctr', ['--address', socket, '--connect-timeout', '3s', 'version'], {
+      timeoutMs: 8_000,
+    });
+    const version = /Server:\s+Version:\s+(\S+)/.exec(stdout)?.[1] ?? '';
+    return { containerd: `containerd ${version}`, ...driver };
   } catch (error) {
-    return messageOf(error);
+    return { criTrouble: messageOf(error), ...driver };
+  }
+}
+
+async function cgroupDriver(): Promise<Pick<MachineFacts, 'criDriver'>> {
+  try {
+    const { stdout } = await runCommand('containerd', ['config', 'dump'], { timeoutMs: 5_000 });
+    return { criDriver: /^\s*SystemdCgroup = true$/m.test(stdout) ? 'systemd' : 'cgroupfs' };
+  } catch {
+    return {};
   }
 }
 

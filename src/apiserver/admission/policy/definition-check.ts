@@ -12,10 +12,10 @@ import type { KindHooks } from '../../resources/context.ts';
 const group = 'admissionregistration.k8s.io';
 
 /** Refuses policies and webhooks whose expressions do not compile. The language is loaded when there is an expression. */
-function hooksFor(kind: string, check: (object: AnyObject) => Promise<FieldError[]>): KindHooks {
+function hooksFor(kind: string, check: (object: AnyObject) => Promise<FieldError[]>, ofGroup = group): KindHooks {
   const judge = async (object: AnyObject): Promise<undefined> => {
     const errors = await check(object);
-    if (errors.length > 0) throw errInvalid({ group, kind }, object.metadata.name, errors);
+    if (errors.length > 0) throw errInvalid({ group: ofGroup, kind }, object.metadata.name, errors);
     return undefined;
   };
   const content = ({ spec, webhooks }: AnyObject): unknown => [spec, webhooks];
@@ -35,6 +35,12 @@ async function checkWebhooks(object: AnyObject): Promise<FieldError[]> {
   );
 }
 
+/** Devices are chosen by expressions; most claims have none. */
+async function checkSelectors(object: AnyObject): Promise<FieldError[]> {
+  if (!JSON.stringify(object.spec ?? {}).includes('"cel"')) return [];
+  return (await import('./device-selectors.ts')).deviceSelectorErrors(object);
+}
+
 /** By `group/plural`: what is checked before such an object is stored. */
 export const expressionHooks: readonly (readonly [name: string, hooks: KindHooks])[] = [
   [
@@ -51,4 +57,11 @@ export const expressionHooks: readonly (readonly [name: string, hooks: KindHooks
   ],
   [`${group}/validatingwebhookconfigurations`, hooksFor('ValidatingWebhookConfiguration', checkWebhooks)],
   [`${group}/mutatingwebhookconfigurations`, hooksFor('MutatingWebhookConfiguration', checkWebhooks)],
+  ...(['DeviceClass', 'ResourceClaim', 'ResourceClaimTemplate'] as const).map(
+    (kind) =>
+      [
+        `resource.k8s.io/${kind === 'DeviceClass' ? 'deviceclasses' : `${kind.toLowerCase()}s`}`,
+        hooksFor(kind, checkSelectors, 'resource.k8s.io'),
+      ] as const,
+  ),
 ];

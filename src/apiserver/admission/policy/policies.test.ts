@@ -412,3 +412,38 @@ test('an expression that would run for long ends by its cost, and policies canno
   assert.equal((await t.ask('POST', maps, map('small', { a: 'b' }))).status, 201);
   assert.equal((await t.ask('DELETE', `${group}/validatingadmissionpolicybindings/b`)).status, 200);
 });
+
+test('selectors of devices are checked when they come', async () => {
+  await using t = await serverWith();
+  const ask = (expression: string): Promise<Json> =>
+    t.ask('POST', '/apis/resource.k8s.io/v1/deviceclasses?dryRun=All', {
+      metadata: { name: 'gpu' },
+      spec: { selectors: [{ cel: { expression } }] },
+    });
+  const fine =
+    "device.driver == 'gpu.example.com' && device.attributes['gpu.example.com'].model.startsWith('x') && device.capacity['gpu.example.com'].memory.compareTo(quantity('1Gi')) >= 0";
+  assert.equal((await ask(fine)).status, 201);
+  assert.match(
+    (await ask('device.drivr')).body.message,
+    /spec.selectors\[0\].cel.expression: Invalid value: "device.drivr": compilation failed: ERROR: <input>:1:7: undefined field 'drivr'/,
+  );
+  assert.match((await ask('device.driver')).body.message, /must evaluate to bool or the unknown type, not string$/);
+  const ten = '[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]';
+  const deep = `${ten}.all(a, ${ten}.all(b, ${ten}.all(c, ${ten}.all(d, ${ten}.all(e, ${ten}.all(f, ${ten}.all(g, int('1'.find('[0-9]*')) < 100)))))))`;
+  assert.match(
+    (await ask(deep)).body.message,
+    /spec.selectors\[0\].cel.expression: Forbidden: too complex, exceeds cost limit$/,
+  );
+  const claim = await t.ask('POST', '/apis/resource.k8s.io/v1/namespaces/default/resourceclaims?dryRun=All', {
+    metadata: { name: 'c' },
+    spec: {
+      devices: {
+        requests: [{ name: 'r', exactly: { deviceClassName: 'gpu', selectors: [{ cel: { expression: '1' } }] } }],
+      },
+    },
+  });
+  assert.match(
+    claim.body.message,
+    /spec.devices.requests\[0\].exactly.selectors\[0\].cel.expression: Invalid value: "1": must evaluate to bool/,
+  );
+});

@@ -3,6 +3,7 @@ import { Backoff, type Clock, type Closable, type Log, messageOf, runCommand, ty
 import type { Informers } from '#client';
 import { Announcements } from './announcements.ts';
 import { type HealthCheck, HealthCheckServers } from './health-checks.ts';
+import { NftSession } from './nft-session.ts';
 import { nodePortAddresses } from './node-addresses.ts';
 import { type HostPort, planHostPorts } from './plan-host-ports.ts';
 import { announcerOf, type Place, planService, readyHere } from './plan-services.ts';
@@ -49,6 +50,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   const healthPorts = new Map<string, number>();
   const healthServers = new HealthCheckServers(log);
   const announcements = new Announcements({ uplink: options.network.uplink, log });
+  const session = new NftSession({ clock, log });
   const backoff = new Backoff({ firstMs: 100, longestMs: 30_000 });
   let network = withAddresses(options.network, []);
   const nodeAddresses = new Set<string>();
@@ -117,7 +119,8 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     const script = complete
       ? completeScript(table.elements, network, { withoutZones })
       : changeScript(change, table.elements, made);
-    if (script.text !== '') await write(script.text);
+    if (complete) await write(script.text);
+    else if (script.text !== '') await session.run(script.text);
     made = script.made;
     complete = false;
     synced = true;
@@ -129,7 +132,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     try {
       await runCommand('nft', ['-f', '-'], { input: script });
     } catch (error) {
-      if (!complete || withoutZones) throw error;
+      if (withoutZones) throw error;
       await runCommand('nft', ['-f', '-'], {
         input: completeScript(table.elements, network, { withoutZones: true }).text,
       });
@@ -241,6 +244,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       checker.cancel();
       retry?.cancel();
       await Promise.all([running, healthServers.close(), announcements.close()]);
+      await session.close();
     },
   };
 }

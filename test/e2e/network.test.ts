@@ -181,14 +181,12 @@ describe('network policies, through the tunnel', { skip }, () => {
       });
     try {
       const times: number[] = [];
-      const watching = until('add table ip probe');
-      const probe = (verb: string) =>
-        run('ip', ['netns', 'exec', node('worker1'), 'nft', verb, 'table', 'ip', 'probe']);
+      const listens = until('add table ip probe');
+      const probe = (name: string) => run('ip', ['netns', 'exec', node('worker1'), 'nft', 'add', 'table', 'ip', name]);
+      let probes = 0;
       await eventually('the monitor listens', async () => {
-        await probe('add');
-        const heard = await Promise.race([watching, new Promise((resolve) => setTimeout(resolve, 200))]);
-        await probe('delete');
-        return heard !== undefined;
+        await probe(`probe${probes++}`);
+        return Promise.race([listens, new Promise<undefined>((resolve) => setTimeout(resolve, 200, undefined))]);
       });
       for (let round = 0; round < 7; round++) {
         const added = until('add table ip k8ts_policy');
@@ -207,32 +205,43 @@ describe('network policies, through the tunnel', { skip }, () => {
     }
   });
 
-  test('a new pod of an isolated selection never gets a packet out before its rules are there', async () => {
+  test('a new pod of an isolated selection does not run before its rules are there; others do not wait', async () => {
     await policy('silent', { podSelector: { matchLabels: { app: 'silent' } }, policyTypes: ['Egress'] });
     const address = server.slice(7).split(':')[0];
-    await machine.apply(`apiVersion: apps/v1
-kind: Deployment
-metadata: {name: silent}
+    const pod = (name: string): string => `apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, labels: {app: ${name.split('-')[0]}}}
 spec:
-  replicas: 6
-  selector: {matchLabels: {app: silent}}
-  template:
-    metadata: {labels: {app: silent}}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-      - {name: c, image: "docker.io/library/busybox:1", command: [sh, -c, "timeout 1 fetch http://${address}:8080 >/dev/null 2>&1 && echo OPEN || echo CLOSED; trap 'exit 0' TERM; sleep 3600 & wait"]}
-`);
-    await machine.must('rollout', 'status', 'deployment/silent', '--timeout=60s');
-    const said = await eventually('all have tried', async () => {
-      const text = await machine.must('logs', '-l', 'app=silent', '--tail=-1', '--max-log-requests=10');
-      return text.trim().split('\n').length === 6 && text;
-    });
-    assert.equal(said.trim(), Array(6).fill('CLOSED').join('\n'));
-    await machine.must('delete', 'deployment', 'silent', '--wait=false');
+  nodeName: worker1
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: c, image: "docker.io/library/busybox:1", command: [sh, -c, "timeout 1 fetch http://${address}:8080 >/dev/null 2>&1 && echo OPEN || echo CLOSED; trap 'exit 0' TERM; sleep 3600 & wait"]}
+`;
+    const said = (name: string): Promise<string> =>
+      eventually(name, async () => (await machine.kubectl('logs', name)).stdout.trim() || undefined);
+    await machine.apply([pod('silent-1'), pod('silent-2'), pod('loud-1')].join('---\n'));
+    assert.deepEqual(await Promise.all(['silent-1', 'silent-2', 'loud-1'].map(said)), ['CLOSED', 'CLOSED', 'OPEN']);
+    // Now nothing can write rules on that node.
+    const nft = (await run('sh', ['-c', 'readlink -f "$(command -v nft)"'])).stdout.trim();
+    const onNode = (...command: string[]) =>
+      run('nsenter', [`--mount=/run/k8ts/${machine.name}/ns/worker1.mnt`, '--', ...command]);
+    assert.equal((await onNode('mount', '--bind', '/bin/false', nft)).code, 0);
+    try {
+      await machine.apply([pod('silent-3'), pod('loud-2')].join('---\n'));
+      assert.equal(await said('loud-2'), 'OPEN');
+      const { status } = await machine.json<{ status: { phase: string } }>('pod', 'silent-3');
+      assert.equal(status.phase, 'Pending');
+      assert.equal((await machine.kubectl('logs', 'silent-3')).stdout, '');
+    } finally {
+      await onNode('umount', nft);
+    }
+    assert.equal(await said('silent-3'), 'CLOSED');
+    await machine.must('delete', 'pod', '-l', 'app in (silent, loud)', '--wait=false');
+    await drop('silent');
   });
 
   test('rules that someone removed come back, and a killed agent leaves them in force', async () => {
+    await machine.must('delete', 'networkpolicies', '--all');
     await policy('closed', { podSelector: { matchLabels: { app: 'server' } } });
     await eventually('rules', async () => (await rules('worker1')).includes('k8ts_policy'));
     await run('ip', ['netns', 'exec', node('worker1'), 'nft', 'flush', 'ruleset']);

@@ -177,8 +177,8 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Closable 
       const facts = podFacts(pod, addresses);
       state.setOwnPod(uid, facts);
       if (others.pods !== undefined) state.setPod(uid, facts);
-      if (!complete && look() && state.ruleset() === applied) return;
       schedule();
+      if (!state.isolates(uid) || (!complete && look() && state.ruleset() === applied)) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       const wait = { number: asked, resolve };
       waiting.add(wait);

@@ -90,6 +90,12 @@ export class PolicyState {
     this.#answer = undefined;
   }
 
+  /** True when a policy is about this pod of this node. */
+  isolates(uid: string): boolean {
+    this.#currentRules();
+    return [...this.#targets.values()].some((one) => one.ofPod.has(uid));
+  }
+
   needs(): PolicyNeeds {
     const peers = [...this.#currentRules().sets.values()].filter((one) => !one.local);
     return {

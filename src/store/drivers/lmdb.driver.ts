@@ -58,6 +58,11 @@ const pageBytes = 4096;
 const overflowFromBytes = 2000;
 const atEnd = { append: true } as const;
 const eio = 5;
+const metaPages = 2;
+/** Room inside the file with which deletes are possible without the reserve. */
+const leastSpareBytes = 1 << 20;
+const commitsToRipen = 2;
+const emptyBatch: JournalBatch = { records: [], drop: [], compacted: undefined, leases: new Map() };
 const fullMarginBytes = 1 << 20;
 const fullCodes = new Set([28 /* ENOSPC */, 122 /* EDQUOT */, 27 /* EFBIG */, -30792 /* MDB_MAP_FULL */]);
 
@@ -72,6 +77,8 @@ export class LmdbJournal implements Journal {
   readonly #lock: Closable;
   readonly #key = Buffer.alloc(keyBytes);
   #formatWritten = false;
+  /** Commits to come until pages that were freed serve again. */
+  #unripe = commitsToRipen;
 
   constructor(options: { dir: string; clock: Clock; lock: Closable }) {
     this.#clock = options.clock;
@@ -111,11 +118,14 @@ export class LmdbJournal implements Journal {
 
   async commit(batch: JournalBatch): Promise<void> {
     const puts = batch.records.some((record) => !record.deleted);
-    if (puts && !this.#reserve.ready()) throw new StoreFull('its disk has no room');
+    if (puts && !this.#reserve.ready() && this.#spareBytes() < leastSpareBytes)
+      throw new StoreFull('its disk has no room');
     try {
       await this.#tryCommit(batch);
     } catch (error) {
-      if (!(error instanceof StoreFull) || puts || !this.#reserve.release()) throw error;
+      if (!(error instanceof StoreFull)) throw error;
+      const again = puts ? await this.#ripen() : this.#reserve.release();
+      if (!again) throw error;
       await this.#tryCommit(batch);
     }
   }
@@ -141,12 +151,37 @@ export class LmdbJournal implements Journal {
     await this.#lock.close();
   }
 
+  /** Room inside the file: pages that nothing uses. */
+  #spareBytes(): number {
+    const stats = this.#db.getStats() as LmdbStats;
+    const usedPages = [stats, stats.free].reduce(
+      (sum, one) => sum + one.treeBranchPageCount + one.treeLeafPageCount + one.overflowPages,
+      metaPages,
+    );
+    return (stats.lastPageNumber + 1 - usedPages) * pageBytes;
+  }
+
+  /**
+   * LMDB gives freed pages out from the second commit after the one that freed them. On a full disk there is none in between: this
+   * makes them. False when no pages wait.
+   */
+  async #ripen(): Promise<boolean> {
+    if (this.#unripe === 0) return false;
+    try {
+      while (this.#unripe > 0) await this.#tryCommit(emptyBatch);
+      return true;
+    } catch (error) {
+      if (error instanceof StoreFull) return false;
+      throw error;
+    }
+  }
+
   async #tryCommit(batch: JournalBatch): Promise<void> {
     let misplaced = false;
     let last: Promise<unknown> | undefined;
     const check = (stored: boolean): void => void (misplaced ||= !stored);
     const done = this.#db.batch(() => {
-      if (!this.#formatWritten) this.#db.put(formatKey, Buffer.from(format));
+      if (!this.#formatWritten || batch === emptyBatch) this.#db.put(formatKey, Buffer.from(format));
       for (const record of batch.records) {
         const put = this.#db.put(this.#keyOf(records, record.revision), encodeRecord(record), atEnd as never);
         last = put.then(check, ignore);
@@ -170,6 +205,7 @@ export class LmdbJournal implements Journal {
     }
     if (misplaced) throw new CodedError('Corrupt', 'a revision of the store was written twice');
     this.#formatWritten = true;
+    this.#unripe = batch.drop.length > 0 ? commitsToRipen : Math.max(0, this.#unripe - 1);
   }
 
   *#heads(): Iterable<RecordHead> {
@@ -220,6 +256,18 @@ export class LmdbJournal implements Journal {
     for (const { key, value } of batch.records) neededBytes += 2 * this.cost(key, value.length);
     return this.#reserve.freeBytes() < neededBytes;
   }
+}
+
+/** Of what lmdb-js tells, that which is looked at. */
+interface LmdbStats extends LmdbTree {
+  readonly lastPageNumber: number;
+  readonly free: LmdbTree;
+}
+
+interface LmdbTree {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
 }
 
 /** How many bytes of the shared buffer the last `getBinaryFast` filled. */

@@ -117,7 +117,7 @@ describe('lmdb driver, when things go wrong', () => {
   const mayMount = process.platform === 'linux' && process.getuid?.() === 0;
   it('goes on with reads and deletes on a full disk', { skip: !mayMount, timeout: 20_000 }, () => {
     const script = join(import.meta.dirname, 'full-disk.fixture.ts');
-    const shell = 'mount -t tmpfs -o size=3m none "$1" && exec "$2" "$3" "$1"';
+    const shell = 'mount -t tmpfs -o size=4m none "$1" && exec "$2" "$3" "$1"';
     const args = ['--mount', 'sh', '-c', shell, 'sh', newDir(), process.execPath, script];
     const said = execFileSync('unshare', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     assert.deepEqual(JSON.parse(said), {
@@ -125,7 +125,9 @@ describe('lmdb driver, when things go wrong', () => {
       readable: true,
       deleted: true,
       after: true,
+      more: true,
       reserveUsed: true,
+      inside: true,
       afterwards: true,
       reserveBack: true,
       reopened: true,

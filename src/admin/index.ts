@@ -51,6 +51,8 @@ export {
   readState,
   writeState,
 } from './local/state.ts';
+export { superviseCluster } from './local/supervise.ts';
+export { leaveUnsupervised, supervisorPidFile } from './local/supervisor-process.ts';
 
 /** Machines of a cluster of several (init, join, reset …), loaded when first needed. */
 export const loadMachine = () => import('./machine/index.ts');

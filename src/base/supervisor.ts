@@ -17,6 +17,8 @@ export interface SupervisedProgram {
   readonly logFile: string;
   /** Holds the number of its process; one that runs already is watched instead of started. */
   readonly pidFile: string;
+  /** Files of control groups (`cgroup.procs`) that its process is put into. */
+  readonly cgroupFiles?: readonly string[];
 }
 
 export interface SupervisorOptions {
@@ -121,6 +123,7 @@ function runOnce(program: SupervisedProgram, { processes, signal }: Keeping): Pr
     if (record === undefined) return;
     processes.set(program.name, record);
     try {
+      for (const file of program.cgroupFiles ?? []) writeFileSync(file, String(record.pid));
       writeFileSync(pidFile, JSON.stringify(record), { mode: 0o600 });
     } catch {}
   });

@@ -3,6 +3,7 @@ import { type Clock, CodedError } from '#base';
 import { serverPidFile } from '../local/cluster.ts';
 import { type ClusterLayout, nodeLayout } from '../local/layout.ts';
 import { stopProcess } from '../local/processes.ts';
+import { leaveUnsupervised } from '../local/supervisor-process.ts';
 import { type ClusterState, readState, writeState } from '../local/state.ts';
 import type { VerifiedBackup } from './backup-file.ts';
 import { BackupDamaged } from './errors.ts';
@@ -88,6 +89,7 @@ async function stopControlPlane(options: {
 }): Promise<void> {
   const { layout, existing, samePki, clock } = options;
   if (existing === undefined) return;
+  leaveUnsupervised(layout);
   await stopProcess(clock, serverPidFile(layout, existing));
   if (samePki) return;
   for (const node of existing.nodes) await stopProcess(clock, join(nodeLayout(layout, node.name).runDir, 'agent.pid'));

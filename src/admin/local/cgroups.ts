@@ -45,8 +45,13 @@ function inheritCpuset(folder: string): void {
   }
 }
 
+/** The files into which the number of one of the node's own daemons is written, in every hierarchy. */
+export function cgroupFiles(path: string): string[] {
+  return hierarchies().map((root) => join(root, path, 'system', 'cgroup.procs'));
+}
+
 export function enterCgroup(path: string, pid: number): void {
-  for (const root of hierarchies()) writeFileSync(join(root, path, 'system', 'cgroup.procs'), String(pid));
+  for (const file of cgroupFiles(path)) writeFileSync(file, String(pid));
 }
 
 /** Every process in the folder or below it, in any hierarchy. */

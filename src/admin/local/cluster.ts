@@ -10,6 +10,7 @@ import { keepNamespaceFolder, removeNamespaceFolder } from './namespaces.ts';
 import { removeMountPoints } from './own-folders.ts';
 import { readProcess, stopProcess } from './processes.ts';
 import { type ClusterState, type NodeState, nodeAddress, readState, writeState } from './state.ts';
+import { leaveUnsupervised } from './supervisor-process.ts';
 
 export interface ClusterWishes {
   readonly nodes?: number;
@@ -135,6 +136,7 @@ export async function makeMachines(layout: ClusterLayout, state: ClusterState): 
 /** Stops every process of the cluster and gives back links, namespaces and cgroups. Data stay. */
 export async function stopCluster(clock: Clock, layout: ClusterLayout, state: ClusterState | undefined): Promise<void> {
   const nodes = state?.nodes ?? [];
+  leaveUnsupervised(layout);
   await Promise.all(nodes.map((node) => stopProcess(clock, join(nodeLayout(layout, node.name).runDir, 'agent.pid'))));
   await stopProcess(clock, serverPidFile(layout, state));
   for (const node of nodes) await cutPower(clock, nodeLayout(layout, node.name));

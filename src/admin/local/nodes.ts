@@ -5,7 +5,7 @@ import { enterCgroup, makeCgroup, processesIn, removeCgroup } from './cgroups.ts
 import type { NodeLayout } from './layout.ts';
 import { enterArguments, hasNamespaces, makeNamespaces, removeNamespaces, showKubeletFolder } from './namespaces.ts';
 import { makeNodeLink, removeNodeLink } from './network.ts';
-import { type ProcessRecord, readProcess, signal, spawnBackground } from './processes.ts';
+import { type ProcessRecord, readProcess, type SpawnOptions, signal, spawnBackground } from './processes.ts';
 import type { ClusterState, NodeState } from './state.ts';
 
 /** Gives a node what a machine has: folders, cgroups, a link, namespaces. What is there already is kept. */
@@ -20,17 +20,22 @@ export async function makeNode(state: ClusterState, node: NodeState, layout: Nod
   await makeNamespaces(layout, { foreignNetwork: state.cni === 'none' });
 }
 
-/** Starts a program on a node, in its namespaces and cgroup, unless its pid file names one that runs. */
-export function startOnNode(layout: NodeLayout, name: string, command: readonly string[]): ProcessRecord {
-  const pidFile = join(layout.runDir, `${name}.pid`);
-  const running = readProcess(pidFile);
-  if (running !== undefined) return running;
-  const record = spawnBackground({
+/** How a program runs on a node, in its namespaces. */
+export function programOnNode(layout: NodeLayout, name: string, command: readonly string[]): SpawnOptions {
+  return {
     program: 'nsenter',
     args: [...enterArguments(layout), ...command],
     logFile: name === 'agent' ? layout.logFile : layout.logFile.replace(/[^/]+$/, `${name}.log`),
-    pidFile,
-  });
+    pidFile: join(layout.runDir, `${name}.pid`),
+  };
+}
+
+/** Starts a program on a node, in its namespaces and cgroup, unless its pid file names one that runs. */
+export function startOnNode(layout: NodeLayout, name: string, command: readonly string[]): ProcessRecord {
+  const program = programOnNode(layout, name, command);
+  const running = readProcess(program.pidFile);
+  if (running !== undefined) return running;
+  const record = spawnBackground(program);
   enterCgroup(layout.cgroup, record.pid);
   return record;
 }

@@ -6,6 +6,7 @@ import {
   type ClusterState,
   changeNode,
   cutPower,
+  leaveUnsupervised,
   makeNode,
   type NodeState,
   nodeLayout,
@@ -17,6 +18,7 @@ import {
   reach,
   startAgentProcess,
   startServerProcess,
+  superviseCluster,
   until,
   openPki,
   writeServerConfiguration,
@@ -48,9 +50,15 @@ function verb(parent: Command, name: string, description: string, work: Work): v
     .action(async (nodeName: string, options: ClusterOptions & { wait: number }) => {
       if (!isRoot()) throw new CodedError('NeedsRoot', 'nodes with real containers need root: run it with sudo');
       const layout = layoutOf(options);
-      await withClusterLock(`${layout.runDir}.lock`, () =>
-        work(layout, requireState(layout), parseName(nodeName), options.wait),
-      );
+      await withClusterLock(`${layout.runDir}.lock`, async () => {
+        const state = requireState(layout);
+        const supervised = leaveUnsupervised(layout);
+        try {
+          await work(layout, state, parseName(nodeName), options.wait);
+        } finally {
+          if (supervised) superviseCluster({ layout, state: requireState(layout), ownCommand });
+        }
+      });
     });
 }
 

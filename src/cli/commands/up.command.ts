@@ -20,9 +20,11 @@ import {
   areNodesRegistered,
   hasDefaultServiceAccount,
   isApiReady,
+  leaveUnsupervised,
   reach,
   startAgentProcess,
   startServerProcess,
+  superviseCluster,
   stopProcess,
   until,
   openPki,
@@ -108,6 +110,7 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
   const startMs = systemClock.monotonicMs();
   requireWholeRestore(layout);
   const existing = readState(layout);
+  leaveUnsupervised(layout);
   const wantsNodes = (existing?.nodes.length ?? options.nodes ?? 1) > 0;
   if (wantsNodes) await installPrerequisites({ install: options.install, say: progress.say });
   const described =
@@ -165,6 +168,7 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
   } finally {
     await close();
   }
+  superviseCluster({ layout, state, ownCommand });
   const file = options.kubeconfig ?? defaultKubeconfigFile();
   const base = options.kubeconfig === undefined ? await readKubeconfig(file, { missingIsEmpty: true }) : undefined;
   const own = parseKubeconfig(kubeconfigText);

@@ -8,6 +8,7 @@ import {
   readProcess,
   residentBytes,
   serverPidFile,
+  supervisorPidFile,
 } from '#admin';
 
 export interface ProcessReport {
@@ -51,6 +52,7 @@ export function reportOf(layout: ClusterLayout, state: ClusterState): ClusterRep
       agentRuns && runtimeRuns ? 'running' : node.stopped || (!agentRuns && !runtimeRuns) ? 'stopped' : 'dead';
     return { name: node.name, address: nodeAddress(state, node), status } as const;
   });
+  note('supervisor', master, supervisorPidFile(layout));
   const wholly = serverRuns && nodes.every((one) => one.status === 'running');
   return {
     name: state.name,

@@ -119,7 +119,7 @@ export function startAttacher(context: ControllerContext, sources: AttacherSourc
   async function tell(one: VolumeAttachment, news: object, fresh = false): Promise<void> {
     const before = one.status ?? { attached: false };
     const status = fresh ? ({ attached: false, ...news } as typeof before) : { ...before, ...news };
-    if (deepEqual(before, status)) return;
+    if (deepEqual(untimed(before), untimed(status))) return;
     await client
       .update<VolumeAttachment>(attachments, { ...one, status }, { subresource: 'status' })
       .then((written) => informer.observe(written), unlessGone);
@@ -133,6 +133,11 @@ export function startAttacher(context: ControllerContext, sources: AttacherSourc
     sources: [changesOf(informer)],
     reconcile,
   });
+}
+
+/** A failure that repeats itself is no news. */
+function untimed({ attachError, detachError, ...rest }: NonNullable<VolumeAttachment['status']>): object {
+  return { ...rest, attachError: attachError?.message, detachError: detachError?.message };
 }
 
 function unlessGone(error: unknown): undefined {

@@ -14,6 +14,7 @@ const volume = (storage: string): PersistentVolume =>
 test('what a claim that asks for more needs next', () => {
   assert.equal(planExpand(claim('1Gi', '1024Mi'), volume('1Gi')), 'nothing');
   assert.equal(planExpand(claim('1Gi', undefined), volume('1Gi')), 'nothing');
+  assert.equal(planExpand(claim('1Gi', '1Gi', { storage: 'ControllerResizeInfeasible' }), volume('1Gi')), 'give-up');
   assert.equal(planExpand(claim('2Gi', '1Gi'), volume('1Gi')), 'grow');
   assert.equal(planExpand(claim('2Gi', '1Gi'), volume('2Gi')), 'finish');
   assert.equal(planExpand(claim('2Gi', '1Gi', { storage: 'NodeResizePending' }), volume('2Gi')), 'wait-for-node');
@@ -32,6 +33,8 @@ test('conditions tell how far it is, and are gone at the end', () => {
     ['Other', 'Resizing', 'ControllerResizeError'],
   );
   assert.equal(failed.allocatedResourceStatuses?.storage, 'ControllerResizeInfeasible');
+  assert.equal(growing(failed, '2Gi', 'later'), failed, 'a failure that repeats itself is no news');
+  assert.equal(refused(failed, { message: 'no room', final: true }, 'later'), failed);
   const waits = waitingForNode(failed, '2Gi', 'now');
   assert.deepEqual(
     waits.conditions?.map(({ type }) => type),

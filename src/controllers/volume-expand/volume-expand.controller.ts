@@ -14,7 +14,7 @@ import {
   storageDrivers,
 } from '../storage-drivers/drivers.ts';
 import { binaryQuantity, volumeCapabilities } from '../volume-provisioner/plan.ts';
-import { type ClaimStatus, grown, growing, planExpand, refused, waitingForNode } from './plan.ts';
+import { type ClaimStatus, grown, growing, isResizing, planExpand, refused, waitingForNode } from './plan.ts';
 
 const claims = resource('v1', 'persistentvolumeclaims');
 const volumes = resource('v1', 'persistentvolumes');
@@ -39,6 +39,11 @@ function start(context: ControllerContext): RunningPart {
     const step = planExpand(claim, volume);
     if (step === 'nothing') return;
     if (step === 'wait-for-node') return pokeNodes(claim);
+    if (step === 'give-up') {
+      // What was asked for failed and is asked for no more.
+      await write(claim, grown(claim.status, claim.status.capacity?.storage ?? ''));
+      return;
+    }
     const driver = await ourDriver(volume);
     if (driver === undefined) return;
     if (driver === 'external') return { requeueAfterMs: notOursMs };
@@ -161,7 +166,8 @@ function start(context: ControllerContext): RunningPart {
       changesOf(claimInformer, (claim, { type }) =>
         type !== 'deleted' &&
         claim.status?.phase === 'Bound' &&
-        compareQuantities(claim.spec.resources?.requests?.storage ?? '0', claim.status.capacity?.storage ?? '0') > 0
+        (isResizing(claim) ||
+          compareQuantities(claim.spec.resources?.requests?.storage ?? '0', claim.status.capacity?.storage ?? '0') > 0)
           ? keyOf(claim)
           : undefined,
       ),

@@ -7,8 +7,15 @@ import { bindDescriptor, isMounted, unmountBelow } from './mounts.ts';
 /** open(2) O_PATH of Linux: a handle on the place, without opening what is there. */
 const pathOnly = 0o10000000;
 
-/** Binds a directory at a place of the pod's own. Idempotent: a target that shows something else is bound anew. */
-export async function bindDirectory(source: string, target: string): Promise<void> {
+/**
+ * Binds a directory at a place of the pod's own. Idempotent: a target that shows something else is bound anew. `prepare` runs before, and
+ * only when there is something to bind: what is bound is prepared, also for a kubelet that finds it later.
+ */
+export async function bindDirectory(
+  source: string,
+  target: string,
+  prepare: () => Promise<void> = async () => {},
+): Promise<void> {
   const handle = await open(source, pathOnly | constants.O_DIRECTORY).catch((error: NodeJS.ErrnoException) => {
     const why =
       error.code === 'ENOENT' ? 'does not exist' : error.code === 'ENOTDIR' ? 'is not a directory' : error.message;
@@ -19,6 +26,7 @@ export async function bindDirectory(source: string, target: string): Promise<voi
       if (await shows(target, handle)) return;
       await unmountBelow(target);
     }
+    await prepare();
     await mkdir(target, { recursive: true, mode: 0o750 });
     await bindDescriptor(handle.fd, target);
   } finally {

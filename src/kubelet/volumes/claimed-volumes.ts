@@ -83,19 +83,13 @@ export function openClaimedVolumes(options: ClaimedVolumesOptions): ClaimedVolum
         `local volume ${metadata.name} is the block device ${path}: a file system on it is not mounted by this node; mount it and name the directory, or use volumeMode Block`,
       );
     const target = placeOf(pod, localDirectory, metadata.name);
-    await bindDirectory(path, target);
-    await applyGroup(pod, target, bound.readOnly);
+    const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {};
+    await bindDirectory(path, target, async () => {
+      if (fsGroup !== undefined && !bound.readOnly)
+        await giveTreeToGroup(path, { gid: fsGroup, policy: fsGroupChangePolicy });
+    });
     return target;
   }
-
-  async function applyGroup(pod: Pod, path: string, readOnly: boolean): Promise<void> {
-    const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {};
-    const key = `${pod.metadata.uid} ${path}`;
-    if (fsGroup === undefined || readOnly || grouped.has(key)) return;
-    await giveTreeToGroup(path, { gid: fsGroup, policy: fsGroupChangePolicy });
-    grouped.add(key);
-  }
-  const grouped = new Set<string>();
 
   async function setUpNfs(pod: Pod, source: NFSVolumeSource, volume: { name: string; options?: readonly string[] }) {
     const target = placeOf(pod, nfsDirectory, volume.name);
@@ -157,7 +151,6 @@ export function openClaimedVolumes(options: ClaimedVolumesOptions): ClaimedVolum
       await removeMountPoints(join(own, nfsDirectory));
       await removeMountPoints(join(own, localDirectory));
       for (const [name, holder] of exclusive) if (holder === uid) exclusive.delete(name);
-      for (const key of grouped) if (key.startsWith(`${uid} `)) grouped.delete(key);
     },
   };
 }

@@ -9,7 +9,7 @@ import {
   type VolumeAttachment,
 } from '#api';
 import type { Client } from '#client';
-import { isNotFound, quantityValue } from '#machinery';
+import { isForbidden, isNotFound, quantityValue } from '#machinery';
 import { VolumeError } from '../errors.ts';
 import { giveTreeToGroup } from '../group-ownership.ts';
 import type { TokenSource } from '../tokens.ts';
@@ -113,7 +113,7 @@ export async function openCsiVolumes(options: CsiVolumesOptions): Promise<CsiVol
     for (;;) {
       const found = await client.get<VolumeAttachment>(attachments, name).catch((error) => {
         // The authoriser knows an attachment of this node only when it is there.
-        if (isNotFound(error) || (error as { status?: { code?: number } }).status?.code === 403) return undefined;
+        if (isNotFound(error) || isForbidden(error)) return undefined;
         throw error;
       });
       if (found?.status?.attached === true && found.metadata.deletionTimestamp === undefined)

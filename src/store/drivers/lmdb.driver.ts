@@ -60,7 +60,7 @@ const atEnd = { append: true } as const;
 const eio = 5;
 const metaPages = 2;
 /** Room inside the file with which deletes are possible without the reserve. */
-const leastSpareBytes = 1 << 20;
+const leastSpareBytes = 512 << 10;
 const commitsToRipen = 2;
 const emptyBatch: JournalBatch = { records: [], drop: [], compacted: undefined, leases: new Map() };
 const fullMarginBytes = 1 << 20;

@@ -1,10 +1,21 @@
 export type { AgentConfiguration } from './agent-configuration.ts';
-export { loadPrograms, runAgent, runIngress, runServer } from './run.ts';
+export type {
+  ApiServerFiles,
+  ApiServerFlags,
+  ControllerManagerFlags,
+  KubeletFlags,
+  ProxyFlags,
+  SchedulerFlags,
+} from './components/component-flags.ts';
+export { loadPrograms, type RunnableComponent, runAgent, runComponent, runIngress, runServer } from './run.ts';
 export type { ServerConfiguration } from './server-configuration.ts';
 
 /** Removes every pod of a node: see remove-pods.ts. */
 export const removePods = async (configFile: string): Promise<void> =>
   (await import('./remove-pods.ts')).removePods(configFile);
+
+/** Moves a cluster's data between stores: loaded by its command only. */
+export const loadCopyStore = () => import('./copy-store.ts');
 
 /** The demonstration: loaded by its command only, no server or node waits for it. */
 export const loadDemo = async () => ({

@@ -2,8 +2,23 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { type Closable, CodedError, type Log, messageOf, openLog, systemClock, systemRandom } from '#base';
 import type { AgentConfiguration } from './agent-configuration.ts';
+import type {
+  ApiServerFlags,
+  ControllerManagerFlags,
+  KubeletFlags,
+  ProxyFlags,
+  SchedulerFlags,
+} from './components/component-flags.ts';
 import type { IngressConfiguration } from './ingress.ts';
 import type { ServerConfiguration } from './server-configuration.ts';
+
+/** A part that runs alone, with its flags. */
+export type RunnableComponent =
+  | { readonly name: 'apiserver'; readonly flags: ApiServerFlags; readonly version: string }
+  | { readonly name: 'controller-manager'; readonly flags: ControllerManagerFlags }
+  | { readonly name: 'scheduler'; readonly flags: SchedulerFlags }
+  | { readonly name: 'kubelet'; readonly flags: KubeletFlags }
+  | { readonly name: 'proxy'; readonly flags: ProxyFlags };
 
 /** Runs a control plane until SIGTERM or SIGINT; resolves when it has stopped. */
 export async function runServer(configFile: string): Promise<void> {
@@ -35,6 +50,35 @@ export async function runIngress(configFile: string): Promise<void> {
       onIdle: () => void process.kill(process.pid, 'SIGTERM'),
     }),
   );
+}
+
+/** Runs one part of a control plane or node alone until SIGTERM or SIGINT. */
+export async function runComponent(component: RunnableComponent): Promise<void> {
+  const means = { clock: systemClock, random: systemRandom, log: openLog() };
+  await runUntilSignal(means.log, async () => {
+    switch (component.name) {
+      case 'apiserver': {
+        const { startApiServerAlone } = await import('./components/api-server.ts');
+        return startApiServerAlone({ ...means, flags: component.flags, version: component.version });
+      }
+      case 'controller-manager': {
+        const { startControllerManagerAlone } = await import('./components/control-loops.ts');
+        return startControllerManagerAlone({ ...means, flags: component.flags });
+      }
+      case 'scheduler': {
+        const { startSchedulerAlone } = await import('./components/control-loops.ts');
+        return startSchedulerAlone({ ...means, flags: component.flags });
+      }
+      case 'kubelet': {
+        const { startKubeletAlone } = await import('./components/node-parts.ts');
+        return startKubeletAlone({ ...means, flags: component.flags });
+      }
+      case 'proxy': {
+        const { startProxyAlone } = await import('./components/node-parts.ts');
+        return startProxyAlone({ ...means, flags: component.flags });
+      }
+    }
+  });
 }
 
 /** Loads the code of both programs and runs nothing. */

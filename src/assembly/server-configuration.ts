@@ -1,11 +1,16 @@
 import type { BackupPlaces } from '#admin';
+import type { ElectionSettings } from './elected.ts';
 
 /** All that a control plane must know; `k8ts server --config FILE` reads it as JSON. */
 export interface ServerConfiguration {
   readonly clusterName: string;
   readonly pkiDir: string;
-  /** `memory`, `lmdb:DIR`. */
+  /** `memory`, `lmdb:DIR`, `etcd:URL[,URL]`. */
   readonly store: string;
+  /** Files with what `etcd:https://…` needs. */
+  readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  /** How controllers and scheduler elect who acts, when the store is shared. */
+  readonly election?: ElectionSettings;
   /** Addresses to listen on, all with `port`. */
   readonly listen: readonly string[];
   readonly port: number;
@@ -14,6 +19,8 @@ export interface ServerConfiguration {
   readonly podCidr: string;
   readonly serviceCidr: string;
   readonly clusterDomain: string;
+  /** Of service account tokens; default: the Service of the API by its name in the cluster. */
+  readonly issuer?: string;
   readonly clusterDns: string;
   /** Names of nodes that get the role control-plane. */
   readonly controlPlaneNodes?: readonly string[];

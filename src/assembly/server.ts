@@ -1,10 +1,12 @@
 import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
 import { type ApiServer, openApiServer } from '#apiserver';
-import { openClient, openInformers } from '#client';
+import { type Client, type Informers, openClient, openInformers } from '#client';
 import type { Authority } from '#pki';
-import { type Compactor, openStore, startCompactor } from '#store';
+import { type Compactor, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
-import { openRenewedPki } from './certificate-renewal.ts';
+import { openRenewedPki, type RenewedPki } from './certificate-renewal.ts';
+import { openConfiguredStore } from './configured-store.ts';
+import { startElected } from './elected.ts';
 import { openEncryptionKey } from './encryption-key.ts';
 import { startNodeRoles } from './node-roles.ts';
 import { secureServer } from './secure-server.ts';
@@ -16,7 +18,13 @@ export interface ServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Only the API server runs here; default: controllers and scheduler too. */
+  readonly only?: 'apiserver';
+  /** Instead of the configuration's folder. */
+  readonly pki?: RenewedPki;
 }
+
+const nothing: Closable = { close: async () => {} };
 
 /** Loading the rest keeps the process from answering: those who wait for /readyz are served before. */
 const answerReadyMs = 25;
@@ -37,19 +45,8 @@ const schedulerIdentity = { user: 'system:kube-scheduler', groups: ['system:auth
 export async function startServer(options: ServerOptions): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   const stopping = new AbortController();
-  const pki = openRenewedPki({
-    dir: configuration.pkiDir,
-    clock,
-    log,
-    clusterDomain: configuration.clusterDomain,
-    apiServerNames: configuration.certificateNames ?? [],
-    apiServerAddresses: [
-      configuration.advertiseAddress,
-      firstServiceAddress(configuration.serviceCidr),
-      ...(configuration.certificateAddresses ?? []),
-    ],
-  });
-  const store = await openStore(configuration.store, { clock, log: log.child({ component: 'store' }) });
+  const pki = options.pki ?? openServerPki(options);
+  const store = await openConfiguredStore(configuration, { clock, log: log.child({ component: 'store' }) });
   store.failed.catch((error) => {
     log.error({ error: String(error) }, 'the store failed: nothing is acknowledged any more, the process stops');
     process.exit(1);
@@ -111,7 +108,13 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
           return { close: async () => void (await Promise.all(listening.map((one) => one.close()))) };
         },
       },
-      { name: 'controllers', start: () => startActors(server as ApiServer, options, pki.ca) },
+      {
+        name: 'controllers',
+        start: async () => {
+          const shared = store.newestRevision !== undefined;
+          return options.only === 'apiserver' ? nothing : startActors(server as ApiServer, options, { pki, shared });
+        },
+      },
       { name: 'snapshots', start: () => startScheduledSnapshots({ ...archive(), configuration, random }) },
     ],
     stopping.signal,
@@ -126,29 +129,98 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
   };
 }
 
+function openServerPki({ configuration, clock, log }: ServerOptions): RenewedPki {
+  return openRenewedPki({
+    dir: configuration.pkiDir,
+    clock,
+    log,
+    clusterDomain: configuration.clusterDomain,
+    apiServerNames: configuration.certificateNames ?? [],
+    apiServerAddresses: [
+      configuration.advertiseAddress,
+      firstServiceAddress(configuration.serviceCidr),
+      ...(configuration.certificateAddresses ?? []),
+    ],
+  });
+}
+
 function apiServerSettings(configuration: ServerConfiguration) {
   return {
     version: configuration.version,
     serviceCidr: configuration.serviceCidr,
     advertise: { address: configuration.advertiseAddress, port: configuration.port },
     ...(configuration.joinable === undefined ? {} : { joinable: configuration.joinable }),
-    issuer: `https://kubernetes.default.svc.${configuration.clusterDomain}`,
+    issuer: configuration.issuer ?? `https://kubernetes.default.svc.${configuration.clusterDomain}`,
     ...(configuration.defaultTolerationSeconds === undefined
       ? {}
       : { defaultTolerationSeconds: configuration.defaultTolerationSeconds }),
   };
 }
 
-/** Controllers, scheduler, addons and simulated nodes, all over the in-process transport. */
-async function startActors(server: ApiServer, options: ServerOptions, authority: Authority): Promise<Closable> {
+/**
+ * Controllers, scheduler, addons and simulated nodes, all over the in-process transport. With a shared store, several control planes
+ * elect who of them acts.
+ */
+async function startActors(
+  server: ApiServer,
+  options: ServerOptions,
+  { pki, shared }: { readonly pki: RenewedPki; readonly shared: boolean },
+): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   await server.ready;
   await sleep(clock, answerReadyMs);
-  const { startControllers } = await import('#controllers');
-  const { startScheduler } = await import('#scheduler');
   const client = openClient({ transport: server.transport(controllersIdentity), userAgent: 'kube-controller-manager' });
-  const informers = openInformers({ client, clock, random, log });
   const schedulerClient = openClient({ transport: server.transport(schedulerIdentity), userAgent: 'kube-scheduler' });
+  const informers = openInformers({ client, clock, random, log });
+  const controllers = (of: Informers) =>
+    startClusterControllers({ ...options, client, informers: of, authority: pki.ca });
+  const scheduler = async (of: Informers): Promise<Closable> => {
+    const { startScheduler } = await import('#scheduler');
+    const own = log.child({ component: 'scheduler' });
+    return startScheduler({ client: schedulerClient, informers: of, clock, random, log: own });
+  };
+  const elected = (name: string, as: Client, start: (informers: Informers) => Promise<Closable>): Closable =>
+    startElected({
+      ...{ client: as, clock, random, log, name, settings: configuration.election },
+      start: () => withInformers({ client: as, clock, random, log }, start),
+    });
+  const parts: Closable[] = shared
+    ? [elected('kube-controller-manager', client, controllers), elected('kube-scheduler', schedulerClient, scheduler)]
+    : [await controllers(informers), await scheduler(informers)];
+  parts.push(startNodeRoles({ client, informers, controlPlaneNodes: configuration.controlPlaneNodes ?? [], log }));
+  return {
+    async close() {
+      await Promise.all(parts.map((one) => one.close()));
+      informers.close();
+    },
+  };
+}
+
+/** Runs something on informers of its own, which end with it. */
+async function withInformers(
+  options: Parameters<typeof openInformers>[0],
+  start: (informers: Informers) => Promise<Closable>,
+): Promise<Closable> {
+  const informers = openInformers(options);
+  try {
+    const running = await start(informers);
+    return {
+      async close() {
+        await running.close();
+        informers.close();
+      },
+    };
+  } catch (error) {
+    informers.close();
+    throw error;
+  }
+}
+
+async function startClusterControllers(
+  options: ServerOptions & { readonly client: Client; readonly informers: Informers; readonly authority: Authority },
+): Promise<Closable> {
+  const { configuration, clock, random, log, client, informers, authority } = options;
+  const { startControllers } = await import('#controllers');
   const parts: Closable[] = [
     await startControllers({
       client,
@@ -168,26 +240,13 @@ async function startActors(server: ApiServer, options: ServerOptions, authority:
           : { nodeMonitorGraceMs: configuration.nodeMonitorGraceMs }),
       },
     }),
-    await startScheduler({
-      client: schedulerClient,
-      informers,
-      clock,
-      random,
-      log: log.child({ component: 'scheduler' }),
-    }),
   ];
-  parts.push(startNodeRoles({ client, informers, controlPlaneNodes: configuration.controlPlaneNodes ?? [], log }));
   await installAddons(client, configuration);
   if (configuration.simulate > 0) {
     const { startSimulatedNodes } = await import('#kubelet');
     parts.push(await startSimulatedNodes({ client, informers, clock, random, log, count: configuration.simulate }));
   }
-  return {
-    async close() {
-      await Promise.all(parts.map((one) => one.close()));
-      informers.close();
-    },
-  };
+  return { close: async () => void (await Promise.all(parts.map((one) => one.close()))) };
 }
 
 /** 10.96.0.0/12 → 10.96.0.1. */

@@ -93,6 +93,36 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/server.command.ts')).serverCommand,
   },
   {
+    name: 'apiserver',
+    description: 'run an API server alone',
+    load: async () => (await import('./commands/apiserver.command.ts')).apiserverCommand,
+  },
+  {
+    name: 'controller-manager',
+    description: 'run the controllers alone',
+    load: async () => (await import('./commands/controller-manager.command.ts')).controllerManagerCommand,
+  },
+  {
+    name: 'scheduler',
+    description: 'run the scheduler alone',
+    load: async () => (await import('./commands/scheduler.command.ts')).schedulerCommand,
+  },
+  {
+    name: 'kubelet',
+    description: 'run a kubelet alone, on a container runtime that runs already',
+    load: async () => (await import('./commands/kubelet.command.ts')).kubeletCommand,
+  },
+  {
+    name: 'proxy',
+    description: "keep a node's rules of Services, alone",
+    load: async () => (await import('./commands/proxy.command.ts')).proxyCommand,
+  },
+  {
+    name: 'store',
+    description: 'copy the data of a cluster between LMDB and etcd',
+    load: async () => (await import('./commands/store.command.ts')).storeCommand,
+  },
+  {
     name: 'agent',
     description: 'run a node (kubelet, network, DNS) in the foreground',
     load: async () => (await import('./commands/agent.command.ts')).agentCommand,

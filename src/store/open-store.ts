@@ -8,6 +8,8 @@ export interface OpenStoreOptions {
   /** Bytes that puts may fill before they get StoreFull. Absent: no limit. */
   readonly maxBytes?: number;
   readonly watchLimits?: WatchLimits;
+  /** For an empty etcd: revisions count on from here. */
+  readonly shiftRevisions?: number;
   /** Certificates (PEM) for `etcd:https://…`. */
   readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
 }

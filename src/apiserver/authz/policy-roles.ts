@@ -136,6 +136,8 @@ export const clusterRoles: Readonly<Record<string, RoleRow>> = {
       'create | core | serviceaccounts/token',
     ],
   },
+  // All controllers in one process, without an account for each: what one of them may do, all may.
+  'k8ts:controllers': { rules: ['* | * | *', '* | url | *'] },
   'system:kube-dns': { rules: ['list watch | core | endpoints services'] },
   'system:kube-scheduler': {
     rules: [

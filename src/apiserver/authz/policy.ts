@@ -25,6 +25,7 @@ const account = (name: string): Subject => ({ kind: 'ServiceAccount', name, name
 /** Default ClusterRoleBindings: a role's name and who has it. */
 const clusterRoleBindings: Readonly<Record<string, readonly Subject[]>> = {
   'cluster-admin': [group('system:masters')],
+  'k8ts:controllers': [user('system:kube-controller-manager')],
   'system:monitoring': [group('system:monitoring')],
   'system:discovery': [group('system:authenticated')],
   'system:basic-user': [group('system:authenticated')],

@@ -160,6 +160,10 @@ export class EtcdConnection {
     request: Encodable<Message<Q>>,
     handlers: { onAnswer: (value: Decoded<Message<A>>) => void; onEnd: (why: EtcdFailure | undefined) => void },
   ): AnswerStream {
+    if (this.#closing.signal.aborted) {
+      queueMicrotask(() => handlers.onEnd(undefined));
+      return { pause() {}, resume() {}, cancel() {} };
+    }
     const member = this.#current;
     const call = (this.#clients[member] as Client).makeBidiStreamRequest<Encodable<Message<Q>>, Decoded<Message<A>>>(
       method.path,

@@ -23,8 +23,9 @@ export function entryOf(found: KeyValue): Entry {
   const value = openValue(found.value);
   const key = keyText(found.key);
   if (value === undefined) throw new Corrupt(key);
-  const { modRevision, createRevision, version } = found;
-  return { key, value, modRevision, createRevision, version };
+  const { modRevision, createRevision, version, lease } = found;
+  const entry = { key, value, modRevision, createRevision, version };
+  return lease === 0n ? entry : { ...entry, lease: lease.toString(16) };
 }
 
 /** Undefined when etcd no longer had the state before the change: its history was compacted. */

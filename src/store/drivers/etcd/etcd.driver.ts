@@ -28,6 +28,7 @@ import { isOurs, isWrittenBy, sealValue, WriteIds } from './envelope.ts';
 import { EventStream } from './event-stream.ts';
 import { EtcdError, Lost, said } from './failures.ts';
 import { EtcdHub } from './hub.ts';
+import { shiftRevisions } from './shifted-store.ts';
 import { EtcdLeases } from './leases.ts';
 import {
   compareMod,
@@ -49,6 +50,8 @@ export interface EtcdStoreOptions {
   readonly watchLimits?: WatchLimits | undefined;
   /** How long to wait for etcd at first; default 30,000. */
   readonly openWithinMs?: number | undefined;
+  /** Only for an empty etcd: its revisions count on from here, for what moves in from another store. */
+  readonly shiftRevisions?: number | undefined;
   /** How long a write may take before it fails; default 8000. */
   readonly writeWithinMs?: number | undefined;
 }
@@ -59,6 +62,7 @@ const readWithinMs = 8000;
 const askWithinMs = 3000;
 const pageEntries = 1000;
 const maintenanceMs = 60_000;
+const shiftKey = '/k8ts/revision-shift';
 const defaultLimits: WatchLimits = { events: 50_000, bytes: 64 << 20 };
 const alarmGet = 0;
 const alarmOff = 2;
@@ -68,18 +72,33 @@ const alarmNoSpace = 1;
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const { clock, log = silentLog, openWithinMs = defaultOpenWithinMs } = options;
   const connection = new EtcdConnection({ urls: options.urls, tls: options.tls, clock, log });
+  let store: EtcdStore | undefined;
   try {
     const first = await firstLook(connection, openWithinMs);
     const compacted = await compactedRevisionOf(connection, first.revision);
-    const store = new EtcdStore({ ...options, log, connection, first, compacted });
+    store = new EtcdStore({ ...options, log, connection, first, compacted });
     await store.began;
-    return store;
+    const by = await revisionShift(store, options.shiftRevisions);
+    return by === 0 ? store : shiftRevisions(store, by);
   } catch (error) {
+    await store?.close();
     connection.close();
     throw error instanceof EtcdError
       ? new CodedError('StoreRefused', `etcd refused to be read: ${messageOf(error)}`, { cause: error })
       : error;
   }
+}
+
+/** By how much revisions are higher than etcd's: decided once, for an empty etcd, and remembered there. */
+async function revisionShift(store: Store, wanted: number | undefined): Promise<number> {
+  const found = await store.get(shiftKey);
+  if (wanted === undefined) return found === undefined ? 0 : Number(Buffer.from(found.value).toString());
+  const { count } = await store.range({ start: '', end: '', countOnly: true });
+  if (found !== undefined || count > 0) {
+    throw new CodedError('StoreNotEmpty', 'this etcd holds data already: give an empty one, or empty it first');
+  }
+  await store.write({ key: shiftKey, value: Buffer.from(String(wanted)), ifModRevision: 0 });
+  return wanted;
 }
 
 /** One read with a majority's word, which also shows whose store it is. */

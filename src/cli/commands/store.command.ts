@@ -1,0 +1,35 @@
+import { systemClock } from '#base';
+import { defineCommand } from '../command.ts';
+import { etcdTlsOf, type StoreOptions, withEtcdTls } from '../components/flags.ts';
+import { parseOutput } from '../options.ts';
+
+interface CopyFlags extends StoreOptions {
+  from: string;
+  to: string;
+  output?: 'json';
+}
+
+export const storeCommand = defineCommand('store', (command) => {
+  const copy = command
+    .command('copy')
+    .description('copy the data of a cluster, whose control plane is stopped, into an empty store')
+    .requiredOption('--from <store>', 'lmdb:DIR or etcd:URL[,URL]')
+    .requiredOption('--to <store>', 'lmdb:DIR or etcd:URL[,URL]; must be empty');
+  withEtcdTls(copy)
+    .option('-o, --output <format>', 'json', parseOutput)
+    .action(async (options: CopyFlags) => {
+      const { loadCopyStore } = await import('#assembly');
+      const { copyStore } = await loadCopyStore();
+      const tls = etcdTlsOf(options);
+      const copied = await copyStore({
+        from: { store: options.from, ...tls },
+        to: { store: options.to, ...tls },
+        clock: systemClock,
+      });
+      process.stdout.write(
+        options.output === 'json'
+          ? `${JSON.stringify(copied)}\n`
+          : `${copied.objects} objects of revision ${copied.fromRevision} are in ${options.to}, which is at revision ${copied.toRevision}\n`,
+      );
+    });
+});

@@ -176,4 +176,12 @@ test('custom resources come and go with their definition', async () => {
     nullable: true,
   });
   assert.ok(document.paths['/apis/stable.example.com/v1/namespaces/{namespace}/crontabs'].get);
+  // kubectl takes from here which patches it may send.
+  const item = document.paths['/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}'];
+  assert.deepEqual(Object.keys(item.patch.requestBody.content), [
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    'application/apply-patch+yaml',
+    'application/apply-patch+cbor',
+  ]);
 });

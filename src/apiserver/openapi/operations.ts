@@ -11,7 +11,8 @@ export interface Operation {
   /** What the body is: a reference, or undefined for none. */
   readonly body?: Json;
   readonly bodyRequired?: boolean;
-  readonly patch?: boolean;
+  /** `custom`: of custom resources, which have no strategic merge. */
+  readonly patch?: boolean | 'custom';
   readonly response: Json;
   readonly status: readonly string[];
 }
@@ -86,6 +87,9 @@ const patchTypes = [
   'application/apply-patch+yaml',
   'application/apply-patch+cbor',
 ];
+const customPatchTypes = patchTypes.filter((one) => !one.includes('strategic'));
+const bodyTypes = ({ patch }: Operation): readonly string[] =>
+  patch === true ? patchTypes : patch === 'custom' ? customPatchTypes : ['*/*'];
 const mediaTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
 const watchTypes = [...mediaTypes, 'application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch'];
 
@@ -124,7 +128,7 @@ export function operation2(operation: Operation, context: OperationContext): Jso
     });
   return {
     description: operation.description,
-    consumes: operation.patch === true ? patchTypes : ['*/*'],
+    consumes: bodyTypes(operation),
     produces: operation.action === 'list' ? watchTypes : mediaTypes,
     schemes: ['https'],
     tags: [context.tag],
@@ -158,7 +162,7 @@ export function operation3(operation: Operation, context: OperationContext): Jso
       ? {}
       : {
           requestBody: {
-            content: content(operation.patch === true ? patchTypes : ['*/*'], operation.body),
+            content: content(bodyTypes(operation), operation.body),
             ...(operation.bodyRequired === false ? {} : { required: true }),
           },
         }),

@@ -163,7 +163,7 @@ export function pathsOf(definition: KindDefinition, definitions: Definitions, st
           description: `partially update ${part}the specified ${kind}`,
           query: patchQuery,
           body: patch,
-          patch: true,
+          patch: definition.schema === undefined ? true : 'custom',
           response: body,
           status: ['200', '201'],
         },

@@ -15,6 +15,8 @@ export interface Bed {
   readonly http: number;
   readonly https: number;
   readonly ca: string;
+  /** A Service leads elsewhere from now on. */
+  redirect(service: string, state: Partial<UpstreamState>): void;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,11 @@ export async function openBed(options: {
     http: http.port,
     https: https.port,
     ca: authority.certificatePem,
+    redirect(service, state) {
+      for (const [key, backend] of table.backends)
+        if (backend.service === service)
+          upstreams.get(key)?.update({ targets: [], protocol: 'http', sticky: false, ...state });
+    },
     async close() {
       void http.close();
       void https.close();

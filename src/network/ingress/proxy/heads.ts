@@ -86,6 +86,8 @@ const forwarded: readonly string[] = [
   'x-real-ip',
   'x-scheme',
 ];
+/** Counts how often a request has passed an Ingress. */
+export const hopsField = 'x-k8ts-ingress-hops';
 
 interface FieldName {
   readonly lower: string;

@@ -56,8 +56,7 @@ export class BackendSession {
   begin(request: OutboundRequest, consumer: OutboundConsumer): Outbound {
     const fresh = !this.#used;
     this.#used = true;
-    this.#open++;
-    return new BackendStream({
+    const stream = new BackendStream({
       session: this.#session,
       request,
       consumer,
@@ -67,6 +66,8 @@ export class BackendSession {
         if (this.#leaving && this.#open === 0) this.#session.close();
       },
     });
+    this.#open++;
+    return stream;
   }
 
   /** No new requests; ends with its last one. */

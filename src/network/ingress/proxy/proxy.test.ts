@@ -442,6 +442,16 @@ describe('endpoints', () => {
     await gone.promise;
   });
 
+  test('a Service that leads back here is not asked without end', async () => {
+    const own = { address: '127.0.0.1', port: 0 };
+    const opened = await bed({ ingresses: [anIngress({})], services: { web: { targets: [own] } } });
+    own.port = opened.http;
+    const again = await bed({ ingresses: [anIngress({})], services: { web: { targets: [{ ...own }] } } });
+    opened.redirect('web', { targets: [{ address: '127.0.0.1', port: again.http }] });
+    assert.equal(statusOf(await ask(again.http, 'GET / HTTP/1.1')), 508);
+    assert.equal(statusOf(await ask(again.http, 'TRACE / HTTP/1.1')), 405);
+  });
+
   test('never to loopback or link-local addresses', () => {
     for (const bad of [
       '127.0.0.1',

@@ -9,6 +9,7 @@ import type { RouteTable } from '../route-table.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Inbound } from './exchange.ts';
 import { answerText, Forwarding } from './forwarding.ts';
+import { hopsField } from './heads.ts';
 import { ClientConnection } from './http1-client.ts';
 import { Http2Inbound } from './http2-client.ts';
 import { Ticker, type Watched } from './ticker.ts';
@@ -31,6 +32,7 @@ const mostConnections = 16_384;
 const handshakeTimeoutMs = 10_000;
 const http2IdleMs = 75_000;
 const tellEveryMs = 10_000;
+const mostHops = 8;
 const http2Limits = {
   maxConcurrentStreams: 128,
   largestHeaderBytes: 64 * 1024,
@@ -210,6 +212,8 @@ export class Proxy {
     const path = question === -1 ? target : target.slice(0, question);
     if (path.includes('\\') || hasDotElements(path))
       return answerText(inbound, 400, 'the path has elements that point upwards');
+    if (inbound.method === 'TRACE') return answerText(inbound, 405, 'TRACE is not served');
+    if (isLooping(inbound.headers)) return answerText(inbound, 508, 'the request goes round in circles');
     const host = hostOf(inbound.authority);
     const table = this.#table;
     const route = table?.find(host, path);
@@ -281,8 +285,12 @@ export class Proxy {
       'x-real-ip',
       remoteAddress,
     ];
-    if (!hasField(headers, 'x-request-id')) more.push('x-request-id', this.#nextId());
-    return headers.length === 0 ? more : headers.concat(more);
+    if (valueOf(headers, 'x-request-id') === undefined) more.push('x-request-id', this.#nextId());
+    const hops = valueOf(headers, hopsField);
+    if (hops === undefined) more.push(hopsField, '1');
+    else more.push(hopsField, String(Number(hops) + 1));
+    const own = hops === undefined ? headers : headers.filter((_, i) => headers[i - (i % 2)] !== hopsField);
+    return own.length === 0 ? more : own.concat(more);
   }
 
   #nextId(): string {
@@ -291,9 +299,15 @@ export class Proxy {
   }
 }
 
-function hasField(headers: readonly string[], name: string): boolean {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return true;
-  return false;
+function valueOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];
+  return undefined;
+}
+
+/** A Service that leads back to an Ingress would be asked without end. */
+function isLooping(headers: readonly string[]): boolean {
+  const hops = valueOf(headers, hopsField);
+  return hops !== undefined && !(Number(hops) < mostHops);
 }
 
 /** Lower case, without port and last dot. */

@@ -45,6 +45,7 @@ const noVolumes: VolumeCatalogue = {
   storageClass: () => undefined,
   driver: () => undefined,
   capacities: () => [],
+  volumeLimit: () => undefined,
   promised: () => 0,
 };
 

@@ -2,6 +2,7 @@ import { type Clock, CodedError, type Timer } from '#base';
 import {
   type AnyObject,
   type CSIDriver,
+  type CSINode,
   type CSIStorageCapacity,
   type PersistentVolume,
   type PersistentVolumeClaim,
@@ -16,6 +17,7 @@ const volumes = resource('v1', 'persistentvolumes');
 const classes = resource('storage.k8s.io/v1', 'storageclasses');
 const drivers = resource('storage.k8s.io/v1', 'csidrivers');
 const capacities = resource('storage.k8s.io/v1', 'csistoragecapacities');
+const csiNodes = resource('storage.k8s.io/v1', 'csinodes');
 const longestWaitMs = 10 * 60_000;
 
 export interface VolumeBinder {
@@ -40,7 +42,13 @@ export function openVolumeBinder(options: { client: Client; informers: Informers
   const taken = new Set<string>();
   const promised = new Map<string, number>();
   const handlers: ((event: 'VolumeChange') => void)[] = [];
-  let room: { readonly drivers: Informer<CSIDriver>; readonly capacities: Informer<CSIStorageCapacity> } | undefined;
+  let room:
+    | {
+        readonly drivers: Informer<CSIDriver>;
+        readonly capacities: Informer<CSIStorageCapacity>;
+        readonly nodes: Informer<CSINode>;
+      }
+    | undefined;
 
   /** What drivers say about room, asked for with the first claim that a driver is to meet: most clusters never have one. */
   function storageRoom(): NonNullable<typeof room> {
@@ -48,8 +56,9 @@ export function openVolumeBinder(options: { client: Client; informers: Informers
     room = {
       drivers: options.informers.of<CSIDriver>(drivers),
       capacities: options.informers.of<CSIStorageCapacity>(capacities),
+      nodes: options.informers.of<CSINode>(csiNodes),
     };
-    for (const informer of [room.drivers, room.capacities])
+    for (const informer of [room.drivers, room.capacities, room.nodes])
       informer.onChange(() => {
         for (const handler of handlers) handler('VolumeChange');
       });
@@ -102,6 +111,10 @@ export function openVolumeBinder(options: { client: Client; informers: Informers
         storageRoom()
           .capacities.list()
           .filter((one) => one.storageClassName === name),
+      volumeLimit: (nodeName, driver) =>
+        storageRoom()
+          .nodes.get(undefined, nodeName)
+          ?.spec.drivers.find(({ name }) => name === driver)?.allocatable?.count,
       promised: (storageClass, nodeName) => promised.get(`${storageClass}/${nodeName}`) ?? 0,
     },
     taken,
@@ -148,6 +161,7 @@ export function openVolumeBinder(options: { client: Client; informers: Informers
       classInformer.close();
       room?.drivers.close();
       room?.capacities.close();
+      room?.nodes.close();
     },
   };
 }

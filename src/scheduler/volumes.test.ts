@@ -17,6 +17,7 @@ function catalogue(parts: {
   capacities?: object[];
   drivers?: object[];
   promised?: Readonly<Record<string, number>>;
+  limits?: Readonly<Record<string, number>>;
 }): VolumeCatalogue {
   const named = <T extends { metadata: { name: string } }>(list: object[] | undefined, name: string): T | undefined =>
     (list as T[] | undefined)?.find((one) => one.metadata.name === name);
@@ -28,6 +29,7 @@ function catalogue(parts: {
     driver: (name) => named<CSIDriver>(parts.drivers, name),
     capacities: (name) =>
       ((parts.capacities ?? []) as CSIStorageCapacity[]).filter((one) => one.storageClassName === name),
+    volumeLimit: (node) => parts.limits?.[node],
     promised: (_, node) => parts.promised?.[node] ?? 0,
   };
 }
@@ -176,4 +178,22 @@ test('a volume is only asked for where there is room for it', () => {
   state.node('b');
   const volumes = ['one', 'two'].map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
   assert.deepEqual(state.fits(state.pod('p', { spec: { containers: [{ name: 'c' }], volumes } })), ['b']);
+});
+
+test('a node takes no more volumes of a driver than it may have', () => {
+  const disk = (name: string): object => volume(name, { csi: { driver: 'example.com', volumeHandle: name } }, 'Bound');
+  const held = (name: string): object => claim(name, { volumeName: name }, bound);
+  const claims = ['one', 'two', 'three'].map(held);
+  const volumes = ['one', 'two', 'three'].map(disk);
+  const state = testState({ volumes: catalogue({ claims, volumes, limits: { a: 1, b: 2 } }) });
+  state.node('a');
+  state.node('b');
+  state.node('free');
+  assert.deepEqual(state.fits(state.pod('p', using('one'))), ['a', 'b', 'free']);
+  state.on('a', 'first', using('one'));
+  state.on('b', 'second', using('two'));
+  assert.deepEqual(state.fits(state.pod('p', using('one'))), ['a', 'b', 'free'], 'it is there already');
+  assert.deepEqual(state.fits(state.pod('p', using('three'))), ['b', 'free']);
+  state.on('b', 'third', using('one'));
+  assert.deepEqual(state.fits(state.pod('p', using('three'))), ['free']);
 });

@@ -14,6 +14,8 @@ export interface VolumeCatalogue {
   driver(name: string): CSIDriver | undefined;
   /** What drivers say about room, for one class. */
   capacities(storageClass: string): readonly CSIStorageCapacity[];
+  /** The most volumes of a driver that a node may have attached; undefined when it does not say. */
+  volumeLimit(nodeName: string, driver: string): number | undefined;
   /** Bytes of a class that are promised on a node to pods whose volumes are being made. */
   promised(storageClass: string, nodeName: string): number;
 }

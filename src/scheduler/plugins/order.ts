@@ -10,6 +10,7 @@ import { nodeUnschedulable } from './node-unschedulable.plugin.ts';
 import { type OwnSelector, podTopologySpread } from './pod-topology-spread.plugin.ts';
 import { taintToleration } from './taint-toleration.plugin.ts';
 import { volumeBinding } from './volume-binding.plugin.ts';
+import { volumeLimits } from './volume-limits.plugin.ts';
 import { volumeRestrictions } from './volume-restrictions.plugin.ts';
 import { volumeZone } from './volume-zone.plugin.ts';
 
@@ -32,6 +33,7 @@ export function schedulingPlugins({ ownSelector, volumes, takenVolumes }: Plugin
     nodePorts,
     nodeResourcesFit,
     volumeRestrictions(volumes),
+    volumeLimits(volumes),
     volumeBinding(volumes, takenVolumes),
     volumeZone(volumes),
     podTopologySpread(ownSelector),

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, CodedError, readProcess } from '#base';
+import { type Clock, CodedError } from '#base';
 import { parseKubeconfig } from '#client';
 import {
   authorityOf,
@@ -12,11 +12,10 @@ import {
   openClusterPki,
   parsePrivateKey,
 } from '#pki';
-import { signal } from '../local/processes.ts';
 import { identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
 import { configFile, type MachineRecord, requireRecord } from './record.ts';
-import { reloadServer } from './run-components.ts';
+import { reloadServer, restartAgent } from './run-components.ts';
 
 const authorities: Readonly<Record<string, string>> = {
   'front-proxy-client': 'front-proxy-ca',
@@ -97,6 +96,7 @@ export async function renewCertificates(options: {
   }
   if (isWanted('kubelet.conf')) {
     renewKubelet(layout, record, pki);
+    await restartAgent(layout);
     renewed.push('kubelet.conf');
   }
   await reloadServer(layout);
@@ -133,15 +133,12 @@ function clusterOf(kubeconfig: string): { name: string; server: string } {
   return { name: found?.name ?? 'kubernetes', server: found?.cluster.server ?? '' };
 }
 
-/** The agent reads the file at its next start: it is ended, and whoever supervises it starts it again. */
 function renewKubelet(layout: MachineLayout, record: MachineRecord, pki: ClusterPki): void {
   const { nodeName } = record;
   const commonName = `system:node:${nodeName}`;
   const credential = pki.issue({ commonName, organizations: ['system:nodes'], usages: ['client'] });
   const { server } = clusterOf(layout.kubeletConf);
   writeKubeletIdentity({ layout, nodeName, server, ca: pki.ca.certificatePem, credential });
-  const agent = readProcess(join(layout.runDir, 'agent.pid'));
-  if (agent !== undefined) signal(agent.pid, 'SIGTERM');
 }
 
 /** A kubeconfig for another user of the cluster, signed here. It holds a key, or the token given. */

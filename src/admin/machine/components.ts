@@ -140,11 +140,11 @@ export function systemdUnit(component: ComponentPlan): string {
 Description=Kubernetes ${what} (k8ts ${component.name})
 Wants=network-online.target
 After=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=${[component.program, ...component.args].map(quote).join(' ')}
-ExecReload=/bin/kill -HUP $MAINPID
-Restart=always
+${component.name === 'server' ? 'ExecReload=/bin/kill -HUP $MAINPID\n' : ''}Restart=always
 RestartSec=1
 KillMode=process
 Delegate=yes

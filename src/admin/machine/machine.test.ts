@@ -44,16 +44,33 @@ test('the settings of server and agent are what those programs read', () => {
   for (const path of [agent.kubeletDir, agent.containerd.socket, server.pkiDir]) assert.match(path, /^\/m\//);
 });
 
-test('a unit of systemd: whoever restarts it leaves the containers alone', () => {
-  const [server] = planComponents(machineLayout('/'), 'control-plane', ownCommand);
-  assert.ok(server);
-  const unit = systemdUnit({ ...server, program: '/opt/my node/bin/node' });
-  assert.match(
-    unit,
-    /^ExecStart="\/opt\/my node\/bin\/node" main\.js server --config \/etc\/kubernetes\/k8ts\/server\.json$/m,
+test('a unit of systemd: started again for ever, alone in being stopped; only the control plane takes new certificates at a signal', () => {
+  const [server, agent] = planComponents(machineLayout('/'), 'control-plane', ownCommand);
+  assert.ok(server && agent);
+  assert.equal(
+    systemdUnit({ ...server, program: '/opt/my node/bin/node' }),
+    `[Unit]
+Description=Kubernetes control plane (k8ts server)
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart="/opt/my node/bin/node" main.js server --config /etc/kubernetes/k8ts/server.json
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
+RestartSec=1
+KillMode=process
+Delegate=yes
+LimitNOFILE=1048576
+TasksMax=infinity
+OOMScoreAdjust=-900
+
+[Install]
+WantedBy=multi-user.target
+`,
   );
-  assert.match(unit, /^Restart=always$/m);
-  assert.match(unit, /^KillMode=process$/m);
+  assert.doesNotMatch(systemdUnit(agent), /ExecReload/);
   assert.deepEqual(
     planComponents(machineLayout('/'), 'worker', ownCommand).map((one) => one.name),
     ['agent'],

@@ -101,3 +101,13 @@ export async function reloadServer(layout: MachineLayout): Promise<boolean> {
   if (record !== undefined) signal(record.pid, 'SIGHUP');
   return record !== undefined;
 }
+
+/** Has the node's agent start anew, with what is on disk; containers go on. */
+export async function restartAgent(layout: MachineLayout): Promise<void> {
+  if (usesSystemd(layout)) {
+    await runCommand('systemctl', ['restart', 'k8ts-agent.service'], { timeoutMs: 60_000 });
+    return;
+  }
+  const record = readProcess(join(layout.runDir, 'agent.pid'));
+  if (record !== undefined) signal(record.pid, 'SIGTERM');
+}

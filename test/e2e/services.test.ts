@@ -246,10 +246,10 @@ spec:
     for (const node of ['master', 'worker1']) {
       const pod = await podOn(node);
       await eventually(`near leads to ${pod}`, async () => (await fromPod(pod, 'http://near/')) === pod);
-      const answers = new Set<string>();
-      for (let i = 0; i < 6; i++)
-        for (const name of ['near', 'inside']) answers.add(await fromPod(pod, `http://${name}/`));
-      assert.deepEqual([...answers], [pod]);
+      const loop = 'for i in 1 2 3 4 5 6; do fetch http://near/; fetch http://inside/; done';
+      const answers = (await machine.must('exec', pod, '--', 'sh', '-c', loop)).trim().split('\n');
+      assert.equal(answers.length, 12);
+      assert.deepEqual([...new Set(answers)], [pod]);
       await eventually('it reaches itself', async () => (await fromPod(pod, 'http://every/')) === pod);
     }
     await machine.must('delete', 'service', 'near', 'inside', 'every');
@@ -304,6 +304,15 @@ spec:
   test('no change of rules was refused by the kernel until here', async () => {
     const { stdout } = await run('grep', ['-rh', 'service rules not written', `/var/lib/k8ts/${machine.name}/log`]);
     assert.equal(stdout, '');
+  });
+
+  test('a NodePort answers at an address that a node gets later', async () => {
+    await machine.apply(service('later', 'type: NodePort'));
+    const added = await run('ip', ['-n', netns('worker1'), 'address', 'add', `${address(77)}/24`, 'dev', 'eth0']);
+    assert.equal(added.code, 0, added.stderr);
+    const url = `http://${address(77)}:${await nodePortOf('later')}/`;
+    await eventually('it answers', async () => (await get(url, 500)).startsWith('web-'));
+    await machine.must('delete', 'service', 'later');
   });
 
   test('rules that somebody removes or empties are written anew', async () => {

@@ -3,7 +3,7 @@ import { type EndpointSlice, type Node, type Pod, resource, type Service } from 
 import { changesOf, type Outcome, splitKey, startController } from '#client';
 import { isNamespaceTerminating, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { managedBy, managedByLabel, planSlices } from './plan.ts';
+import { managedBy, managedByLabel, planSlices, zoneOf } from './plan.ts';
 import { podChanges, podIndexes, podsOf, serviceIndexes, sliceIndexes, sliceServiceKeys } from './service-index.ts';
 
 const services = resource('v1', 'services');
@@ -58,6 +58,14 @@ function start(context: ControllerContext): RunningPart {
     sources: [
       changesOf(serviceInformer),
       podChanges(pods, serviceInformer),
+      changesOf(nodes, (node, { type, old, object }) =>
+        type === 'updated' && old !== undefined && zoneOf(old) !== zoneOf(object)
+          ? sliceInformer
+              .list()
+              .filter((slice) => slice.endpoints?.some((one) => one.nodeName === node.metadata.name))
+              .flatMap(sliceServiceKeys)
+          : undefined,
+      ),
       changesOf(sliceInformer, (slice) =>
         slice.metadata.labels?.[managedByLabel] === managedBy ? sliceServiceKeys(slice) : undefined,
       ),

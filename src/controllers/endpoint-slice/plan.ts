@@ -155,6 +155,8 @@ function groupPods(
   return groups;
 }
 
+export const zoneOf = (node: Node): string | undefined => node.metadata.labels?.['topology.kubernetes.io/zone'];
+
 /** The pod's address of a family. */
 export function addressOf(pod: Pod, addressType: AddressType): string | undefined {
   const { podIP, podIPs = podIP ? [{ ip: podIP }] : [] } = pod.status ?? {};
@@ -166,7 +168,8 @@ function endpointOf(pod: Pod, address: string, service: Service, nodeOf: SlicePl
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const ready = service.spec.publishNotReadyAddresses === true || (serving && !terminating);
   const { nodeName, hostname, subdomain } = pod.spec;
-  const zone = nodeName ? nodeOf(nodeName)?.metadata.labels?.['topology.kubernetes.io/zone'] : undefined;
+  const node = nodeName ? nodeOf(nodeName) : undefined;
+  const zone = node && zoneOf(node);
   const { namespace, name, uid } = pod.metadata;
   return {
     addresses: [address],

@@ -52,6 +52,9 @@ export interface TableOptions {
 const serviceKey = 'ip daddr . meta l4proto . th dport';
 
 /**
+ * `stray`: a pod's late packet of a connection that nobody knows any more would reach the client from an address it never spoke to, and
+ * end that connection; it is dropped. Addresses of Services and load balancers that were not translated are refused.
+ *
  * Chains and sets that never change. To the chains `balance`, `inside`, `draw` and `remember` a rule is added with each map that comes
  * into use, in the same transaction: nft cannot add a rule for a map with a drawn number once the kernel has that map. A rule stays
  * when its map is empty.
@@ -76,6 +79,7 @@ ${sets.join('\n')}
     ip saddr != ${network.clusterCidr} fib saddr type != local ${serviceKey} @discarded drop
   }
   chain stray {
+    ip saddr ${network.clusterCidr} ct state invalid drop
     ct state new ip daddr @balanced goto refuse
 ${stray}  }
   chain balance { }
@@ -111,8 +115,8 @@ ${stray}  }
   chain stray_output { type filter hook output priority filter - 10; policy accept; jump stray; }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ct mark and ${masqueradeMark} == ${masqueradeMark} masquerade
-    ip saddr . ip daddr @hairpins masquerade
+    ct mark and ${masqueradeMark} == ${masqueradeMark} masquerade fully-random
+    ip saddr . ip daddr @hairpins masquerade fully-random
     oifname "${network.uplink}" ip saddr ${network.clusterCidr} ip daddr != ${network.clusterCidr} ct status and dnat == 0 masquerade
   }
 ${withoutZones ? '' : movingFlows}}

@@ -133,9 +133,9 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
       const limit = quantityValue(source.sizeLimit ?? '0');
       const memory = podAmount(pod, 'memory', 'limits', quantityValue);
       const sizes = [limit, memory.complete ? memory.total : 0].filter((size) => size > 0);
-      await mountTmpfs(path, { mode: '0777', ...(sizes.length === 0 ? {} : { sizeBytes: Math.min(...sizes) }) });
+      await mountTmpfs(path, { mode: '1777', ...(sizes.length === 0 ? {} : { sizeBytes: Math.min(...sizes) }) });
     }
-    await giveToGroup(path, pod.spec?.securityContext?.fsGroup);
+    await giveToGroup(path, { gid: pod.spec?.securityContext?.fsGroup, sticky: inMemory });
     await mkdir(join(ready, '..'), { recursive: true, mode: 0o750 });
     await writeFile(ready, '', { mode: 0o600 });
     return { path, readOnly: false, groups: [] };
@@ -209,10 +209,13 @@ async function verifyNoStorage(volumes: string): Promise<void> {
     throw new VolumeError('StillMounted', `${join(volumes, left)} still holds storage of a pod; nothing is deleted`);
 }
 
-/** Writable by everyone, or by the pod's fsGroup, which then also owns what is made inside. */
-async function giveToGroup(path: string, gid: number | undefined): Promise<void> {
+/** Writable by everyone, or by the pod's fsGroup, which then also owns what is made inside. A tmpfs has the sticky bit, as upstream's. */
+async function giveToGroup(
+  path: string,
+  { gid, sticky }: { readonly gid: number | undefined; readonly sticky: boolean },
+): Promise<void> {
   if (gid !== undefined) await chown(path, 0, gid);
-  await chmod(path, gid === undefined ? 0o777 : 0o2777);
+  await chmod(path, (gid === undefined ? 0o777 : 0o2777) | (sticky ? 0o1000 : 0));
 }
 
 function digestOf(files: Payload, gid: number | undefined): string {

@@ -74,7 +74,8 @@ function typeOfObject(schema: JSONSchemaProps, isResource: boolean, name: string
   if (typeof additionalProperties === 'object') {
     const value = typeOfSchema(additionalProperties as JSONSchemaProps, false, `${name}.@elem`);
     if (value === undefined) return undefined;
-    const key: CelType = { ...stringType, maxElements: maxRequestBytes - 2, minSize: 2 };
+    // Upstream takes keys for empty: definitions in use rely on it.
+    const key: CelType = { ...stringType, maxElements: 0, minSize: 2 };
     return mapOf(key, value, {
       maxElements: maxProperties === undefined ? mostItems(value.minSize ?? 0, 6) : Math.max(0, Number(maxProperties)),
       minSize: 2,

@@ -270,8 +270,8 @@ export class ClientConnection implements Inbound, Watched {
   #takeHead(): void {
     let rest = this.#rest as Buffer;
     if (this.#searched === 0) {
-      // An empty line before a request is passed over (RFC 9112, section 2.2).
-      if (rest[0] === 0x0d && rest[1] === 0x0a) {
+      // Empty lines before a request are passed over (RFC 9112, section 2.2).
+      while (rest[0] === 0x0d && rest[1] === 0x0a) {
         rest = rest.subarray(2);
         this.#rest = rest.length === 0 ? undefined : rest;
         if (this.#rest === undefined) return;
@@ -352,6 +352,7 @@ export class ClientConnection implements Inbound, Watched {
   #next(): void {
     this.#consumer = undefined;
     this.#request = undefined;
+    this.#responded = false;
     this.#writeDeadlineMs = 0;
     if (this.#closeAfter || this.#draining || !this.#bodyDone) return this.#linger();
     this.#state = readingHead;

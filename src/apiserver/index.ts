@@ -33,4 +33,4 @@ export {
   systemPriorityClasses,
 } from './admission/index.ts';
 export { joinPolicy, type PolicyObject } from './authz/index.ts';
-export { type AuditPolicy, type AuditSink, auditLink, metadataPolicy, openFileSink } from './audit/index.ts';
+export { type AuditPolicy, type AuditSink, auditLink, loadAuditPolicy, metadataPolicy, openFileSink } from './audit/index.ts';

@@ -2,7 +2,7 @@ import { type Clock, type Random, rfc3339Micro } from '#base';
 import { statusOf } from '#machinery';
 import type { Identity } from '#wire';
 import type { Link, ServerRequest, ServerResponse } from '../contract.ts';
-import { type AuditLevel, type AuditPolicy, levelOf } from './policy.ts';
+import { type AuditDecision, type AuditPolicy, type AuditStage, decideAudit } from './policy.ts';
 import type { AuditSink } from './sink.ts';
 
 export interface AuditOptions {
@@ -12,34 +12,35 @@ export interface AuditOptions {
   readonly random: Random;
 }
 
-type Stage = 'ResponseStarted' | 'ResponseComplete';
-
 const idForm = /^[A-Za-z0-9-]{1,64}$/;
 
 /** Records what was asked, by whom, found out how, and how it ended. Long answers are recorded when they begin and when they end. */
 export function auditLink(options: AuditOptions): Link {
   const { policy, sink, clock, random } = options;
   return async (request, next) => {
-    const level = levelOf(policy, request);
+    const decision = decideAudit(policy, request);
+    const { level, omitStages } = decision;
     const asked = request.headers['audit-id'];
     const auditId = request.auditId ?? (asked !== undefined && idForm.test(asked) ? asked : random.uuid());
     request.auditId = auditId;
     const caller = request.identity;
-    const record = (stage: Stage, code: number, failure?: object): void => {
-      if (level !== 'None')
+    if (level === 'Request' || level === 'RequestResponse') request.audited ??= {};
+    const record = (stage: AuditStage, code?: number, failure?: object): void => {
+      if (level !== 'None' && !omitStages.includes(stage))
         sink.write(
           eventOf({
             request,
-            level,
+            decision,
             auditId,
             caller,
             stage,
-            code,
+            ...(code === undefined ? {} : { code }),
             nowMs: clock.nowMs(),
             ...(failure === undefined ? {} : { failure }),
           }),
         );
     };
+    record('RequestReceived');
     let response: ServerResponse;
     try {
       response = await next(request);
@@ -70,22 +71,24 @@ export function auditLink(options: AuditOptions): Link {
 
 interface EventSource {
   readonly request: ServerRequest;
-  readonly level: AuditLevel;
+  readonly decision: AuditDecision;
   readonly auditId: string;
   readonly caller: Identity;
-  readonly stage: Stage;
-  readonly code: number;
+  readonly stage: AuditStage;
+  readonly code?: number;
   readonly nowMs: number;
   readonly failure?: object;
 }
 
-function eventOf({ request, level, auditId, caller, stage, code, nowMs, failure }: EventSource): object {
+function eventOf({ request, decision, auditId, caller, stage, code, nowMs, failure }: EventSource): object {
   const { info, source, authentication } = request;
   const annotations = Object.fromEntries(request.annotations);
   annotations['authentication.k8s.io/authenticator'] =
     source.trusted === undefined ? (authentication?.authenticator ?? '') : 'in-process';
   if (authentication?.credentialId !== undefined)
     annotations['authentication.k8s.io/credential-id'] = authentication.credentialId;
+  const { level, omitManagedFields } = decision;
+  const shown = (object: object): object => (omitManagedFields ? withoutManagedFields(object) : object);
   const withBodies = level === 'Request' || level === 'RequestResponse';
   return {
     kind: 'Event',
@@ -100,17 +103,28 @@ function eventOf({ request, level, auditId, caller, stage, code, nowMs, failure 
     sourceIPs: source.remoteAddress === '' ? [] : [source.remoteAddress],
     ...(request.headers['user-agent'] === undefined ? {} : { userAgent: request.headers['user-agent'] }),
     ...(info.isResource ? { objectRef: objectOf(request) } : {}),
-    responseStatus: { metadata: {}, ...failure, code },
+    ...(code === undefined ? {} : { responseStatus: { metadata: {}, ...failure, code } }),
     ...(withBodies && request.audited?.requestObject !== undefined
-      ? { requestObject: request.audited.requestObject }
+      ? { requestObject: shown(request.audited.requestObject) }
       : {}),
     ...(level === 'RequestResponse' && request.audited?.responseObject !== undefined
-      ? { responseObject: request.audited.responseObject }
+      ? { responseObject: shown(request.audited.responseObject) }
       : {}),
     requestReceivedTimestamp: rfc3339Micro(request.receivedMs),
     stageTimestamp: rfc3339Micro(nowMs),
     annotations,
   };
+}
+
+/** A copy without `metadata.managedFields`, also of a list's items. */
+function withoutManagedFields(object: object): object {
+  const { items } = object as { items?: unknown };
+  return Array.isArray(items) ? { ...object, items: items.map(stripped) } : stripped(object);
+}
+
+function stripped(object: object): object {
+  const { metadata } = object as { metadata?: object };
+  return metadata === undefined ? object : { ...object, metadata: { ...metadata, managedFields: undefined } };
 }
 
 function userOf(identity: Identity): object {

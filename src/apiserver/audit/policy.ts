@@ -1,6 +1,10 @@
 import type { ServerRequest } from '../contract.ts';
 
-export type AuditLevel = 'None' | 'Metadata' | 'Request' | 'RequestResponse';
+export const auditLevels = ['None', 'Metadata', 'Request', 'RequestResponse'] as const;
+export type AuditLevel = (typeof auditLevels)[number];
+
+export const auditStages = ['RequestReceived', 'ResponseStarted', 'ResponseComplete', 'Panic'] as const;
+export type AuditStage = (typeof auditStages)[number];
 
 /** One rule of an audit policy (audit.k8s.io/v1). A list that is absent or empty matches everything. */
 export interface AuditRule {
@@ -15,10 +19,23 @@ export interface AuditRule {
   }[];
   readonly namespaces?: readonly string[];
   readonly nonResourceURLs?: readonly string[];
+  /** No event for these stages, beside those that the policy leaves out. */
+  readonly omitStages?: readonly AuditStage[];
+  /** Recorded objects lack `managedFields`; absent: as the policy says. */
+  readonly omitManagedFields?: boolean;
 }
 
 export interface AuditPolicy {
   readonly rules: readonly AuditRule[];
+  readonly omitStages?: readonly AuditStage[];
+  readonly omitManagedFields?: boolean;
+}
+
+/** What is recorded of one request. */
+export interface AuditDecision {
+  readonly level: AuditLevel;
+  readonly omitStages: readonly AuditStage[];
+  readonly omitManagedFields: boolean;
 }
 
 /** Who did what to which object, without any content; not the endless asking for health. */
@@ -27,13 +44,21 @@ export const metadataPolicy: AuditPolicy = {
     { level: 'None', nonResourceURLs: ['/healthz*', '/livez*', '/readyz*', '/version', '/metrics'] },
     { level: 'Metadata' },
   ],
+  omitStages: ['RequestReceived'],
 };
 
 /** The first rule that fits decides; none: nothing is recorded. Secrets and tokens never go beyond Metadata. */
-export function levelOf(policy: AuditPolicy, request: ServerRequest): AuditLevel {
-  const level = policy.rules.find((rule) => matches(rule, request))?.level ?? 'None';
-  return level !== 'None' && isSecret(request) ? 'Metadata' : level;
+export function decideAudit(policy: AuditPolicy, request: ServerRequest): AuditDecision {
+  const rule = policy.rules.find((one) => matches(one, request));
+  if (rule === undefined || rule.level === 'None') return nothing;
+  return {
+    level: isSecret(request) ? 'Metadata' : rule.level,
+    omitStages: [...(policy.omitStages ?? []), ...(rule.omitStages ?? [])],
+    omitManagedFields: rule.omitManagedFields ?? policy.omitManagedFields ?? false,
+  };
 }
+
+const nothing: AuditDecision = { level: 'None', omitStages: [], omitManagedFields: false };
 
 function isSecret({ info }: ServerRequest): boolean {
   return (

@@ -1,4 +1,14 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Clock, type Closable, type Log, messageOf, type Timer } from '#base';
 
@@ -15,14 +25,17 @@ export interface FileSinkOptions {
   readonly largestBytes?: number;
   /** How many of those are kept; default 10. */
   readonly kept?: number;
+  /** Those that are older are removed when the next is put aside; default never. */
+  readonly oldestMs?: number;
 }
 
+const asideForm = /^\d{4}-\d{2}-\d{2}T[\d-]+\.\d{3}Z$/;
 const flushAfterMs = 200;
 const flushAtBytes = 256 * 1024;
 
 /** One JSON line an event, in a file of mode 0600, written in batches. A disk that refuses is reported and does not stop the server. */
 export function openFileSink(options: FileSinkOptions): AuditSink & Closable {
-  const { path, clock, log, largestBytes = 100 << 20, kept = 10 } = options;
+  const { path, clock, log, largestBytes = 100 << 20, kept = 10, oldestMs = Number.POSITIVE_INFINITY } = options;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   let file = openSync(path, 'a', 0o600);
   let size = fstatSync(file).size;
@@ -32,25 +45,38 @@ export function openFileSink(options: FileSinkOptions): AuditSink & Closable {
 
   const rotate = (): void => {
     closeSync(file);
-    renameSync(path, `${path}.${new Date(clock.nowMs()).toISOString().replaceAll(':', '-')}`);
+    try {
+      renameSync(path, `${path}.${new Date(clock.nowMs()).toISOString().replaceAll(':', '-')}`);
+      removeOld();
+    } finally {
+      file = openSync(path, 'a', 0o600);
+      size = fstatSync(file).size;
+    }
+  };
+  const removeOld = (): void => {
     const prefix = `${basename(path)}.`;
     const old = readdirSync(dirname(path))
-      .filter((name) => name.startsWith(prefix))
+      .filter((name) => name.startsWith(prefix) && asideForm.test(name.slice(prefix.length)))
       .sort()
       .reverse();
-    for (const name of old.slice(kept)) rmSync(join(dirname(path), name), { force: true });
-    file = openSync(path, 'a', 0o600);
-    size = 0;
+    old.forEach((name, index) => {
+      const aside = join(dirname(path), name);
+      const ageMs = clock.nowMs() - (statSync(aside, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+      if (index >= kept || ageMs > oldestMs) rmSync(aside, { force: true });
+    });
   };
   const flush = (): void => {
     timer?.cancel();
     timer = undefined;
     if (lines.length === 0) return;
-    const text = lines.join('');
+    const bytes = Buffer.from(lines.join(''));
     lines = [];
     pending = 0;
     try {
-      size += writeSync(file, text);
+      const written = writeSync(file, bytes);
+      size += written;
+      if (written < bytes.length)
+        log.error({ bytes: bytes.length - written }, 'audit events were lost: the disk is full');
       if (size >= largestBytes) rotate();
     } catch (error) {
       log.error({ error: messageOf(error) }, 'audit events were lost');

@@ -7,7 +7,7 @@ import type {
   ResourceInfo,
 } from '#api';
 import { type Column, defineKind, type KindDefinition, type ScaleDefinition, timeSince } from '#kinds';
-import { applySchemaDefaults, type FieldError } from '#machinery';
+import { applySchemaDefaults, type FieldError, invalidError } from '#machinery';
 import { parseJsonPath, setAt, valueAt, valuesAt } from './json-path.ts';
 import type { RuleValidator } from './rules.ts';
 import { rootNode } from './schema-node.ts';
@@ -49,11 +49,12 @@ function kindOf(
   const node = rootNode(schema);
   const validator = schema === undefined ? undefined : new SchemaValidator(schema, matcher);
   const rules = schema === undefined ? undefined : parts.compileRules?.(schema);
-  /** Rules see only objects whose form is right. */
   const judge = (object: AnyObject, old?: AnyObject): FieldError[] => {
     const found = validator?.validate(object, '', old) ?? [];
-    if (found.length > 0 || rules === undefined) return found;
-    return rules.validate(object, old);
+    if (rules === undefined) return found;
+    // Rules see only objects whose form is right.
+    if (found.some(({ type }) => blocking.has(type))) return [...found, invalidError('<nil>', null, notChecked)];
+    return [...found, ...rules.validate(object, old)];
   };
   const hasStatus = version.subresources?.status !== undefined;
   const scale = scaleOf(version);
@@ -84,6 +85,16 @@ function kindOf(
       : {}),
   });
 }
+
+const blocking: ReadonlySet<FieldError['type']> = new Set([
+  'FieldValueNotSupported',
+  'FieldValueRequired',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueTypeInvalid',
+]);
+const notChecked =
+  'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
 
 /** Whether some field of the schema has a default. */
 function hasDefaults(schema: JSONSchemaProps): boolean {

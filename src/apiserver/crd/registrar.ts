@@ -6,10 +6,11 @@ import type {
 } from '#api';
 import { messageOf, rfc3339 } from '#base';
 import type { KindDefinition } from '#kinds';
-import { cloneObject, deepEqual, errInvalid, isNotFound } from '#machinery';
+import { cloneObject, deepEqual, errInvalid, type FieldError, isNotFound } from '#machinery';
 import type { ObjectView, ServerObjects } from '../contract.ts';
 import { read } from '../bootstrap/put.ts';
 import type { KindHooks, ResourceContext } from '../resources/context.ts';
+import { approvalErrors, approvalOf } from './approval.ts';
 import { conversionOf } from './conversion.ts';
 import { kindsOf } from './definitions.ts';
 import { hasRules } from './schema-walk.ts';
@@ -22,7 +23,10 @@ const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 /** A definition that goes takes its objects along first. */
 export const customResourceDefinitionHooks: KindHooks = {
   deletionFinalizers: () => [cleanupFinalizer],
-  beforeCreate: (draft) => checkSchemas(draft as unknown as CustomResourceDefinition),
+  beforeCreate(draft) {
+    const crd = draft as unknown as CustomResourceDefinition;
+    return checkSchemas(crd, approvalErrors(crd));
+  },
   // A definition whose schemas stay as they are is not held to rules that have come since.
   beforeUpdate(draft, old) {
     const [next, before] = [draft, old] as unknown as CustomResourceDefinition[];
@@ -33,7 +37,7 @@ export const customResourceDefinitionHooks: KindHooks = {
 };
 
 /** Refuses schemas that are not structural, and rules that do not compile or may cost too much. */
-async function checkSchemas(crd: CustomResourceDefinition): Promise<undefined> {
+async function checkSchemas(crd: CustomResourceDefinition, more: readonly FieldError[] = []): Promise<undefined> {
   const { RE2JS } = await import('re2js');
   const rules = crd.spec.versions.some(({ schema }) => hasRules(schema?.openAPIV3Schema))
     ? await import('./rules.ts')
@@ -46,7 +50,7 @@ async function checkSchemas(crd: CustomResourceDefinition): Promise<undefined> {
       return messageOf(error);
     }
   };
-  const errors = validateDefinitionSchemas(crd, { matcher: await linearMatcher(), compiles, rules });
+  const errors = [...more, ...validateDefinitionSchemas(crd, { matcher: await linearMatcher(), compiles, rules })];
   if (errors.length > 0)
     throw errInvalid({ group: 'apiextensions.k8s.io', kind: 'CustomResourceDefinition' }, crd.metadata.name, errors);
   return undefined;
@@ -195,7 +199,11 @@ export class CustomResources {
   ): Promise<void> {
     const accepted = conflict === undefined;
     const established = accepted || hasCondition(crd, 'Established');
+    const approval = approvalOf(crd);
     const wanted = [
+      ...(approval === undefined
+        ? []
+        : [condition('KubernetesAPIApproved', approval.status, approval.reason, approval.message)]),
       accepted
         ? condition('NamesAccepted', 'True', 'NoConflicts', 'no conflicts found')
         : condition('NamesAccepted', 'False', conflict.reason, conflict.message),
@@ -215,7 +223,7 @@ export class CustomResources {
         if (at < 0) conditions.push(next);
         else if (old?.status !== one.status || old?.message !== one.message) conditions[at] = next;
       }
-      status.conditions = conditions;
+      status.conditions = conditions.filter(({ type }) => type !== 'KubernetesAPIApproved' || approval !== undefined);
       status.acceptedNames = names;
       status.storedVersions ??= crd.spec.versions.filter((one) => one.storage).map((one) => one.name);
     });

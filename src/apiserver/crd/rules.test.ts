@@ -391,3 +391,49 @@ test('names that are taken are not accepted until they are free', async () => {
   assert.deepEqual(freed.acceptedNames.shortNames, ['s', 'x']);
   assert.equal((await t.ask('GET', '/apis/rules.example.com/v1/seconds')).status, 200);
 });
+
+test('an object whose form is wrong is not held to rules; other faults are told beside them', async () => {
+  await using t = await testServer();
+  await serve(t, {
+    type: 'object',
+    required: ['a'],
+    'x-kubernetes-validations': [{ rule: 'self.a != 3', message: 'never 3' }],
+    properties: { a: { type: 'integer', maximum: 2 }, s: { type: 'string', pattern: '^x' } },
+  });
+  assert.deepEqual(causes(await t.ask('POST', things, thing('a', { a: 3, s: 'y' }))), [
+    'spec.a: Invalid value: 3: spec.a in body should be less than or equal to 2',
+    `spec.s: Invalid value: "y": spec.s in body should match '^x'`,
+    'spec: Invalid value: "object": never 3',
+  ]);
+  assert.deepEqual(causes(await t.ask('POST', things, thing('a', { s: 'y' }))), [
+    'spec.a: Required value',
+    `spec.s: Invalid value: "y": spec.s in body should match '^x'`,
+    '<nil>: Invalid value: "null": some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+  ]);
+});
+
+test('definitions in protected groups say who approved them', async () => {
+  await using t = await testServer();
+  const protectedOne = (annotations?: object): object => {
+    const one = definition({ type: 'object' }) as Json;
+    one.spec.group = 'example.k8s.io';
+    one.metadata = { name: 'things.example.k8s.io', ...(annotations === undefined ? {} : { annotations }) };
+    return one;
+  };
+  const missing = await t.ask('POST', definitions, protectedOne());
+  assert.deepEqual(causes(missing), [
+    'metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups must have approval annotation "api-approved.kubernetes.io", see https://github.com/kubernetes/enhancements/pull/1111',
+  ]);
+  const url = 'https://github.com/kubernetes/kubernetes/pull/1';
+  assert.equal((await t.ask('POST', definitions, protectedOne({ 'api-approved.kubernetes.io': url }))).status, 201);
+  let approved: Json;
+  for (let attempt = 0; attempt < 1000 && approved === undefined; attempt++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const { status } = (await t.ask('GET', `${definitions}/things.example.k8s.io`)).body;
+    approved = status.conditions?.find((one: Json) => one.type === 'KubernetesAPIApproved');
+  }
+  assert.deepEqual(
+    [approved.status, approved.reason, approved.message],
+    ['True', 'ApprovedAnnotation', `approved in ${url}`],
+  );
+});

@@ -76,23 +76,28 @@ export function openVolumeBinder(options: { client: Client; informers: Informers
 
   function bound(claim: PersistentVolumeClaim, nodeName?: string): Promise<void> {
     const { namespace, name, uid } = claim.metadata;
+    const refusedNode = (one: PersistentVolumeClaim): boolean =>
+      nodeName !== undefined && one.metadata.annotations?.[selectedNodeAnnotation] !== nodeName;
+    const refusal = (): CodedError =>
+      new CodedError('NodeRefused', `node ${nodeName} could not be given the volume of "${name}"`);
     const now = claimInformer.get(namespace, name);
     if (now !== undefined && isBound(now)) return Promise.resolve();
+    if (now?.metadata.uid === uid && refusedNode(now)) return Promise.reject(refusal());
     return new Promise((resolve, reject) => {
       let timer: Timer | undefined;
-      const end = claimInformer.onChange(({ type, object }) => {
-        if (object.metadata.uid !== uid) return;
-        if (type === 'deleted') finish(new CodedError('ClaimGone', `persistentvolumeclaim "${name}" was deleted`));
-        else if (isBound(object)) finish(undefined);
-        else if (nodeName !== undefined && object.metadata.annotations?.[selectedNodeAnnotation] !== nodeName)
-          finish(new CodedError('NodeRefused', `node ${nodeName} could not be given the volume of "${name}"`));
-      });
+      let end: (() => void) | undefined;
       const finish = (error: Error | undefined): void => {
-        end();
+        end?.();
         timer?.cancel();
         if (error === undefined) resolve();
         else reject(error);
       };
+      end = claimInformer.onChange(({ type, object }) => {
+        if (object.metadata.uid !== uid) return;
+        if (type === 'deleted') finish(new CodedError('ClaimGone', `persistentvolumeclaim "${name}" was deleted`));
+        else if (isBound(object)) finish(undefined);
+        else if (refusedNode(object)) finish(refusal());
+      });
       timer = clock.setTimer(
         () => finish(new CodedError('BindingTimeout', 'timed out waiting for the condition')),
         longestWaitMs,

@@ -69,6 +69,8 @@ function start(context: ControllerContext): RunningPart {
     if (claim.spec.volumeName || volumeInformer.get(undefined, volumeNameOf(claim)) !== undefined) return;
     const storageClass = classInformer.get(undefined, claim.spec.storageClassName ?? '');
     if (storageClass === undefined || storageClass.provisioner !== provisioner) return;
+    const waits = storageClass.volumeBindingMode === 'WaitForFirstConsumer';
+    if (waits && !claim.metadata.annotations?.[selectedNode]) return;
     if (!(await isOurs(provisioner))) return provisioner.includes('/') ? undefined : { requeueAfterMs: unreachableMs };
     const events = context.events(provisioner);
     const local = provisioner === localProvisioner;
@@ -182,6 +184,7 @@ function start(context: ControllerContext): RunningPart {
     if (!(await isOurs(provisioner))) return;
     const deletes = volume.spec.persistentVolumeReclaimPolicy === 'Delete';
     if (!deletes) return deletionTimestamp === undefined ? undefined : letGo(volume);
+    if (!(await isUnwanted(volume))) return { requeueAfterMs: unreachableMs };
     try {
       await remove(volume, provisioner);
     } catch (error) {
@@ -192,6 +195,18 @@ function start(context: ControllerContext): RunningPart {
       await client.delete(volumes, name, { preconditions: { uid: volume.metadata.uid } }).catch(unlessGone);
     await letGo(volume);
     log.info({ volume: name }, 'a volume and its data were deleted');
+  }
+
+  /** Asks the server itself before data are deleted: what is here may be old. */
+  async function isUnwanted({ metadata }: PersistentVolume): Promise<boolean> {
+    const volume = await client.get<PersistentVolume>(volumes, metadata.name).catch(unlessGone);
+    if (volume === undefined || volume.metadata.uid !== metadata.uid) return false;
+    const { claimRef, persistentVolumeReclaimPolicy: policy } = volume.spec;
+    if (policy !== 'Delete' || volume.status?.phase === 'Bound') return false;
+    if (claimRef?.name === undefined) return volume.metadata.deletionTimestamp !== undefined;
+    const { name, namespace = '', uid } = claimRef;
+    const claim = await client.get<PersistentVolumeClaim>(claims, name, { namespace }).catch(unlessGone);
+    return claim === undefined || (uid !== undefined && claim.metadata.uid !== uid);
   }
 
   async function remove(volume: PersistentVolume, provisioner: string): Promise<void> {

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { runCommand } from '#base';
 
+const patienceMs = 10_000;
+
 export interface MountEntry {
   readonly path: string;
   readonly type: string;
@@ -52,16 +54,17 @@ export async function bindDescriptor(fd: number, target: string): Promise<void> 
   await runCommand('mount', ['--no-canonicalize', '--bind', `/proc/${process.pid}/fd/${fd}`, target]);
 }
 
-/** Unmounts everything at or below `path`, innermost first; a busy mount is detached. Deletes nothing. */
+/**
+ * Unmounts everything at or below `path`, innermost first; what is busy, or on a server that does not answer, is detached. Deletes nothing.
+ * Paths are taken as the kernel says them: resolving them could wait for a dead server.
+ */
 export async function unmountBelow(path: string): Promise<void> {
-  const inside = (await listMounts())
-    .map((one) => one.path)
-    .filter((one) => one === path || one.startsWith(`${path}/`));
-  for (const one of inside.reverse()) {
-    await runCommand('umount', ['--', one], { okCodes: [0, 32] });
-  }
-  const left = (await listMounts()).some((one) => one.path === path || one.path.startsWith(`${path}/`));
-  if (left) {
-    for (const one of [...inside]) await runCommand('umount', ['--lazy', '--', one], { okCodes: [0, 32] });
-  }
+  const below = async (): Promise<string[]> =>
+    (await listMounts()).map((one) => one.path).filter((one) => one === path || one.startsWith(`${path}/`));
+  for (const one of (await below()).reverse())
+    await runCommand('umount', ['--no-canonicalize', '--', one], { okCodes: [0, 32], timeoutMs: patienceMs }).catch(
+      () => {},
+    );
+  for (const one of (await below()).reverse())
+    await runCommand('umount', ['--no-canonicalize', '--lazy', '--', one], { okCodes: [0, 32] });
 }

@@ -114,7 +114,15 @@ async function runUntilSignal(log: Log, start: () => Promise<Closable>): Promise
     );
     process.exit(1);
   });
+  let started = false;
+  // Who is told to end while it still waits for others (an API server that is away) has nothing to give back.
+  void stop.promise.then((signal) => {
+    if (started) return;
+    log.info({ signal }, 'stopped while starting');
+    process.exit(0);
+  });
   const running = await start();
+  started = true;
   // The next start finds the compiled code also when this process is killed.
   flushCompileCache();
   const signal = await stop.promise;

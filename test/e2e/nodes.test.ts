@@ -107,6 +107,7 @@ describe('a cluster of three nodes', { skip }, () => {
       'master/agent',
       'master/containerd',
       'master/server',
+      'master/supervisor',
       'worker1/agent',
       'worker1/containerd',
       'worker2/agent',

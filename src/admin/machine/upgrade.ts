@@ -72,6 +72,9 @@ export async function planUpgrade(options: {
   }
 }
 
+/** How long the old version has to come up again, at least. */
+const leastWayBackMs = 60_000;
+
 export interface UpgradeOptions {
   readonly root: string;
   readonly version: string;
@@ -116,7 +119,7 @@ export async function upgradeMachine(options: UpgradeOptions): Promise<boolean> 
       await stop(layout, record, options);
       if (serverBefore !== undefined) writeAtomically(serverFile, serverBefore, 0o600);
       await startComponents(layout, supervisionBefore ?? next);
-      await ready(layout, record, options);
+      await ready(layout, record, { ...options, timeoutMs: Math.max(options.timeoutMs, leastWayBackMs) });
     });
     throw new CodedError(
       'UpgradeFailed',

@@ -30,6 +30,7 @@ export {
 } from './local/cluster.ts';
 export {
   apiUrl,
+  auditPolicyFile,
   backupPlaces,
   openPki,
   snapshotDir,
@@ -44,6 +45,7 @@ export { cutPower, makeNode, startOnNode } from './local/nodes.ts';
 export { cniPluginFolder, installPrerequisites, missingPrerequisites } from './local/prerequisites.ts';
 export { isAlive, readProcess, residentBytes, spawnBackground, stopProcess } from './local/processes.ts';
 export {
+  type ClusterAudit,
   type ClusterKeeping,
   type ClusterState,
   type NodeState,

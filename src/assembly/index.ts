@@ -1,3 +1,5 @@
+import type { PathFinding } from '#network';
+
 export type { AgentConfiguration } from './agent-configuration.ts';
 export type {
   ApiServerFiles,
@@ -9,6 +11,10 @@ export type {
 } from './components/component-flags.ts';
 export { loadPrograms, type RunnableComponent, runAgent, runComponent, runIngress, runServer } from './run.ts';
 export type { ServerConfiguration } from './server-configuration.ts';
+
+/** Throws CodedError `AuditPolicy` with everything that is wrong with a policy file. */
+export const checkAuditPolicy = async (file: string): Promise<void> =>
+  void (await (await import('./audit.ts')).readAuditPolicy(file));
 
 /** Removes every pod of a node: see remove-pods.ts. */
 export const removePods = async (configFile: string): Promise<void> =>
@@ -22,3 +28,9 @@ export const loadDemo = async () => ({
   ...(await import('./demo/demo-cluster.ts')),
   ...(await import('./demo/shop-image.ts')),
 });
+
+/** Tries the path of packets between pods, Services and names in throw-away namespaces: see the network's doctor. */
+export const examinePath = async (): Promise<PathFinding[]> => {
+  const [{ examinePath: examine }, { systemRandom }] = await Promise.all([import('#network'), import('#base')]);
+  return examine({ random: systemRandom });
+};

@@ -1,4 +1,5 @@
 import type { BackupPlaces } from '#admin';
+import type { AuditConfiguration } from './audit.ts';
 import type { ElectionSettings } from './elected.ts';
 
 /** All that a control plane must know; `k8ts server --config FILE` reads it as JSON. */
@@ -44,6 +45,8 @@ export interface ServerConfiguration {
    * stay at most.
    */
   readonly historyMs?: number;
+  /** Requests are recorded in a file; absent: not. */
+  readonly audit?: AuditConfiguration;
   /** Backups by schedule, the newest `keep` of them. */
   readonly snapshots?: {
     readonly dir: string;

@@ -1,5 +1,5 @@
 import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
-import { type ApiServer, openApiServer } from '#apiserver';
+import { type ApiServer, type Link, openApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import type { Authority } from '#pki';
 import { type Compactor, startCompactor } from '#store';
@@ -53,6 +53,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
   });
   let server: ApiServer | undefined;
   let compactor: Compactor | undefined;
+  let audit: Link | undefined;
   const archive = () => ({ store, compactor: compactor as Compactor, clock, log });
   const running = await startInOrder(
     [
@@ -62,6 +63,17 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
           const keepMs = configuration.historyMs ?? defaultHistoryMs;
           compactor = startCompactor({ store, clock, log, keepMs, keepRevisions });
           return compactor;
+        },
+      },
+      {
+        name: 'audit',
+        async start() {
+          const { audit: wanted } = configuration;
+          if (wanted === undefined) return { close: async () => {} };
+          const { openAudit } = await import('./audit.ts');
+          const opened = await openAudit({ configuration: wanted, clock, random, log });
+          audit = opened.link;
+          return opened;
         },
       },
       {
@@ -78,6 +90,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               ...apiServerSettings(configuration),
             }),
             routes: () => [archiveRoute(archive())],
+            ...(audit === undefined ? {} : { audit }),
           });
           return server;
         },

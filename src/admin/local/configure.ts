@@ -60,9 +60,16 @@ export function backupPlaces(layout: ClusterLayout, state: ClusterState, version
     cluster: state.name,
     pkiDir: layout.pkiDir,
     configurationDir: layout.dataDir,
-    configurationFiles: ['cluster.json'],
+    configurationFiles: ['cluster.json', auditPolicyName],
     version,
   };
+}
+
+const auditPolicyName = 'audit-policy.yaml';
+
+/** The cluster's own copy of the audit policy. */
+export function auditPolicyFile(layout: ClusterLayout): string {
+  return join(layout.dataDir, auditPolicyName);
 }
 
 /** Where snapshots by schedule lie. */
@@ -71,9 +78,15 @@ export function snapshotDir(layout: ClusterLayout, state: ClusterState | undefin
 }
 
 function keepingOf(layout: ClusterLayout, state: ClusterState, version: string) {
-  const { historyMs, snapshots } = state.keeping ?? {};
+  const { historyMs, snapshots, audit } = state.keeping ?? {};
+  const { policy, logPath = join(layout.logDir, 'audit.log'), ...auditLimits } = audit ?? {};
   return {
     ...(historyMs === undefined ? {} : { historyMs }),
+    ...(audit === undefined
+      ? {}
+      : {
+          audit: { logPath, ...auditLimits, ...(policy === undefined ? {} : { policyFile: auditPolicyFile(layout) }) },
+        }),
     ...(snapshots === undefined
       ? {}
       : {

@@ -30,6 +30,18 @@ export interface ClusterState {
 export interface ClusterKeeping {
   readonly historyMs?: number;
   readonly snapshots?: { readonly everyMs: number; readonly keep: number; readonly dir?: string };
+  readonly audit?: ClusterAudit;
+}
+
+/** How requests to the API are recorded. */
+export interface ClusterAudit {
+  /** Absent: audit.log among the cluster's logs. */
+  readonly logPath?: string;
+  /** SHA-256 of the policy, which lies in the data folder; absent: metadata of every request. */
+  readonly policy?: string;
+  readonly maxSizeMib?: number;
+  readonly maxBackups?: number;
+  readonly maxAgeDays?: number;
 }
 
 export interface NodeState {

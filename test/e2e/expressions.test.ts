@@ -60,7 +60,7 @@ describe('expressions, as kubectl meets them', () => {
     await machine.apply(limits);
     const started = performance.now();
     await eventually('the kind', async () => (await machine.kubectl('get', 'lim')).code === 0);
-    assert.ok(performance.now() - started < 5000);
+    assert.ok(performance.now() - started < 60_000);
     await machine.apply(limit('a', '{low: 1, high: 2, unit: m}'));
     const refused = await applied(limit('b', '{low: 3, high: 2}'));
     assert.equal(
@@ -114,7 +114,7 @@ spec:
       'the policy',
       async () => (await make('big', 3)).code !== 0 || (await machine.kubectl('delete', 'deployment', 'big')).code < 0,
     );
-    assert.ok(performance.now() - started < 5000);
+    assert.ok(performance.now() - started < 60_000);
     const denied = await make('big', 3);
     assert.equal(
       denied.stderr.trim(),

@@ -291,7 +291,7 @@ test('a rule that would run for long ends by its cost', async () => {
     causes(answer)[0] ?? '',
     /^spec.l: Invalid value: "array": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: deep$/,
   );
-  assert.ok(Date.now() - started < 10_000);
+  assert.ok(Date.now() - started < 60_000);
   assert.equal((await t.ask('POST', things, thing('fast', { l: numbers.slice(0, 20) }))).status, 201);
 });
 

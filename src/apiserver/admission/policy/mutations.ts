@@ -75,9 +75,10 @@ const manager = 'MutatingAdmissionPolicy';
 function configured(value: Value, object: AnyObject, definition: KindDefinition): AnyObject {
   if (!(value instanceof StructValue) || value.typeName !== 'Object')
     throw new CelError('ApplyConfiguration expression must evaluate to Object');
-  checkNames(value, 'Object');
   const apiVersion = apiVersionOf(definition.resource);
+  // First: what can be converted is of a size that can be walked.
   const configuration = jsonOf(value) as AnyObject;
+  checkNames(value, 'Object');
   for (const field of ['apiVersion', 'kind', 'metadata'] as const) {
     const part = (configuration as Partial<AnyObject>)[field];
     if (field !== 'metadata' ? part !== undefined : (part as { name?: unknown } | undefined)?.name !== undefined)

@@ -408,7 +408,7 @@ test('an expression that would run for long ends by its cost, and policies canno
   const started = Date.now();
   const denied = await t.ask('POST', maps, map('big', big));
   assert.match(denied.body.message, /resulted in error: operation cancelled: actual cost limit exceeded$/);
-  assert.ok(Date.now() - started < 10_000, `${Date.now() - started} ms`);
+  assert.ok(Date.now() - started < 60_000, `${Date.now() - started} ms`);
   assert.equal((await t.ask('POST', maps, map('small', { a: 'b' }))).status, 201);
   assert.equal((await t.ask('DELETE', `${group}/validatingadmissionpolicybindings/b`)).status, 200);
 });

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { type Clock, CodedError, type Log, sleep, type Timer } from '#base';
 import { StoreClosed, StoreUnavailable, WriteUnknown } from '../../errors.ts';
@@ -219,7 +221,12 @@ function openClient(url: string, tls: EtcdTls | undefined): Client {
   const target = `dns:${parsed.hostname}:${parsed.port === '' ? '2379' : parsed.port}`;
   if (parsed.protocol === 'http:') return new Client(target, credentials.createInsecure(), channelOptions);
   const pem = (one: string | undefined): Buffer | null => (one === undefined ? null : Buffer.from(one));
-  return new Client(target, credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert)), channelOptions);
+  const host = parsed.hostname.replace(/^\[|\]$/g, '');
+  const checks = { checkServerIdentity: (_name: string, shown: PeerCertificate) => checkServerIdentity(host, shown) };
+  const secure = credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert), checks);
+  // TLS has no way to ask for an address: its name in the certificate is checked above.
+  const named = isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'localhost' };
+  return new Client(target, secure, { ...channelOptions, ...named });
 }
 
 function parseUrl(url: string): URL {

@@ -313,8 +313,34 @@ spec: {type: ExternalName, externalName: headless.default.svc.cluster.local, por
     }
     assert.deepEqual([...new Set(failures)], [], `${failures.length} of ${asked} requests`);
 
-    const pid = readFileSync(`/run/k8ts/${machine.name}/master/ingress.pid`, 'utf8').trim();
-    await run('kill', ['-KILL', pid]);
+    const pidOf = (file: string): string => readFileSync(`/run/k8ts/${machine.name}/master/${file}`, 'utf8').trim();
+    await run('kill', ['-KILL', pidOf('ingress.pid')]);
     await eventually('it answers again', async () => (await get(at('/'), { host: 'web.test' })).status === 200, 20_000);
+  });
+
+  test('the agent may die and come back: requests are answered all the time', async () => {
+    const pidOf = (file: string): string =>
+      /\d+/.exec(readFileSync(`/run/k8ts/${machine.name}/master/${file}`, 'utf8'))?.[0] ?? '';
+    const before = pidOf('ingress.pid');
+    await run('kill', ['-KILL', pidOf('agent.pid')]);
+    const failures: string[] = [];
+    let ended = false;
+    const hammer = (async () => {
+      while (!ended) {
+        const { status } = await get(at('/'), { host: 'web.test' }).catch((error) => ({ status: String(error) }));
+        if (status !== 200) failures.push(String(status));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    try {
+      const again = await machine.k8ts('up', '--name', machine.name);
+      assert.equal(again.code, 0, again.stderr);
+      await eventually('a new process serves', async () => pidOf('ingress.pid') !== before, 30_000);
+      await eventually('the old one has gone', async () => (await run('kill', ['-0', before])).code !== 0, 30_000);
+    } finally {
+      ended = true;
+      await hammer;
+    }
+    assert.deepEqual(failures, []);
   });
 });

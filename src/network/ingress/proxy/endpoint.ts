@@ -77,9 +77,11 @@ export class Endpoint implements BackendConnectionOwner {
     this.#allow = options.allow;
   }
 
-  /** Failed lately: others are asked first. */
+  /** Failed lately: others are asked first. After a while it is tried out, not with a request. */
   isDown(nowMs: number): boolean {
-    return nowMs < this.#downUntilMs;
+    if (this.#failures === 0) return false;
+    if (nowMs >= this.#downUntilMs && this.#doubts.length === 0) this.probe(() => {});
+    return this.#failures > 0;
   }
 
   markDown(): void {
@@ -117,6 +119,7 @@ export class Endpoint implements BackendConnectionOwner {
       plain: true,
       done: (socket) => {
         this.#doubts = [];
+        this.markUp();
         socket.destroy();
       },
       failed: () => {

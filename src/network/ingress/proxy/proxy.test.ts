@@ -397,6 +397,29 @@ describe('endpoints', () => {
     assert.deepEqual((await waiting).map(statusOf), [200, 200]);
   });
 
+  test('an endpoint that was down is used again when it is back, and no request is spent on finding out', {
+    timeout: 60_000,
+  }, async () => {
+    const { server } = await recorder('first');
+    const away = await rawBackend(() => {});
+    const port = portOf(away);
+    await new Promise<void>((resolve) => void away.close(() => resolve()));
+    const { http } = await bed({
+      ingresses: [anIngress({})],
+      services: { web: { targets: [target(server), { address: '127.0.0.1', port }] } },
+    });
+    for (let i = 0; i < 4; i++) assert.match(await ask(http, 'GET / HTTP/1.1'), /first GET/);
+    const back = nodeHttp.createServer((_request, response) => response.end('second'));
+    await new Promise<void>((resolve) => back.listen(port, '127.0.0.1', resolve));
+    closing.push(() => (back.closeAllConnections(), back.close()));
+    for (;;) {
+      const answer = await ask(http, 'GET / HTTP/1.1');
+      assert.equal(statusOf(answer), 200);
+      if (answer.endsWith('second')) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  });
+
   test('no endpoint: 503; no Service: 503; no rule: 404; not in time: 504', { timeout: 60_000 }, async () => {
     const silent = await rawBackend(() => {});
     const { http } = await bed({

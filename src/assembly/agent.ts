@@ -13,6 +13,7 @@ import {
   startNetworkPolicies,
   startPodRoutes,
   startServiceProxy,
+  startServiceRoute,
 } from '#network';
 import type { Transport } from '#wire';
 import type { AgentConfiguration } from './agent-configuration.ts';
@@ -211,7 +212,7 @@ async function startNetwork(
   const log = options.log.child({ component: 'network' });
   const { nodeName, nodeIp, podCidr, serviceCidr, uplink } = configuration;
   await runCommand('ip', ['address', 'replace', `${configuration.clusterDns}/32`, 'dev', 'lo']);
-  await runCommand('ip', ['route', 'replace', serviceCidr, 'dev', uplink, 'src', nodeIp, 'proto', '118']);
+  const serviceRoute = await startServiceRoute({ serviceCidr, uplink, nodeIp, clock, log });
   const dns = await startDnsServer({
     addresses: [configuration.clusterDns, ...configuration.dnsAddresses],
     domain: configuration.clusterDomain,
@@ -262,7 +263,7 @@ async function startNetwork(
     policies: enforced,
     async close() {
       stopCni();
-      await Promise.all([enforced?.close(), proxy.close(), routes?.close(), dns.close()]);
+      await Promise.all([enforced?.close(), proxy.close(), routes?.close(), dns.close(), serviceRoute.close()]);
     },
   };
 }

@@ -5,6 +5,7 @@ export { examinePath, type PathFinding } from './doctor/examine-path.ts';
 export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-proxy.ts';
 export type { NetworkMode } from './routes/plan-routes.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';
+export { startServiceRoute } from './routes/service-route.ts';
 export { removeNodeNetwork } from './routes/remove-network.ts';
 
 /** Serves Ingresses: loaded by the process that does. */

@@ -4,6 +4,7 @@ import type { Informers } from '#client';
 import { noWays, planWays, tunnelOverheadBytes, tunnelRules, wayCommands } from '../tunnel/plan-tunnel.ts';
 import { observeWays, readHostRoutes, readMtu } from './observe-ways.ts';
 import { type NetworkMode, planRoutes } from './plan-routes.ts';
+import { watchRoutes } from './watch-routes.ts';
 
 export interface PodRoutesOptions {
   readonly nodeName: string;
@@ -23,8 +24,8 @@ const lookEveryMs = 30_000;
 
 /**
  * Keeps this node's ways to the pods of every other node: routes marked `proto 118`, and a VXLAN link where no common link leads there.
- * What the kernel has is read at the start, so what an earlier run left is taken over or removed, and again every half minute, so what
- * others removed comes back. Closing leaves all of it: pods go on without this process. See `removePodRoutes`.
+ * What the kernel has is read at the start, so what an earlier run left is taken over or removed, and again when routes change and every half
+ * minute, so what others removed, or a link took along, comes back. Closing leaves all of it: pods go on without this process. See `removePodRoutes`.
  */
 export async function startPodRoutes(options: PodRoutesOptions): Promise<Closable> {
   const { nodeName, nodeIp, uplink, mode = 'auto', informers, clock, log, onPodMtu } = options;
@@ -128,10 +129,19 @@ export async function startPodRoutes(options: PodRoutesOptions): Promise<Closabl
   await nodes.synced;
   schedule();
   let looker = clock.setTimer(look, lookEveryMs);
+  const stopWatching = watchRoutes({
+    clock,
+    onChange() {
+      if (applied.routes.size === 0) return;
+      known = false;
+      schedule();
+    },
+  });
   return {
     async close() {
       closed = true;
       stop();
+      stopWatching();
       looker.cancel();
       retry?.cancel();
       await running;

@@ -117,7 +117,8 @@ async function endProcesses(layout: MachineLayout, clock: Clock): Promise<void> 
 /** The rules, routes and address that the agent gave this machine. */
 async function clearNetwork(record: MachineRecord): Promise<void> {
   const quietly = (program: string, ...args: string[]) => runCommand(program, args, { okCodes: [0, 1, 2, 255] });
-  await quietly('nft', 'delete', 'table', 'ip', 'k8ts');
+  for (const table of ['k8ts', 'k8ts_policy', 'k8ts_tunnel']) await quietly('nft', 'delete', 'table', 'ip', table);
+  await quietly('ip', 'link', 'delete', 'k8ts.vxlan');
   await quietly('ip', 'route', 'flush', 'proto', '118');
   if (record.clusterDns !== '') await quietly('ip', 'address', 'delete', `${record.clusterDns}/32`, 'dev', 'lo');
 }

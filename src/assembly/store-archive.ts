@@ -19,7 +19,7 @@ const mostAtOnce = 2;
 export async function* archiveOf({ store, compactor, clock }: ArchiveOptions): AsyncGenerator<Uint8Array> {
   const release = compactor.hold();
   try {
-    yield* writeArchive({ store, takenAtMs: clock.nowMs() });
+    yield* writeArchive({ store, takenAtMs: clock.nowMs(), times: compactor.times() });
   } finally {
     release();
   }

@@ -1,5 +1,5 @@
 import { type Clock, type Closable, type Log, messageOf, silentLog, type Timer } from '#base';
-import type { Store } from './contract.ts';
+import type { RevisionTime, Store } from './contract.ts';
 
 export interface CompactorOptions {
   readonly store: Store;
@@ -14,6 +14,8 @@ export interface CompactorOptions {
 export interface Compactor extends Closable {
   /** Forgets nothing until the function that it returns is called, or ten minutes have passed. */
   hold(): () => void;
+  /** When revisions were committed, as far as this process has seen: for a store that keeps no times itself. To ten seconds. */
+  times(): RevisionTime[];
 }
 
 const longestLookMs = 10_000;
@@ -21,7 +23,10 @@ const longestHoldMs = 600_000;
 const leastMs = 300_000;
 
 interface Sample {
+  /** Monotonic. */
   readonly atMs: number;
+  /** What the clock said. */
+  readonly timeMs: number;
   readonly revision: number;
 }
 
@@ -45,7 +50,7 @@ export function startCompactor(options: CompactorOptions): Compactor {
   const look = async (): Promise<void> => {
     const nowMs = clock.monotonicMs();
     const newest = store.revision();
-    if (seen.at(-1)?.revision !== newest) seen.push({ atMs: nowMs, revision: newest });
+    if (seen.at(-1)?.revision !== newest) seen.push({ atMs: nowMs, timeMs: clock.nowMs(), revision: newest });
     const full = store.isFull?.() === true;
     if (isHeld() && !full) return;
     const mayGo = ({ atMs, revision }: Sample): boolean =>
@@ -69,7 +74,7 @@ export function startCompactor(options: CompactorOptions): Compactor {
         });
     }, everyMs);
   };
-  seen.push({ atMs: clock.monotonicMs(), revision: store.revision() });
+  seen.push({ atMs: clock.monotonicMs(), timeMs: clock.nowMs(), revision: store.revision() });
   arm();
   return {
     hold() {
@@ -77,6 +82,11 @@ export function startCompactor(options: CompactorOptions): Compactor {
       holds.add(one);
       return () => void holds.delete(one);
     },
+    times: () =>
+      seen.map(({ timeMs, revision }, index) => {
+        const before = seen[index - 1];
+        return { revision: before === undefined ? revision : before.revision + 1, atMs: timeMs };
+      }),
     close: async () => {
       closed = true;
       timer?.cancel();

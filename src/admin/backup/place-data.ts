@@ -1,11 +1,12 @@
 import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Clock } from '#base';
-import { openLmdbStore, readSelection, restoreLmdbStore } from '#store';
+import { type ArchivedWrite, openLmdbStore, readSelection, restoreLmdbStore } from '#store';
 import type { VerifiedBackup } from './backup-file.ts';
 import { type FileSet, readFiles, writeFiles } from './files.ts';
 import { markIn } from './restore-mark.ts';
 
+const serversOwn = '/k8ts/';
 const revisionStep = 1_000_000_000;
 const revisionsPerSecond = 10_000;
 /** Events live for an hour, as they would have without the restore. */
@@ -70,7 +71,7 @@ export async function prepareData(options: PrepareOptions): Promise<PreparedData
     const revision = await restoreLmdbStore({
       dir: newStore,
       clock,
-      entries: readSelection(backup.archive, backup.selection),
+      entries: objectsOf(backup),
       firstRevision,
       leaseTtlSeconds: eventTtlSeconds,
     });
@@ -81,6 +82,11 @@ export async function prepareData(options: PrepareOptions): Promise<PreparedData
     for (const one of [newStore, newPki]) rmSync(one, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Without what servers that share a store note there for themselves: claims, who lives. */
+async function* objectsOf({ archive, selection }: VerifiedBackup): AsyncGenerator<ArchivedWrite> {
+  for await (const one of readSelection(archive, selection)) if (!one.key.startsWith(serversOwn)) yield one;
 }
 
 /** Whether the folder holds the keys of the backup. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { ManualClock, seededRandom } from '#base';
+import { ManualClock, seededRandom, systemClock } from '#base';
 import { openClusterPki } from '#pki';
 import { openLmdbStore, openMemoryStore, type Store, writeArchive } from '#store';
 import { type ClusterLayout, clusterLayout } from '../local/layout.ts';
@@ -168,4 +169,47 @@ it('a store that is damaged or gone does not stand in the way', async (t) => {
   writeFileSync(join(layout.storeDir, 'store.lmdb'), 'nonsense'.repeat(5000));
   await restoreLocalCluster({ file, backup, layout, clock, place });
   assert.deepEqual(await contentOf(layout), { a: 'old' });
+});
+
+it('killed at any moment, it leaves the old content, the new one, or the order to run it again', {
+  timeout: 90_000,
+}, async (t) => {
+  const layout = newLayout(t);
+  const content = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`k${i}`, `value ${i}`]));
+  const { file, backup } = await backupOf(layout, await storeWith(content));
+  const live = await openLmdbStore({ dir: layout.storeDir, clock });
+  await live.write({ key: 'a', value: Buffer.from('original') });
+  await live.close();
+  const random = seededRandom(3);
+  let newest = 0;
+  let interrupted = 0;
+  for (let round = 0; round < 8; round++) {
+    const script = join(import.meta.dirname, 'restore-killed.fixture.ts');
+    const child = spawn(process.execPath, [script, join(layout.dataDir, '..'), file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
+    await new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
+    await new Promise<void>((resolve) => systemClock.setTimer(resolve, random.int(400)));
+    child.kill('SIGKILL');
+    await ended;
+    try {
+      requireWholeRestore(layout);
+      const found = await contentOf(layout);
+      assert.ok(found.a === 'original' || Object.keys(found).length === 300, JSON.stringify(Object.keys(found).length));
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, 'RestoreInterrupted');
+      interrupted++;
+    }
+    assert.equal(existsSync(join(layout.pkiDir, 'ca.key')), true);
+    const store = await openLmdbStore({ dir: layout.storeDir, clock }).catch(() => undefined);
+    if (store === undefined) continue;
+    assert.ok(store.revision() >= newest, 'revisions went back');
+    newest = store.revision();
+    await store.close();
+  }
+  await restoreLocalCluster({ file, backup, layout, clock, place });
+  requireWholeRestore(layout);
+  assert.deepEqual(await contentOf(layout), content);
+  t.diagnostic(`${interrupted} of 8 were interrupted while files were exchanged`);
 });

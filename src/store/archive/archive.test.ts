@@ -216,3 +216,29 @@ it('of history longer than five minutes only so many revisions are kept', async 
   assert.equal(store.compactedRevision(), 551);
   await compactor.close();
 });
+
+it('a store without times of its own has those that the compactor saw: never a change from after the time asked for', async () => {
+  const clock = new ManualClock();
+  const memory = await openMemoryStore({ clock });
+  const store = Object.create(memory, { revisionTimes: { value: undefined } }) as Store;
+  for (const name of ['revision', 'compactedRevision', 'range', 'watch', 'write'] as const)
+    Object.defineProperty(store, name, { value: (memory[name] as () => unknown).bind(memory) });
+  Object.defineProperty(store, 'isFull', { value: () => false });
+  const compactor = startCompactor({ store, clock, keepMs: 3_600_000 });
+  const writtenMs: number[] = [];
+  for (let i = 0; i < 40; i++) {
+    writtenMs.push(clock.nowMs());
+    await store.write({ key: `k${i}`, value: text('') });
+    await clock.advance(3_000);
+  }
+  const pieces: Uint8Array[] = [];
+  for await (const piece of writeArchive({ store, takenAtMs: clock.nowMs(), times: compactor.times() }))
+    pieces.push(Buffer.from(piece));
+  for (let i = 5; i < 40; i++) {
+    const timeMs = (writtenMs[i] as number) + 1;
+    const found = Object.keys(await stateAt(pieces, { timeMs })).length;
+    const real = writtenMs.filter((one) => one <= timeMs).length;
+    assert.ok(found <= real && found >= real - 4, `${found} of ${real}`);
+  }
+  await compactor.close();
+});

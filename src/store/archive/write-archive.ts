@@ -31,11 +31,13 @@ const largestLimit = 2000;
 export async function* writeArchive(options: {
   readonly store: Store;
   readonly takenAtMs: number;
+  /** For a store that keeps no times. */
+  readonly times?: readonly RevisionTime[];
 }): AsyncGenerator<Uint8Array> {
   const { store, takenAtMs } = options;
   const revision = store.revision();
   const baseRevision = store.compactedRevision();
-  const times = (store.revisionTimes?.() ?? []).filter((one) => one.revision <= revision);
+  const times = (store.revisionTimes?.() ?? options.times ?? []).filter((one) => one.revision <= revision);
   const hash = createHash('sha256');
   const header: ArchiveHeader = { format: archiveFormat, baseRevision, revision, takenAtMs, times };
   const out = new Pieces((bytes) => void hash.update(bytes));

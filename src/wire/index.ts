@@ -8,6 +8,11 @@ export {
   type ResponseHeaders,
 } from './http/exchange.ts';
 export {
+  type FailoverTransport,
+  type FailoverTransportOptions,
+  openFailoverTransport,
+} from './http/failover-transport.ts';
+export {
   ConnectionFailed,
   type HttpsTransport,
   type HttpsTransportOptions,

@@ -1,11 +1,10 @@
-import type { ApiServerFiles } from '#assembly';
 import { defineCommand } from '../command.ts';
 import { ownAddress, type StoreOptions, storeOf, withStore } from '../components/flags.ts';
 import { parsePort } from '../options.ts';
 import { version } from '../version.ts';
 
 type Flags = StoreOptions &
-  ApiServerFiles & {
+  FileFlags & {
     certDir: string;
     advertiseAddress?: string;
     bindAddress: string;
@@ -15,7 +14,7 @@ type Flags = StoreOptions &
     clusterDomain: string;
   };
 
-const files: readonly (readonly [name: keyof ApiServerFiles, flag: string, description: string])[] = [
+const files = [
   ['clientCaFile', '--client-ca-file', "authority of clients' certificates"],
   ['tlsCertFile', '--tls-cert-file', 'certificate of the API server'],
   ['tlsPrivateKeyFile', '--tls-private-key-file', 'its key'],
@@ -26,7 +25,8 @@ const files: readonly (readonly [name: keyof ApiServerFiles, flag: string, descr
   ['requestheaderClientCaFile', '--requestheader-client-ca-file', 'authority of front proxies'],
   ['serviceAccountKeyFile', '--service-account-key-file', 'public key that checks tokens'],
   ['serviceAccountSigningKeyFile', '--service-account-signing-key-file', 'key that signs tokens'],
-];
+] as const;
+type FileFlags = { readonly [name in (typeof files)[number][0]]?: string };
 
 export const apiserverCommand = defineCommand('apiserver', (command) => {
   withStore(command)

@@ -25,18 +25,28 @@ export interface HttpsTransportOptions {
   readonly serverName?: string;
   /** Tests only. */
   readonly insecureSkipTlsVerify?: boolean;
+  /** Default 15,000. */
+  readonly connectTimeoutMs?: number;
+  /** A connection is asked for a sign of life so often, and given up without one; default 30,000 and 15,000. */
+  readonly pingEveryMs?: number;
+  readonly pingTimeoutMs?: number;
 }
 
 /** A transport over connections that can be changed for new ones. */
 export interface HttpsTransport extends Transport {
   /** Later requests take a new connection, with the credentials as they are then; requests in flight, watches too, go on. */
   reconnect(): void;
+  /** Requests in flight go on; connections end with their last one. */
+  retire(): void;
 }
 
 /** No connection, or it broke before an answer came: the request may or may not have been done. */
 export class ConnectionFailed extends CodedError {
-  constructor(server: string, why: string, options?: ErrorOptions) {
+  /** There was no connection: the request was certainly not done. */
+  readonly notSent: boolean;
+  constructor(server: string, why: string, options: ErrorOptions & { readonly notSent?: boolean } = {}) {
     super('ConnectionFailed', `${server}: ${why}`, options);
+    this.notSent = options.notSent === true;
   }
 }
 
@@ -91,7 +101,8 @@ class ConnectionPool implements HttpsTransport {
         });
       } catch (error) {
         if (error instanceof NotSent && attempt <= 3) continue;
-        if (error instanceof NotSent) throw new ConnectionFailed(this.#options.server, messageOf(error.cause ?? error));
+        if (error instanceof NotSent)
+          throw new ConnectionFailed(this.#options.server, messageOf(error.cause ?? error), { notSent: true });
         throw error;
       }
     }
@@ -100,6 +111,10 @@ class ConnectionPool implements HttpsTransport {
   reconnect(): void {
     for (const session of this.#sessions) session.retire();
     this.#agent = undefined;
+  }
+
+  retire(): void {
+    this.reconnect();
   }
 
   async close(): Promise<void> {
@@ -156,7 +171,8 @@ class ConnectionPool implements HttpsTransport {
 
   async #connect(): Promise<PooledSession | 'http1'> {
     const { server } = this.#options;
-    const socket = await openTls({ ...this.#tlsOptions(), ALPNProtocols: ['h2', 'http/1.1'] }, server);
+    const tlsOptions = { ...this.#tlsOptions(), ALPNProtocols: ['h2', 'http/1.1'] };
+    const socket = await openTls(tlsOptions, server, this.#options.connectTimeoutMs ?? connectTimeoutMs);
     if (this.#closed) {
       socket.destroy();
       throw new ConnectionFailed(server, 'the transport is closed');
@@ -177,7 +193,7 @@ class ConnectionPool implements HttpsTransport {
       settings: { enablePush: false, initialWindowSize: windowBytes },
       maxSessionMemory: 256,
     } as Parameters<typeof connectHttp2>[1]);
-    const pooled: PooledSession = new PooledSession(session, server, () => void this.#sessions.delete(pooled));
+    const pooled: PooledSession = new PooledSession(session, this.#options, () => void this.#sessions.delete(pooled));
     this.#sessions.add(pooled);
     return pooled;
   }
@@ -235,15 +251,19 @@ interface Outgoing {
 class PooledSession {
   readonly #session: ClientHttp2Session;
   readonly #server: string;
+  readonly #pingEveryMs: number;
+  readonly #pingTimeoutMs: number;
   #streams = 0;
   #usable = true;
   #retired = false;
   #ping: Timer | undefined;
   #pong: Timer | undefined;
 
-  constructor(session: ClientHttp2Session, server: string, forget: () => void) {
+  constructor(session: ClientHttp2Session, options: HttpsTransportOptions, forget: () => void) {
     this.#session = session;
-    this.#server = server;
+    this.#server = options.server;
+    this.#pingEveryMs = options.pingEveryMs ?? pingEveryMs;
+    this.#pingTimeoutMs = options.pingTimeoutMs ?? pingTimeoutMs;
     const end = (): void => {
       this.#usable = false;
       this.#ping?.cancel();
@@ -313,8 +333,10 @@ class PooledSession {
         reject(new ConnectionFailed(this.#server, 'the connection broke before the answer'));
       });
       stream.once('error', (error) => {
-        if (!answered && signal?.aborted !== true)
-          reject(new ConnectionFailed(this.#server, error.message, { cause: error }));
+        if (answered || signal?.aborted === true) return;
+        const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+        if (refused) reject(new NotSent('the server refused the stream', { cause: error }));
+        else reject(new ConnectionFailed(this.#server, error.message, { cause: error }));
       });
       stream.once('response', (incoming) => {
         answered = true;
@@ -333,14 +355,14 @@ class PooledSession {
       if (!this.#usable || this.#session.destroyed) return;
       this.#pong = systemClock.setTimer(
         () => this.#session.destroy(new Error('the server does not answer pings')),
-        pingTimeoutMs,
+        this.#pingTimeoutMs,
       );
       const sent = this.#session.ping(() => {
         this.#pong?.cancel();
         if (this.#usable) this.#schedulePing();
       });
       if (!sent) this.#session.destroy();
-    }, pingEveryMs);
+    }, this.#pingEveryMs);
   }
 }
 
@@ -378,12 +400,12 @@ function responseOf(
   };
 }
 
-function openTls(options: ConnectionOptions, server: string): Promise<TLSSocket> {
+function openTls(options: ConnectionOptions, server: string, withinMs: number): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connectTls(options);
     const timer = systemClock.setTimer(
-      () => socket.destroy(new Error(`no connection within ${connectTimeoutMs} ms`)),
-      connectTimeoutMs,
+      () => socket.destroy(new Error(`no connection within ${withinMs} ms`)),
+      withinMs,
     );
     socket.once('secureConnect', () => {
       timer.cancel();
@@ -393,7 +415,7 @@ function openTls(options: ConnectionOptions, server: string): Promise<TLSSocket>
     });
     socket.once('error', (error) => {
       timer.cancel();
-      reject(new ConnectionFailed(server, error.message, { cause: error }));
+      reject(new ConnectionFailed(server, error.message, { cause: error, notSent: true }));
     });
   });
 }

@@ -11,7 +11,7 @@ const secrets = resource('v1', 'secrets');
 
 export interface CertificateProblem {
   readonly ingress: string;
-  readonly reason: 'SecretNotFound' | 'SecretInvalid' | 'CertificateMismatch';
+  readonly reason: 'SecretNotFound' | 'SecretInvalid' | 'CertificateExpired' | 'CertificateMismatch';
   readonly message: string;
 }
 
@@ -109,6 +109,12 @@ export class Certificates {
         });
       else if (held.trouble !== undefined)
         found.push({ ingress, reason: 'SecretInvalid', message: `Secret ${secret} cannot be used: ${held.trouble}` });
+      else if (held.leaf !== undefined && held.leaf.validToDate.getTime() < this.#clock.nowMs())
+        found.push({
+          ingress,
+          reason: 'CertificateExpired',
+          message: `the certificate in Secret ${secret} expired on ${held.leaf.validTo}; clients will refuse it`,
+        });
       else if (held.leaf !== undefined && host !== '' && !covers(held.leaf, host))
         found.push({
           ingress,
@@ -163,8 +169,7 @@ export class Certificates {
       held.context = createSecureContext({ cert, key: privateKey, minVersion: 'TLSv1.2' });
       held.pair = { cert, key: privateKey };
       held.leaf = leaf;
-      held.trouble =
-        leaf.validToDate.getTime() < this.#clock.nowMs() ? `its certificate expired on ${leaf.validTo}` : undefined;
+      held.trouble = undefined;
     } catch (error) {
       // What OpenSSL says of a key is a code and the name of a routine, never its text.
       held.trouble = messageOf(error).slice(0, 200);

@@ -1,30 +1,5 @@
-import type { Ingress, IngressBackend } from '#api';
-import { type Annotations, parseAnnotations, type Rewrite, type RouteOptions, readRulePath } from './annotations.ts';
-import type { BackendProtocol } from './proxy/endpoint.ts';
-
-/** One port of one Service, as a rule names it. */
-export interface BackendReference {
-  readonly namespace: string;
-  readonly service: string;
-  readonly port: string | number;
-  /** Overrides what the Service's port says of itself. */
-  readonly protocol?: BackendProtocol;
-}
-
-export type MatchType = 'Exact' | 'Prefix' | 'ImplementationSpecific';
-
-export interface RoutePlan {
-  /** Lower case; '' for every host, `*.x.y` for one label before `.x.y`. */
-  readonly host: string;
-  readonly type: MatchType;
-  /** Normalised; without its last slash when it is not Exact. */
-  readonly path: string;
-  readonly backend: BackendReference;
-  readonly rewrite?: Rewrite;
-  readonly options: RouteOptions;
-  /** `namespace/name`. */
-  readonly ingress: string;
-}
+import type { Ingress } from '#api';
+import { type Destination, keyOfIngress, type Problem, type RoutePlan, readIngress } from './read-ingress.ts';
 
 export interface CertificatePlan {
   readonly host: string;
@@ -33,18 +8,9 @@ export interface CertificatePlan {
   readonly ingress: string;
 }
 
-export interface DefaultPlan {
+export interface DefaultPlan extends Destination {
   /** '' is for every host. */
   readonly host: string;
-  readonly backend: BackendReference;
-  readonly options: RouteOptions;
-  readonly ingress: string;
-}
-
-export interface Problem {
-  readonly ingress: string;
-  readonly reason: 'Conflict' | 'Unsupported' | 'InvalidAnnotation';
-  readonly message: string;
 }
 
 /** All that the Ingresses of our classes say, conflicts settled. */
@@ -57,17 +23,13 @@ export interface IngressPlan {
   readonly problems: readonly Problem[];
 }
 
-const typeRank: Readonly<Record<MatchType, number>> = { Exact: 0, Prefix: 1, ImplementationSpecific: 2 };
-
 /** Older first; of the same second, by name: every node decides alike. */
-export function byAge(a: Ingress, b: Ingress): number {
+function byAge(a: Ingress, b: Ingress): number {
   const [aTime, bTime] = [a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? ''];
   if (aTime !== bTime) return aTime < bTime ? -1 : 1;
-  const [aKey, bKey] = [keyOf(a), keyOf(b)];
+  const [aKey, bKey] = [keyOfIngress(a), keyOfIngress(b)];
   return aKey < bKey ? -1 : aKey > bKey ? 1 : 0;
 }
-
-const keyOf = (ingress: Ingress): string => `${ingress.metadata.namespace}/${ingress.metadata.name}`;
 
 /**
  * What to serve for these Ingresses. A rule that cannot be served, or that an older one has already, is left out and told as a
@@ -88,35 +50,10 @@ class Planner {
   #fallback: DefaultPlan | undefined;
 
   add(ingress: Ingress): void {
-    const key = keyOf(ingress);
-    const spec = ingress.spec ?? {};
-    const annotations = parseAnnotations(ingress.metadata.annotations);
-    for (const message of annotations.problems)
-      this.#problems.push({ ingress: key, reason: 'InvalidAnnotation', message });
-    const hosts = new Set<string>();
-    for (const rule of spec.rules ?? []) {
-      const host = (rule.host ?? '').toLowerCase();
-      hosts.add(host);
-      for (const path of rule.http?.paths ?? []) {
-        const backend = this.#backendOf(ingress, path.backend, annotations);
-        if (backend === undefined) continue;
-        const type = (Object.hasOwn(typeRank, path.pathType) ? path.pathType : 'Prefix') as MatchType;
-        const read = readRulePath(path.path || '/', { ...annotations, patterns: type === 'ImplementationSpecific' });
-        if (read.problem !== undefined)
-          this.#problems.push({ ingress: key, reason: 'Unsupported', message: read.problem });
-        if (read.path === '') continue;
-        this.#addRoute({
-          host,
-          type,
-          path: type === 'Exact' ? read.path : withoutLastSlash(read.path),
-          backend,
-          ...(read.rewrite === undefined ? {} : { rewrite: read.rewrite }),
-          options: annotations.options,
-          ingress: key,
-        });
-      }
-    }
-    this.#addDefault(ingress, hosts, annotations);
+    const { routes, hosts, fallback, problems } = readIngress(ingress);
+    for (const problem of problems) this.#problems.push(problem);
+    for (const { place, route } of routes) this.#addRoute(place, route);
+    if (fallback !== undefined) this.#addDefault(fallback, hosts);
     this.#addTls(ingress, hosts);
   }
 
@@ -132,84 +69,52 @@ class Planner {
     };
   }
 
-  #addRoute(route: RoutePlan): void {
-    const place = JSON.stringify([route.host, route.type, route.path]);
+  #addRoute(place: string, route: RoutePlan): void {
     const older = this.#routes.get(place);
     if (older === undefined) this.#routes.set(place, route);
-    else if (older.ingress !== route.ingress || JSON.stringify(older.backend) !== JSON.stringify(route.backend))
-      this.#problems.push({
-        ingress: route.ingress,
-        reason: 'Conflict',
-        message: `${route.type} ${route.path || '/'} of ${hostText(route.host)} is served by the older Ingress ${older.ingress}; this rule has no effect`,
-      });
+    else if (older.ingress !== route.ingress || older.backendKey !== route.backendKey)
+      this.#conflict(
+        route.ingress,
+        `${route.type} ${route.path || '/'} of ${hostText(route.host)} is served by the older Ingress ${older.ingress}; this rule has no effect`,
+      );
   }
 
-  #addDefault(ingress: Ingress, hosts: ReadonlySet<string>, annotations: Annotations): void {
-    const { defaultBackend, rules } = ingress.spec ?? {};
-    if (defaultBackend === undefined || defaultBackend === null) return;
-    const backend = this.#backendOf(ingress, defaultBackend, annotations);
-    if (backend === undefined) return;
-    const key = keyOf(ingress);
-    const plan = { backend, options: annotations.options, ingress: key };
-    if (rules === undefined || rules.length === 0 || hosts.has('')) {
+  #addDefault(fallback: Destination, hosts: ReadonlySet<string>): void {
+    if (hosts.size === 0 || hosts.has('')) {
       const older = this.#defaults.get('');
-      if (older === undefined) this.#defaults.set('', { host: '', ...plan });
+      if (older === undefined) this.#defaults.set('', { ...fallback, host: '' });
       else
-        this.#problems.push({
-          ingress: key,
-          reason: 'Conflict',
-          message: `requests that no rule matches go to the default backend of the older Ingress ${older.ingress}; this one has no effect`,
-        });
+        this.#conflict(
+          fallback.ingress,
+          `requests that no rule matches go to the default backend of the older Ingress ${older.ingress}; this one has no effect`,
+        );
     }
-    for (const host of hosts) if (host !== '' && !this.#defaults.has(host)) this.#defaults.set(host, { host, ...plan });
-    this.#fallback ??= { host: '', ...plan };
+    for (const host of hosts)
+      if (host !== '' && !this.#defaults.has(host)) this.#defaults.set(host, { ...fallback, host });
+    this.#fallback ??= { ...fallback, host: '' };
   }
 
   #addTls(ingress: Ingress, ruleHosts: ReadonlySet<string>): void {
-    const key = keyOf(ingress);
-    const namespace = ingress.metadata.namespace;
-    for (const tls of ingress.spec?.tls ?? []) {
-      const listed = (tls.hosts ?? []).map((one) => one.toLowerCase());
-      const hosts = listed.length > 0 ? listed : [...ruleHosts];
-      for (const host of hosts) {
+    const { namespace } = ingress.metadata;
+    for (const { hosts = [], secretName } of ingress.spec?.tls ?? []) {
+      for (const host of hosts.length > 0 ? hosts.map((one) => one.toLowerCase()) : ruleHosts) {
         this.#tlsHosts.add(host);
-        if (!tls.secretName) continue;
+        if (!secretName) continue;
         const older = this.#certificates.get(host);
         if (older === undefined)
-          this.#certificates.set(host, { host, namespace, secret: tls.secretName, ingress: key });
-        else if (older.namespace !== namespace || older.secret !== tls.secretName)
-          this.#problems.push({
-            ingress: key,
-            reason: 'Conflict',
-            message: `TLS of ${hostText(host)} has the certificate of the older Ingress ${older.ingress}; Secret ${tls.secretName} is not used for it`,
-          });
+          this.#certificates.set(host, { host, namespace, secret: secretName, ingress: keyOfIngress(ingress) });
+        else if (older.namespace !== namespace || older.secret !== secretName)
+          this.#conflict(
+            keyOfIngress(ingress),
+            `TLS of ${hostText(host)} has the certificate of the older Ingress ${older.ingress}; Secret ${secretName} is not used for it`,
+          );
       }
     }
   }
 
-  #backendOf(ingress: Ingress, backend: IngressBackend, annotations: Annotations): BackendReference | undefined {
-    const { service, resource } = backend ?? {};
-    const port = service?.port?.name || service?.port?.number;
-    if (service === undefined || service === null || !port) {
-      this.#problems.push({
-        ingress: keyOf(ingress),
-        reason: 'Unsupported',
-        message: `the backend ${resource?.kind ?? ''} ${resource?.name ?? ''} is not a Service with a port; its rule is not served`,
-      });
-      return undefined;
-    }
-    return {
-      namespace: ingress.metadata.namespace,
-      service: service.name,
-      port,
-      ...(annotations.protocol === undefined ? {} : { protocol: annotations.protocol }),
-    };
+  #conflict(ingress: string, message: string): void {
+    this.#problems.push({ ingress, reason: 'Conflict', message });
   }
-}
-
-/** `/a/` → `/a`, `/` → ``: prefixes are compared by whole elements. */
-function withoutLastSlash(path: string): string {
-  return path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
 const hostText = (host: string): string => (host === '' ? 'every host' : `host ${host}`);

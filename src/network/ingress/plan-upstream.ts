@@ -1,5 +1,5 @@
 import type { EndpointSlice, Service } from '#api';
-import type { BackendReference } from './plan-ingress.ts';
+import type { BackendReference } from './read-ingress.ts';
 import type { BackendProtocol } from './proxy/endpoint.ts';
 import type { Target, UpstreamState } from './proxy/upstream.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseAnnotations } from './annotations.ts';
-import type { MatchType, RoutePlan } from './plan-ingress.ts';
+import { backendKeyOf, type MatchType, type RoutePlan } from './read-ingress.ts';
 import { RouteTable } from './route-table.ts';
 
 const { options } = parseAnnotations({});
@@ -11,6 +11,7 @@ const plan = (host: string, type: MatchType, path: string, service: string): Rou
   type,
   path: type !== 'Exact' && path.endsWith('/') ? path.slice(0, -1) : path,
   backend: { namespace: 'default', service, port: 80 },
+  backendKey: backendKeyOf({ namespace: 'default', service, port: 80 }),
   options,
   ingress: 'default/x',
 });

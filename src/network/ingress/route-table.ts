@@ -1,27 +1,22 @@
 import { BlockList } from 'node:net';
-import type { Rewrite, RouteOptions } from './annotations.ts';
+import type { Rewrite } from './annotations.ts';
 import { normalisePath } from './paths.ts';
-import type { BackendReference, IngressPlan, RoutePlan } from './plan-ingress.ts';
+import type { IngressPlan } from './plan-ingress.ts';
+import type { BackendReference, Destination, RoutePlan } from './read-ingress.ts';
 
-export interface Route {
-  readonly backend: BackendReference;
-  /** The same for the same backend. */
-  readonly backendKey: string;
-  readonly options: RouteOptions;
+export interface Route extends Destination {
   readonly rewrite?: Rewrite;
   readonly allow?: BlockList;
-  readonly ingress: string;
 }
+
+/** Plans never change: each becomes a route once. */
+const known = new WeakMap<Destination, Route>();
 
 interface HostRoutes {
   readonly exact: Map<string, Route>;
   readonly prefix: Map<string, Route>;
   /** Length of the longest prefix. */
   longest: number;
-}
-
-export function backendKeyOf({ namespace, service, port, protocol }: BackendReference): string {
-  return JSON.stringify([namespace, service, port, protocol ?? '']);
 }
 
 /**
@@ -73,18 +68,15 @@ export class RouteTable {
     }
   }
 
-  #routeOf(plan: Pick<RoutePlan, 'backend' | 'options' | 'rewrite' | 'ingress'>): Route {
-    const backendKey = backendKeyOf(plan.backend);
-    this.backends.set(backendKey, plan.backend);
-    const { allowFrom } = plan.options;
-    return {
-      backend: plan.backend,
-      backendKey,
-      options: plan.options,
-      ...(plan.rewrite === undefined ? {} : { rewrite: plan.rewrite }),
-      ...(allowFrom === undefined ? {} : { allow: blockListOf(allowFrom) }),
-      ingress: plan.ingress,
-    };
+  #routeOf(plan: Destination & Pick<RoutePlan, 'rewrite'>): Route {
+    this.backends.set(plan.backendKey, plan.backend);
+    let route = known.get(plan);
+    if (route === undefined) {
+      const { allowFrom } = plan.options;
+      route = allowFrom === undefined ? plan : { ...plan, allow: blockListOf(allowFrom) };
+      known.set(plan, route);
+    }
+    return route;
   }
 }
 

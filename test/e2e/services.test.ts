@@ -275,29 +275,44 @@ spec:
     await machine.must('delete', 'service', 'sticky');
   });
 
-  test('a UDP flow that goes on and on moves when its endpoint goes, and back', async (t) => {
+  test('a UDP flow that goes on and on follows the endpoints: another, none, some again, no Service, a new one', async (t) => {
     const [one, two] = [await echoServer(t), await echoServer(t)] as const;
-    await machine.apply(outsideService('flow', 'type: NodePort', [one], 'UDP'));
+    await machine.apply(outsideService('flow', 'type: NodePort', [one.port], 'UDP'));
     const clusterIp = await machine.must('get', 'service', 'flow', '-o', 'jsonpath={.spec.clusterIP}');
     const nodePort = await nodePortOf('flow');
     const clients = [
       udpClient(t, [], address(10), nodePort),
       udpClient(t, ['ip', 'netns', 'exec', netns('worker1')], clusterIp, '80'),
     ];
-    const all = (port: number): Promise<boolean> =>
-      eventually(`both clients hear ${port}`, async () => {
+    const all = (expected: string): Promise<boolean> =>
+      eventually(`both clients hear ${expected}`, async () => {
         const answers = await Promise.all(clients.map((client) => client.ask()));
-        return answers.every((answer) => answer === String(port));
+        return answers.every((answer) => (expected === '' ? !/^\d+$/.test(answer) : answer === expected));
       });
-    await all(one);
+    const silent = async (): Promise<void> => {
+      await all('');
+      const heard = one.heard() + two.heard();
+      for (let i = 0; i < 5; i++) await all('');
+      assert.equal(one.heard() + two.heard(), heard, 'no packet goes to an endpoint that is none');
+    };
+    await all(String(one.port));
     for (const [next, last] of [
       [two, one],
       [one, two],
     ] as const) {
-      await machine.apply(outsideSlice('flow', next, 'UDP'));
-      await machine.must('delete', 'endpointslice', `flow-${last}`);
-      await all(next);
+      await machine.apply(outsideSlice('flow', next.port, 'UDP'));
+      await machine.must('delete', 'endpointslice', `flow-${last.port}`);
+      await all(String(next.port));
     }
+    await machine.must('delete', 'endpointslice', `flow-${one.port}`);
+    await silent();
+    await machine.apply(outsideSlice('flow', two.port, 'UDP'));
+    await all(String(two.port));
+    await machine.must('delete', 'service', 'flow');
+    await silent();
+    const again = outsideService('flow', `type: NodePort, clusterIP: ${clusterIp}`, [one.port], 'UDP');
+    await machine.apply(again.replace('{port: 80', `{nodePort: ${nodePort}, port: 80`));
+    await all(String(one.port));
     await machine.must('delete', 'service', 'flow');
   });
 
@@ -424,13 +439,17 @@ async function pageServer(t: TestContext): Promise<number> {
   return (server.address() as { port: number }).port;
 }
 
-/** A UDP server on this machine that answers with its port. */
-async function echoServer(t: TestContext): Promise<number> {
+/** A UDP server on this machine that answers with its port and counts what it hears. */
+async function echoServer(t: TestContext): Promise<{ port: number; heard: () => number }> {
   const socket = createSocket('udp4');
+  let heard = 0;
   t.after(() => socket.close());
-  socket.on('message', (_, from) => socket.send(String(socket.address().port), from.port, from.address));
+  socket.on('message', (_, from) => {
+    heard++;
+    socket.send(String(socket.address().port), from.port, from.address);
+  });
   await new Promise<void>((resolve) => socket.bind(0, address(1), resolve));
-  return socket.address().port;
+  return { port: socket.address().port, heard: () => heard };
 }
 
 /** One UDP socket, the same for every question: what it hears within 200 ms, or ''. */

@@ -40,6 +40,9 @@ type UdpLookup = NonNullable<SocketOptions['lookup']>;
 const mostConnections = 256;
 const idleMs = 10_000;
 const mostQuestionsWaiting = 64;
+/** One client must not use up what all have: connections, and questions to the outside. */
+const mostConnectionsEach = 32;
+const mostWaitingEach = 128;
 
 /**
  * Serves the cluster's names over UDP and TCP. Its table stays as it is while the API server is away, and is kept in a file. Whom
@@ -121,14 +124,18 @@ function listenUdp(resolver: Resolver, address: string, port: number, log: Log):
   // Answers go to addresses, never to names: nothing has to be looked up.
   const lookup: UdpLookup = (address, _, callback) => callback(null, address, 4);
   const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20, lookup });
+  const waiting = new Counts();
   socket.on('message', (message, from) => {
     const send = (answer: Buffer | undefined): void => {
       if (answer !== undefined) socket.send(answer, from.port, from.address, () => {});
     };
+    if (waiting.of(from.address) >= mostWaitingEach) return;
     const answer = resolver.answer(message, 1232);
-    if (answer instanceof Promise)
-      answer.then(send, (error) => log.warn({ error: messageOf(error) }, 'a DNS question could not be answered'));
-    else send(answer);
+    if (!(answer instanceof Promise)) return send(answer);
+    waiting.add(from.address, 1);
+    answer
+      .then(send, (error) => log.warn({ error: messageOf(error) }, 'a DNS question could not be answered'))
+      .finally(() => waiting.add(from.address, -1));
   });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
@@ -141,7 +148,14 @@ function listenUdp(resolver: Resolver, address: string, port: number, log: Log):
 }
 
 function listenTcp(resolver: Resolver, address: string, port: number): Promise<Server> {
-  const server = createServer((socket) => serveConnection(resolver, socket));
+  const open = new Counts();
+  const server = createServer((socket) => {
+    const client = socket.remoteAddress ?? '';
+    if (open.of(client) >= mostConnectionsEach) return void socket.destroy();
+    open.add(client, 1);
+    socket.once('close', () => open.add(client, -1));
+    serveConnection(resolver, socket);
+  });
   server.maxConnections = mostConnections;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -178,4 +192,19 @@ function serveConnection(resolver: Resolver, socket: Socket): void {
       );
     }
   });
+}
+
+/** How many of something each client has; those with none are forgotten. */
+class Counts {
+  readonly #counts = new Map<string, number>();
+
+  of(client: string): number {
+    return this.#counts.get(client) ?? 0;
+  }
+
+  add(client: string, by: 1 | -1): void {
+    const count = this.of(client) + by;
+    if (count > 0) this.#counts.set(client, count);
+    else this.#counts.delete(client);
+  }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
-import { createServer } from 'node:net';
+import { createSocket, type Socket } from 'node:dgram';
+import { createServer, type Server } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { type Answer, decode, encode, type Packet } from 'dns-packet';
 import { ManualClock, seededRandom, systemClock } from '#base';
@@ -19,12 +19,6 @@ async function resolver(t: TestContext, zone: Zone): Promise<Upstream & { asked:
     const content = zone(name, transport);
     return content && encode({ type: 'response', id, questions, ...content } as Packet);
   };
-  const udp = createSocket('udp4');
-  udp.on('message', (message, from) => {
-    const sent = answer(message, 'udp');
-    if (sent) udp.send(sent, from.port, from.address);
-  });
-  const port = await new Promise<number>((resolve) => udp.bind(0, '127.0.0.1', () => resolve(udp.address().port)));
   const tcp = createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', (data: Buffer) => {
@@ -32,12 +26,31 @@ async function resolver(t: TestContext, zone: Zone): Promise<Upstream & { asked:
       if (sent) socket.end(Buffer.concat([Buffer.from([sent.length >> 8, sent.length & 255]), sent]));
     });
   });
-  await new Promise<void>((resolve) => tcp.listen(port, '127.0.0.1', resolve));
-  t.after(() => {
-    udp.close();
-    tcp.close();
+  t.after(() => tcp.close());
+  const udp = await bindBoth(tcp);
+  t.after(() => udp.close());
+  udp.on('message', (message, from) => {
+    const sent = answer(message, 'udp');
+    if (sent) udp.send(sent, from.port, from.address);
   });
+  const { port } = udp.address();
   return { address: '127.0.0.1', port, asked };
+}
+
+/** One port for both, of those that nobody has. */
+async function bindBoth(tcp: Server): Promise<Socket> {
+  for (;;) {
+    await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve));
+    const { port } = tcp.address() as { port: number };
+    const udp = createSocket('udp4');
+    const bound = await new Promise<boolean>((resolve) => {
+      udp.once('error', () => resolve(false));
+      udp.bind(port, '127.0.0.1', () => resolve(true));
+    });
+    if (bound) return udp;
+    udp.close();
+    await new Promise((resolve) => tcp.close(resolve));
+  }
 }
 
 const a = (name: string, data: string, ttl = 60) => ({ answers: [{ type: 'A', name, ttl, data }] });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode, type Packet } from 'dns-packet';
+import fc from 'fast-check';
 import type { EndpointSlice, Service } from '#api';
 import { seededRandom } from '#base';
 import type { Forwarder } from './forward.ts';
@@ -168,4 +169,26 @@ test('answers are kept while the names are the same, and no longer; never more t
   assert.deepEqual(data(await ask(name)), ['10.96.0.51']);
   for (let i = 0; i < 5_000; i++) await ask(`x${i}.default.svc.cluster.local`);
   assert.ok(resolver.ready <= 4_096);
+});
+
+test('property: any bytes, and any change of a question, are answered or dropped; an answer never exceeds its limit', () => {
+  const question = Buffer.from(
+    encode({ type: 'query', id: 1, questions: [{ type: 'A', name: 'big.default.svc.cluster.local' }] }),
+  );
+  const changed = fc
+    .array(fc.tuple(fc.nat(question.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 })
+    .map((changes) => {
+      const bytes = Buffer.from(question);
+      for (const [at, value] of changes) bytes[at] = value;
+      return bytes;
+    });
+  const any = fc.uint8Array({ maxLength: 600 }).map((bytes) => Buffer.from(bytes));
+  fc.assert(
+    fc.property(fc.oneof(changed, any), (bytes) => {
+      const answer = resolver.answer(bytes, 1232);
+      if (answer instanceof Promise) answer.catch(() => {});
+      else if (answer !== undefined) assert.ok(answer.length <= 1232 && answer.length >= 12);
+    }),
+    { numRuns: 2_000 },
+  );
 });

@@ -27,6 +27,8 @@ export const tableName = 'k8ts';
 const table = `ip ${tableName}`;
 /** Of connections whose client is hidden behind the node's address. */
 const masqueradeMark = '0x4000';
+/** Of UDP flows that a Service's rule led somewhere. */
+const ledMark = '0x8000';
 const servicePort = 'ipv4_addr . inet_proto . inet_service';
 const fixedSets: Readonly<Record<string, string>> = {
   refused: servicePort,
@@ -102,6 +104,7 @@ ${stray}  }
   }
   chain services {
     ${serviceKey} @shortcuts jump from_inside
+    ${serviceKey} @udp_services ct mark set ct mark or ${ledMark}
     ${serviceKey} @masqueraded ct mark set ct mark or ${masqueradeMark}
     jump balance
     ${serviceKey} @sticky_services jump stick
@@ -124,24 +127,31 @@ ${withoutZones ? '' : movingFlows}}
 }
 
 /**
- * Before connection tracking a moved flow gets its zone; after it, a flow of a UDP Service that does not lead to an endpoint gets the
- * next one. Its packet is lost (a packet of this node itself still goes where it went: dropping it would be an error to the sender).
+ * Before connection tracking a moved flow gets its zone; after it, a flow of a UDP Service that does not lead to an endpoint, or whose
+ * Service is gone, gets the next one. Its packet is lost (a packet of this node itself still goes where it went: dropping it would be an error to the sender).
  * An element that is there keeps its value at an update, hence delete and add.
  */
 const flowKey = 'ip saddr . udp sport . ip daddr . udp dport';
 const keptFor = 'timeout 4m';
-const nextZone = (zone: string, next: number): string =>
-  `    ct original zone ${zone} delete @moved { ${flowKey} : ${next} } add @moved { ${flowKey} ${keptFor} : ${next} }\n`;
+/**
+ * A zone that comes round again must have forgotten the flow: no flow moves so often within the two minutes that an entry lives.
+ */
+const zones = 128;
+const nextZones = Array.from({ length: zones }, (_, zone) => {
+  const next = (zone % (zones - 1)) + 1;
+  return `    ct original zone ${zone} delete @moved { ${flowKey} : ${next} } add @moved { ${flowKey} ${keptFor} : ${next} }\n`;
+});
 const movingFlows = `  map moved { typeof ${flowKey} : ct zone; flags dynamic,timeout; size 65536; }
   chain zones { meta l4proto udp ct original zone set ${flowKey} map @moved; }
   chain zones_prerouting { type filter hook prerouting priority -310; policy accept; jump zones; }
   chain zones_output { type filter hook output priority -310; policy accept; jump zones; }
   chain move {
-${nextZone('0', 1)}${nextZone('1', 2)}${nextZone('2', 3)}${nextZone('> 2', 1)}    fib saddr type != local drop
+${nextZones.join('')}    fib saddr type != local drop
   }
   chain flows {
     meta l4proto udp ct original zone != 0 update @moved { ct original ip saddr . ct original proto-src . ct original ip daddr . ct original proto-dst ${keptFor} : ct original zone }
     meta l4proto udp ct direction original ct status confirmed ${serviceKey} @udp_services ${serviceKey} . ct reply ip saddr . ct reply proto-src != @udp_flows goto move
+    ct direction original ct mark and ${ledMark} == ${ledMark} ${serviceKey} != @udp_services goto move
   }
   chain flows_prerouting { type filter hook prerouting priority dstnat - 11; policy accept; meta l4proto udp jump flows; }
   chain flows_output { type filter hook output priority -111; policy accept; meta l4proto udp jump flows; }

@@ -4,6 +4,7 @@ import type { Informers } from '#client';
 import { Announcements } from './announcements.ts';
 import { type HealthCheck, HealthCheckServers } from './health-checks.ts';
 import { NftSession } from './nft-session.ts';
+import { connectionTableUse } from './connection-table.ts';
 import { nodePortAddresses } from './node-addresses.ts';
 import { type HostPort, planHostPorts } from './plan-host-ports.ts';
 import { announcerOf, type Place, planService, readyHere } from './plan-services.ts';
@@ -22,7 +23,10 @@ export interface ServiceProxyOptions {
 }
 
 const checkEveryMs = 5_000;
+/** Maps that may lie unused before the table is written anew without them. */
 const mostIdle = 256;
+const fullShare = 0.8;
+const warnEveryMs = 60_000;
 const serviceNameLabel = 'kubernetes.io/service-name';
 const zoneLabel = 'topology.kubernetes.io/zone';
 /** Sets whose elements cannot be asked for one by one. */
@@ -181,7 +185,18 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     replanAll();
   };
   let probed = 0;
+  let warnedMs = Number.NEGATIVE_INFINITY;
+  const lookAtConnections = (): void => {
+    const used = connectionTableUse();
+    if (used === undefined || used < fullShare || clock.monotonicMs() - warnedMs < warnEveryMs) return;
+    warnedMs = clock.monotonicMs();
+    log.warn(
+      { used: `${Math.round(used * 100)} %` },
+      'the connection table is nearly full, new connections will fail: raise net.netfilter.nf_conntrack_max',
+    );
+  };
   const check = async (): Promise<void> => {
+    lookAtConnections();
     if (running === undefined && started && !complete) {
       lookAround();
       const names = table.names().filter((name) => !unprobed.has(name));

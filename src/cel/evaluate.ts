@@ -185,7 +185,10 @@ class Planner {
         if (found === undefined) throw new CelError(`no such key: ${field}`);
         return found;
       }
-      if (value instanceof Optional) return optionalField(value, field);
+      if (value instanceof Optional) {
+        if (value.content === null) throw new CelError(`no such key: ${field}`);
+        return optionalField(value, field);
+      }
       throw new CelError(
         value === null || !(value instanceof CelList)
           ? `no such key: ${field}`

@@ -1,8 +1,9 @@
 import { parseTimeMs } from '#machinery';
 import { CelError } from './errors.ts';
-import { define, type Overload } from './function.ts';
+import { define, guardOf, type Overload } from './function.ts';
 import { matcherOf } from './pattern.ts';
 import { durationText, parseDurationNs, timestampText, zonedParts } from './time.ts';
+import type { CelType } from './types.ts';
 import {
   ArrayList,
   CelList,
@@ -211,6 +212,27 @@ function equalBelow(meter: Meter, a: Value, b: Value): boolean {
   return equal(a, b, meter);
 }
 
+/** Elements and entries. Behind dyn an index or key may be of another type of number: only the container is looked at. */
+function indexing(): Overload[] {
+  const get = (_: unknown, container: Value, key: Value): Value => indexed(container, key);
+  const maybe = (_: unknown, container: Value, key: Value): Value => maybeIndexed(container, key);
+  const inside = (_: unknown, one: Value, key: Value): Value => through(one, (it) => maybeIndexed(it, key));
+  const overloads = [
+    define('_[_]', 'index_list', '(list<A>, int): A', get),
+    define('_[_]', 'index_map', '(map<A, B>, A): B', get),
+    define('_[_]', 'optional_list_index_int', '(optional<list<A>>, int): optional<A>', inside),
+    define('_[_]', 'optional_map_index_value', '(optional<map<A, B>>, A): optional<B>', inside),
+    define('_[?_]', 'list_optindex_optional_int', '(list<A>, int): optional<A>', maybe),
+    define('_[?_]', 'map_optindex_optional_value', '(map<A, B>, A): optional<B>', maybe),
+    define('_[?_]', 'optional_list_optindex_optional_int', '(optional<list<A>>, int): optional<A>', inside),
+    define('_[?_]', 'optional_map_optindex_optional_value', '(optional<map<A, B>>, A): optional<B>', inside),
+  ];
+  return overloads.map((one): Overload => {
+    const isContainer = guardOf(one.parameters[0] as CelType);
+    return { ...one, accepts: ([container]) => isContainer(container as Value) };
+  });
+}
+
 function core(): Overload[] {
   return [
     define('_==_', 'equals', '(A, A): bool', (context, a, b) => equalBelow(context, a, b)),
@@ -223,26 +245,7 @@ function core(): Overload[] {
     define('!_', 'logical_not', '(bool): bool', (_, a) => a !== true),
     define('@in', 'in_list', '(A, list<A>): bool', (context, a, list) => contains(context, list as CelList, a)),
     define('@in', 'in_map', '(A, map<A, B>): bool', (_, a, map) => (map as CelMap).has(a)),
-    define('_[_]', 'index_list', '(list<A>, int): A', (_, list, index) => indexed(list, index)),
-    define('_[_]', 'index_map', '(map<A, B>, A): B', (_, map, key) => indexed(map, key)),
-    define('_[_]', 'optional_list_index_int', '(optional<list<A>>, int): optional<A>', (_, one, key) =>
-      through(one, (it) => maybeIndexed(it, key)),
-    ),
-    define('_[_]', 'optional_map_index_value', '(optional<map<A, B>>, A): optional<B>', (_, one, key) =>
-      through(one, (it) => maybeIndexed(it, key)),
-    ),
-    define('_[?_]', 'list_optindex_optional_int', '(list<A>, int): optional<A>', (_, list, key) =>
-      maybeIndexed(list, key),
-    ),
-    define('_[?_]', 'map_optindex_optional_value', '(map<A, B>, A): optional<B>', (_, map, key) =>
-      maybeIndexed(map, key),
-    ),
-    define('_[?_]', 'optional_list_optindex_optional_int', '(optional<list<A>>, int): optional<A>', (_, one, key) =>
-      through(one, (it) => maybeIndexed(it, key)),
-    ),
-    define('_[?_]', 'optional_map_optindex_optional_value', '(optional<map<A, B>>, A): optional<B>', (_, one, key) =>
-      through(one, (it) => maybeIndexed(it, key)),
-    ),
+    ...indexing(),
     define('dyn', 'to_dyn', '(A): dyn', (_, a) => a),
     define('type', 'type', '(A): type<A>', (_, a) => new TypeValue(typeNameOf(a))),
     ...['string', 'bytes', 'list', 'map'].flatMap((type) => {
@@ -375,9 +378,14 @@ function utf8(bytes: Uint8Array): string {
   }
 }
 
+/** From the year 0 to the year 2000, which repeats its days. */
+const twoThousandYearsMs = 730_485 * 86_400_000;
+
 /** RFC 3339, to the nanosecond. */
 export function parseTimestamp(text: string): Timestamp {
-  const ms = parseTimeMs(text);
+  // Years of two digits are not in the twentieth century.
+  const early = /^00\d\d-/.test(text);
+  const ms = parseTimeMs(early ? `2${text.slice(1)}` : text) - (early ? twoThousandYearsMs : 0);
   const fraction = /[.,](\d+)(?:[Zz]|[+-]\d\d:\d\d)$/.exec(text)?.[1];
   if (Number.isNaN(ms)) throw new CelError(`cannot parse ${JSON.stringify(text.slice(0, 100))} as timestamp`);
   const seconds = floorDivide(BigInt(Math.floor(ms)), 1000n);

@@ -253,7 +253,11 @@ export function codePoints(text: string): number {
 }
 
 /** A number's order against another's, whatever their types; undefined beside NaN. */
-export function compareNumbers(a: bigint | number, b: bigint | number): -1 | 0 | 1 | undefined {
+export function compareNumbers(left: bigint | number, right: bigint | number): -1 | 0 | 1 | undefined {
+  // Beside a double a whole number counts as the nearest double.
+  const mixed = typeof left !== typeof right;
+  const a = mixed ? Number(left) : left;
+  const b = mixed ? Number(right) : right;
   return a < b ? -1 : a > b ? 1 : a == b ? 0 : undefined;
 }
 
@@ -273,7 +277,7 @@ export function equal(a: Value, b: Value, meter?: Meter): boolean {
   const left = numeric(a);
   if (left !== undefined) {
     const right = numeric(b);
-    return right !== undefined && left == right;
+    return right !== undefined && compareNumbers(left, right) === 0;
   }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (a instanceof CelList) {

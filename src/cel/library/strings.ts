@@ -154,7 +154,7 @@ function clause(context: CallContext, verb: string, value: Value, precision: num
       return stringOf(context, value, 0);
     case 'd':
       if (whole !== undefined) return String(whole);
-      return typeof value === 'number' ? doubleText(value) : wrong();
+      return typeof value === 'number' ? numberText(value) : wrong();
     case 'f':
     case 'e': {
       const number = typeof value === 'number' ? value : whole === undefined ? wrong() : Number(whole);
@@ -181,10 +181,35 @@ function clause(context: CallContext, verb: string, value: Value, precision: num
   }
 }
 
+/** Infinities by their whole name. */
+function numberText(value: number): string {
+  return Number.isFinite(value)
+    ? doubleText(value)
+    : Number.isNaN(value)
+      ? 'NaN'
+      : value > 0
+        ? 'Infinity'
+        : '-Infinity';
+}
+
+/** Exactly rounded; what lies in the middle goes to the even digit. */
 function fixed(value: number, digits: number): string {
-  return Math.abs(value) < 1e21
-    ? value.toFixed(digits)
-    : `${BigInt(value)}${digits === 0 ? '' : `.${'0'.repeat(digits)}`}`;
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  const bits = view.getBigUint64(0);
+  const exponent = Number((bits >> 52n) & 0x7ffn);
+  const fraction = bits & ((1n << 52n) - 1n);
+  const mantissa = (exponent === 0 ? fraction : fraction | (1n << 52n)) * 10n ** BigInt(digits);
+  const power = Math.max(exponent, 1) - 1075;
+  let units = power >= 0 ? mantissa << BigInt(power) : mantissa >> BigInt(-power);
+  if (power < 0) {
+    const rest = mantissa - (units << BigInt(-power));
+    const half = 1n << BigInt(-power - 1);
+    if (rest > half || (rest === half && units % 2n === 1n)) units++;
+  }
+  const text = String(units).padStart(digits + 1, '0');
+  const sign = value < 0 || Object.is(value, -0) ? '-' : '';
+  return sign + (digits === 0 ? text : `${text.slice(0, -digits)}.${text.slice(-digits)}`);
 }
 
 const deepestText = 100;
@@ -193,7 +218,7 @@ function stringOf(context: CallContext, value: Value, depth: number): string {
   if (depth > deepestText) throw new CelError('value is too deep to be formatted');
   if (value === null) return 'null';
   if (typeof value === 'string') return value;
-  if (typeof value === 'number') return doubleText(value);
+  if (typeof value === 'number') return numberText(value);
   if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
   if (value instanceof Uint) return String(value.value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');

@@ -2,7 +2,14 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { basename, dirname, join } from 'node:path';
 import { type Node, resource } from '#api';
 import { type Clock, type Closable, type Log, messageOf, type Random, runCommand, startInOrder } from '#base';
-import { type Informers, openClient, openInformers, openKubeconfigTransport } from '#client';
+import {
+  type Informers,
+  kubeconfigTarget,
+  openClient,
+  openInformers,
+  openKubeconfigTransport,
+  readKubeconfig,
+} from '#client';
 import { buildPauseImage, type Kubelet, pauseImageName, startKubelet } from '#kubelet';
 import {
   cniConfiguration,
@@ -17,6 +24,7 @@ import {
 } from '#network';
 import type { Transport } from '#wire';
 import type { AgentConfiguration } from './agent-configuration.ts';
+import { followApiServers, readApiServers } from './api-servers.ts';
 import { servingCredential, startCertificateRotation, temporaryCredential } from './certificate-rotation.ts';
 import { openForeignRuntime } from './runtime/foreign-runtime.ts';
 import type { IngressConfiguration } from './ingress.ts';
@@ -34,15 +42,21 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
   const { configuration, clock, random, log } = options;
   const stopping = new AbortController();
   prepareKernel(log);
-  const transport = await openKubeconfigTransport({ file: configuration.kubeconfig });
+  const serversFile = join(configuration.kubeletDir, 'api-servers.json');
+  const servers = readApiServers(serversFile);
+  const transport = await openKubeconfigTransport({ file: configuration.kubeconfig, servers });
   const client = openClient({ transport, userAgent: 'kubelet' });
   const podInformers = openInformers({ client, clock, random, log });
   const proxyTransport =
     configuration.proxyKubeconfig === configuration.kubeconfig
       ? transport
-      : await openKubeconfigTransport({ file: configuration.proxyKubeconfig });
+      : await openKubeconfigTransport({ file: configuration.proxyKubeconfig, servers });
   const proxyClient = openClient({ transport: proxyTransport, userAgent: 'kube-proxy' });
   const informers = openInformers({ client: proxyClient, clock, random, log });
+  const stopFollowing = followApiServers({
+    ...{ informers, transports: [transport, proxyTransport], file: serversFile, log },
+    own: kubeconfigTarget(await readKubeconfig(configuration.kubeconfig)).cluster.server,
+  });
   const network = startNetwork({ configuration, clock, random, log, informers, podInformers });
   let runtime: Runtime | undefined;
   let kubelet: Kubelet | undefined;
@@ -118,6 +132,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
       stopping.abort();
       await (await ingress)?.close();
       await components.close();
+      stopFollowing();
       informers.close();
       podInformers.close();
       await Promise.all([transport.close(), proxyTransport.close()]);

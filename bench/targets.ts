@@ -31,6 +31,7 @@ const targets: readonly (readonly [start: string, target: Target])[] = [
   ['services: change of one of 10,000 to rule in place', { text: '≤ 10 ms', atMost: 10 }],
   ['dns: answers a second of its core', { text: '≥ 16,800 /s', atLeast: 16_800 }],
   ['dns: p99', { text: '≤ 5 ms', atMost: 5 }],
+  ['ingress: a new rule', { text: '≤ 100 ms', atMost: 100 }],
   ['pods: kubectl run', { text: '≤ 450 ms', atMost: 450 }],
   ['pods: Deployment of 30', { text: '≤ 3 s (2 nodes)', atMost: 3 }],
   ['pods: 60 at once', { text: '≥ 15 pods/s', atLeast: 15 }],

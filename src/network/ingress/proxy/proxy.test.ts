@@ -4,13 +4,17 @@ import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import {
   connect as connectHttp2,
+  constants,
+  createSecureServer as createSecureHttp2Server,
   createServer as createHttp2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import { createServer as createHttpsServer } from 'node:https';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { nodeHttp } from '#base';
+import { createAuthority, issueCertificate } from '#pki';
 import { anIngress, type Bed, openBed, portOf, raw, serve } from './bed.fixture.ts';
 import { isAllowedAddress } from './endpoint.ts';
 
@@ -659,6 +663,71 @@ describe('TLS, redirects, HTTP/2', () => {
     failed.resume();
     await once(failed, 'close');
     session.close();
+  });
+
+  test('TLS to the backend, HTTP/1.1 and HTTP/2', async () => {
+    const { certificatePem, keyPem } = issueCertificate(
+      createAuthority({ commonName: 'pods', days: 1, nowMs: Date.now() }),
+      { commonName: 'pod', usages: ['server'], dnsNames: ['pod'], days: 1, nowMs: Date.now() },
+    );
+    const pair = { cert: certificatePem, key: keyPem };
+    const old = createHttpsServer(pair, (request, response) => response.end(`${request.httpVersion} ${request.url}`));
+    const young = createSecureHttp2Server(
+      pair,
+      (request, response) => void response.end(`${request.httpVersion} ${request.url}`),
+    );
+    for (const server of [old, young]) {
+      await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+      closing.push(() => server.close());
+    }
+    const { http } = await bed({
+      ingresses: [anIngress({ paths: { '/old': 'old', '/young': 'young' } })],
+      services: {
+        old: { targets: [target(old as unknown as Server)], protocol: 'https' },
+        young: { targets: [target(young as unknown as Server)], protocol: 'h2' },
+      },
+    });
+    for (let i = 0; i < 3; i++) {
+      assert.match(await ask(http, 'GET /old HTTP/1.1'), /1\.1 \/old/);
+      assert.match(await ask(http, 'GET /young HTTP/1.1'), /2\.0 \/young/);
+    }
+  });
+
+  test('an HTTP/2 backend that ends its connection, refuses streams or dies fails no request that may be sent again', async () => {
+    let streams = 0;
+    const server = createHttp2Server();
+    server.on('session', (session) => session.on('error', () => {}));
+    server.on('stream', (stream: ServerHttp2Stream) => {
+      stream.on('error', () => {});
+      const turn = ++streams % 5;
+      if (turn === 1) stream.session?.goaway();
+      if (turn === 2) return void stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      if (turn === 3) return void stream.session?.destroy();
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closing.push(() => server.close());
+    const { http } = await bed({
+      ingresses: [anIngress({})],
+      services: { web: { targets: [target(server as unknown as Server)], protocol: 'h2c' } },
+    });
+    for (let i = 0; i < 20; i++) assert.equal(statusOf(await ask(http, 'GET / HTTP/1.1')), 200, `request ${i}`);
+  });
+
+  test('clients of a Service with affinity keep their endpoint', async () => {
+    const all = await Promise.all(['a', 'b', 'c'].map((name) => recorder(name)));
+    const targets = all.map((one) => target(one.server));
+    const { http } = await bed({
+      ingresses: [anIngress({ paths: { '/sticky': 'sticky', '/any': 'any' } })],
+      services: { sticky: { targets, sticky: true }, any: { targets } },
+    });
+    const names = async (path: string): Promise<number> => {
+      const answers: string[] = [];
+      for (let i = 0; i < 12; i++) answers.push(/(\w) GET/.exec(await ask(http, `GET ${path} HTTP/1.1`))?.[1] ?? '');
+      return new Set(answers).size;
+    };
+    assert.deepEqual([await names('/sticky'), await names('/any')], [1, 3]);
   });
 
   test('HTTP/2 requests that would be something else in HTTP/1.1 are refused', async () => {

@@ -103,7 +103,7 @@ export class Environment implements Declarations {
   compile(source: string): Program {
     const expr = parseExpression(source);
     const { checked, issues } = checkExpression(expr, this);
-    const found: readonly Issue[] = issues.length > 0 ? issues : literalIssues(checked);
+    const found = [...(issues.length > 0 ? issues : literalIssues(checked))].sort((a, b) => a.offset - b.offset);
     if (found.length > 0) throw new CompileError(source, found);
     const run = planExpression(checked, this);
     return {

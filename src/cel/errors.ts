@@ -36,15 +36,18 @@ export class CompileError extends CodedError {
 
 const longestSnippet = 2000;
 
-/** `ERROR: <input>:1:6: message`, the line and a pointer below it. */
+/** `ERROR: <input>:1:6: message`, the line and a pointer below it, as wide as the line's characters are. */
 export function issueText(source: string, { offset, message }: Issue): string {
   const before = source.slice(0, offset);
   const line = before.split('\n').length;
   const lineStart = before.lastIndexOf('\n') + 1;
   const lineEnd = source.indexOf('\n', offset);
   const text = source.slice(lineStart, lineEnd < 0 ? source.length : lineEnd);
-  const column = [...source.slice(lineStart, offset)].length;
-  const head = `ERROR: <input>:${line}:${column + 1}: ${message}`;
+  const left = [...source.slice(lineStart, offset)];
+  const head = `ERROR: <input>:${line}:${left.length + 1}: ${message}`;
   if (text.length > longestSnippet) return head;
-  return `${head}\n | ${text}\n | ${'.'.repeat(column)}^`;
+  const isWide = (letter: string | undefined): boolean => (letter?.codePointAt(0) ?? 0) > 0x7f;
+  const [at] = source.slice(offset, offset + 2);
+  const pointer = `${left.map((letter) => (isWide(letter) ? '\uff0e' : '.')).join('')}${isWide(at) ? '\uff3e' : '^'}`;
+  return `${head}\n | ${text.replaceAll('\t', ' ')}\n | ${pointer}`;
 }

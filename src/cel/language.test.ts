@@ -215,7 +215,7 @@ test('what does not compile is told with its place', () => {
     ["[1, 'a']", "4 expected type 'int' but found 'string'"],
     ["{'a': 1, 2: 2}", "9 expected type 'string' but found 'int'"],
     ['words.all(w, 1)', "9 found no matching overload for '_&&_' applied to '(bool, int)'"],
-    ['words.map(1, 1)', '10 argument must be a simple name'],
+    ['words.map(1, 1)', '10 argument is not an identifier'],
     ['has(n)', '4 invalid argument to has() macro'],
     ["'a'.matches('[')", '12 invalid matches argument'],
     ["duration('x')", '9 invalid duration argument'],

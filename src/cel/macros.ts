@@ -57,12 +57,14 @@ function hasField(make: NodeMaker, field: Expr, offset: number): Expr {
   return make.fail(field.offset, 'invalid argument to has() macro');
 }
 
-function variable(make: NodeMaker, expr: Expr): string {
-  if (expr.kind !== 'ident' || expr.name.startsWith('.'))
-    return make.fail(expr.offset, 'argument must be a simple name');
-  if (expr.name === accumulator) return make.fail(expr.offset, 'iteration variable overwrites accumulator variable');
+function variable(make: NodeMaker, expr: Expr, otherwise = 'argument must be a simple name'): string {
+  if (expr.kind !== 'ident' || expr.name.startsWith('.')) return make.fail(expr.offset, otherwise);
+  if (expr.name === accumulator || expr.name === '__result__')
+    return make.fail(expr.offset, 'iteration variable overwrites accumulator variable');
   return expr.name;
 }
+
+const notIdentifier = 'argument is not an identifier';
 
 interface Fold {
   readonly target: Expr;
@@ -95,8 +97,9 @@ function variables(
   make: NodeMaker,
   args: readonly Expr[],
   two: boolean,
+  otherwise?: string,
 ): { iterVar: string; iterVar2?: string; rest: readonly Expr[] } {
-  const iterVar = variable(make, args[0] as Expr);
+  const iterVar = variable(make, args[0] as Expr, otherwise);
   if (!two) return { iterVar, rest: args.slice(1) };
   const iterVar2 = variable(make, args[1] as Expr);
   if (iterVar === iterVar2) return make.fail((args[1] as Expr).offset, `duplicate variable name: ${iterVar}`);
@@ -130,7 +133,7 @@ function existsOne(make: NodeMaker, { args, target, offset }: MacroCall): Expr {
 }
 
 function mapped(make: NodeMaker, { args, target, offset }: MacroCall, two: boolean): Expr {
-  const { rest, ...names } = variables(make, args, two);
+  const { rest, ...names } = variables(make, args, two, notIdentifier);
   const state = (): Expr => make.ident(offset, accumulator);
   const value = rest.at(-1) as Expr;
   const append = make.call(offset, '_+_', state(), make.list(offset, value));
@@ -144,7 +147,7 @@ function mapped(make: NodeMaker, { args, target, offset }: MacroCall, two: boole
 }
 
 function filtered(make: NodeMaker, { args, target, offset }: MacroCall): Expr {
-  const { iterVar, rest } = variables(make, args, false);
+  const { iterVar, rest } = variables(make, args, false, notIdentifier);
   const state = (): Expr => make.ident(offset, accumulator);
   const append = make.call(offset, '_+_', state(), make.list(offset, make.ident(offset, iterVar)));
   return fold(make, offset, {

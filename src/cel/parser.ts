@@ -28,6 +28,11 @@ const precedences: ReadonlyMap<string, readonly [level: number, name: string]> =
 const expected =
   "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
+const expectedInMap = expected.replace("'{', '('", "'{', '}', '('").replace("'.', '-', '!'", "'.', ',', '-', '!', '?'");
+const expectedInList = expected
+  .replace("'[', '{'", "'[', ']', '{'")
+  .replace("'.', '-', '!'", "'.', ',', '-', '!', '?'");
+
 /** Parses an expression with its macros expanded. Throws CompileError. Depth and length are bounded. */
 export function parseExpression(source: string): Expr {
   if (source.length > longest)
@@ -91,7 +96,11 @@ class Parser {
   whole(): Expr {
     const expr = this.#conditional();
     const { kind, text, offset } = this.#token;
-    if (kind !== 'end') throw new LexError(offset, `Syntax error: extraneous input '${text}' expecting <EOF>`);
+    if (kind !== 'end') {
+      // One token too many is extraneous; with more of them the input does not match.
+      const word = this.#tokens[this.#at + 1]?.kind === 'end' ? 'extraneous' : 'mismatched';
+      throw new LexError(offset, `Syntax error: ${word} input '${text}' expecting <EOF>`);
+    }
     return expr;
   }
 
@@ -220,9 +229,8 @@ class Parser {
   #fieldName(): Token {
     const token = this.#token;
     if (token.kind !== 'ident' && token.kind !== 'quoted') {
-      if (token.kind === 'keyword' && token.text === 'in') {
-        // A field may not be named so.
-      }
+      if (token.kind === 'keyword')
+        throw new LexError(token.offset, `Syntax error: mismatched input '${token.text}' expecting IDENTIFIER`);
       throw new LexError(
         token.offset,
         `Syntax error: no viable alternative at input '.${token.kind === 'end' ? '' : token.text}'`,
@@ -276,14 +284,16 @@ class Parser {
         break;
     }
     this.#at--;
-    throw new LexError(offset, `Syntax error: mismatched input '${text}' expecting ${expected}`);
+    const before = this.#tokens[this.#at - 1]?.text;
+    const wanted = before === '{' ? expectedInMap : before === '[' ? expectedInList : expected;
+    throw new LexError(offset, `Syntax error: mismatched input '${text}' expecting ${wanted}`);
   }
 
-  #number({ kind, text }: Token, value: bigint | number, offset: number): Expr {
+  #number({ kind }: Token, value: bigint | number, offset: number): Expr {
     if (typeof value === 'bigint') {
       const fits = kind === 'uint' ? value < 2n ** 64n : value < 2n ** 63n && value >= -(2n ** 63n);
       if (!fits) throw new LexError(offset, `invalid ${kind} literal`);
-    } else if (!Number.isFinite(value)) throw new LexError(offset, `invalid double literal ${text}`);
+    } else if (!Number.isFinite(value)) throw new LexError(offset, 'invalid double literal');
     return this.#make.literal(offset, kind as 'int', value);
   }
 

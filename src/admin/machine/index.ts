@@ -10,19 +10,20 @@ export {
   tokenSecretType,
   tokenText,
 } from './bootstrap-token.ts';
-export { checkCertificates, renewable, renewCertificates, userKubeconfig } from './certificates.ts';
+export { checkCertificates, renewable, userKubeconfig } from './certificates.ts';
 export { createToken, readClusterConfig } from './cluster-objects.ts';
 export type { OwnCommand } from './components.ts';
 export { caCertHash, discoverCluster, joinCommand } from './discovery.ts';
 export { JoinError, type JoinObstacle } from './errors.ts';
 export { writeAtomically } from './files.ts';
-export { type InitOptions, type InitResult, initMachine, openAdmin, type Telling } from './init.ts';
-export { type JoinOptions, joinMachine } from './join.ts';
+export { type InitOptions, type InitResult, openAdmin, type Telling } from './init.ts';
+export type { JoinOptions } from './join.ts';
 export { type KubeadmConfig, parseLabels, readKubeadmConfig } from './kubeadm-config.ts';
+export { initMachine, joinMachine, renewCertificates, resetMachine, upgradeMachine } from './locked.ts';
 export { type MachineLayout, machineLayout } from './layout.ts';
 export { type NodeCertificateOptions, requestNodeCertificate } from './node-certificate.ts';
 export { type MachineRecord, readRecord, requireRecord } from './record.ts';
-export { type ResetOptions, resetMachine } from './reset.ts';
+export type { ResetOptions } from './reset.ts';
 export {
   type ClusterSettings,
   defaultApiPort,
@@ -32,4 +33,4 @@ export {
   type TaintSetting,
   withPort,
 } from './settings.ts';
-export { compareVersions, planUpgrade, type UpgradeOptions, type UpgradePlan, upgradeMachine } from './upgrade.ts';
+export { compareVersions, planUpgrade, type UpgradeOptions, type UpgradePlan } from './upgrade.ts';

@@ -27,6 +27,7 @@ export function foldersOf(layout: MachineLayout): string[] {
     layout.pkiDir,
     layout.certsDir,
     layout.cniConfDir,
+    layout.cniBinDir,
     layout.kubeletDir,
     layout.dataDir,
     layout.runDir,
@@ -53,7 +54,10 @@ export function readRecord(layout: MachineLayout): MachineRecord | undefined {
   try {
     text = readFileSync(layout.recordFile, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code === 'EACCES')
+      throw new CodedError('NeedsRoot', `${layout.recordFile} is for root alone: run this with sudo`);
     throw error;
   }
   try {

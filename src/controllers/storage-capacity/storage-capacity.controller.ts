@@ -6,21 +6,29 @@ import {
   resource,
   type StorageClass,
 } from '#api';
-import { changesOf, type Outcome, startController } from '#client';
+import { changesOf, type Outcome, type RunningController, startController } from '#client';
 import { isNodeReady } from '#kinds';
 import { fnv32a, isAlreadyExists, isNotFound, quantityValue } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { callDriver, hostnameOf, isSimulated, localProvisioner } from '../storage-drivers/drivers.ts';
+import {
+  callDriver,
+  hostnameOf,
+  isSimulated,
+  localProvisioner,
+  type StorageDrivers,
+  storageDrivers,
+} from '../storage-drivers/drivers.ts';
 
 const capacities = resource('storage.k8s.io/v1', 'csistoragecapacities');
 const namespace = 'kube-system';
 const refreshMs = 60_000;
 const settleMs = 250;
+const selectedNode = 'volume.kubernetes.io/selected-node';
 const hostnameLabel = 'kubernetes.io/hostname';
 
 /**
- * Says how much room nodes have for volumes of the local provisioner, a CSIStorageCapacity a class and node, while a claim of the class
- * exists: the scheduler gives no pod to a node where its volume would not fit.
+ * Says how much room nodes have for volumes of the local provisioner, and of CSI drivers that want it and have no sidecar: a
+ * CSIStorageCapacity a class and node, while a claim of the class exists. The scheduler gives no pod to a node where its volume would not fit.
  */
 function start(context: ControllerContext): RunningPart {
   const { client, informers, clock, log } = context;
@@ -29,26 +37,52 @@ function start(context: ControllerContext): RunningPart {
   const classInformer = informers.of<StorageClass>(resource('storage.k8s.io/v1', 'storageclasses'));
   const nodeInformer = informers.of<Node>(resource('v1', 'nodes'));
 
-  const isLocal = (className: string | undefined): boolean =>
-    className !== undefined && classInformer.get(undefined, className)?.provisioner === localProvisioner;
+  let stopDrivers: (() => void) | undefined;
+  let watching = false;
+  let part: RunningController | undefined;
+
+  /** The drivers of the cluster, asked for with the first class of one. */
+  function drivers(): StorageDrivers {
+    const found = storageDrivers(context);
+    if (watching) return found;
+    watching = true;
+    stopDrivers = found.onChange(() => {
+      for (const { metadata } of classInformer.list()) for (const key of everyNode(metadata.name)) part?.enqueue(key);
+    });
+    return found;
+  }
+
+  /** Whether what is said of a class' room is said here. */
+  function isOurs(className: string | undefined): boolean {
+    const provisioner = classInformer.get(undefined, className ?? '')?.provisioner;
+    if (provisioner === undefined || provisioner === localProvisioner) return provisioner !== undefined;
+    if (provisioner.includes('/')) return false;
+    const known = drivers();
+    return known.driver(provisioner)?.spec.storageCapacity === true && known.isBuiltIn(provisioner, 'csi-provisioner');
+  }
+
   const inUse = (className: string): boolean =>
     claimInformer.list().some(({ spec }) => spec.storageClassName === className);
   const keyFor = (className: string, nodeName: string): string => `${className}/${nodeName}`;
   const everyNode = (className: string | undefined): string[] =>
-    isLocal(className) ? nodeInformer.list().map(({ metadata }) => keyFor(className as string, metadata.name)) : [];
+    isOurs(className) ? nodeInformer.list().map(({ metadata }) => keyFor(className as string, metadata.name)) : [];
 
   async function reconcile(key: string): Promise<Outcome> {
     const [className = '', nodeName = ''] = key.split('/');
     const node = nodeInformer.get(undefined, nodeName);
-    if (!isLocal(className) || !inUse(className)) return;
+    if (!isOurs(className) || !inUse(className)) return;
     if (node === undefined) return remove(className, nodeName);
     if (!isNodeReady(node)) return { requeueAfterMs: refreshMs };
-    const bytes = await available(node);
+    const bytes = await available(className, node);
+    if (bytes === undefined) return remove(className, nodeName);
     await publish(className, node, bytes);
     return { requeueAfterMs: refreshMs };
   }
 
-  async function available(node: Node): Promise<number> {
+  /** Undefined: the driver is not on the node. */
+  async function available(className: string, node: Node): Promise<number | undefined> {
+    const { provisioner = '', parameters = {} } = classInformer.get(undefined, className) ?? {};
+    if (provisioner !== localProvisioner) return availableToDriver({ provisioner, parameters, node });
     if (isSimulated(node)) {
       const hostname = node.metadata.labels?.[hostnameLabel];
       const promised = volumeInformer
@@ -61,8 +95,26 @@ function start(context: ControllerContext): RunningPart {
     return (await callDriver<{ available_capacity: number }>(client, request)).available_capacity;
   }
 
+  async function availableToDriver(asked: {
+    readonly provisioner: string;
+    readonly parameters: Readonly<Record<string, string>>;
+    readonly node: Node;
+  }): Promise<number | undefined> {
+    const { provisioner: driver, parameters, node } = asked;
+    const nodeName = node.metadata.name;
+    const keys = drivers()
+      .csiNode(nodeName)
+      ?.spec.drivers.find(({ name }) => name === driver)?.topologyKeys;
+    if (!drivers().nodesOf(driver).includes(nodeName)) return undefined;
+    const own = Object.entries(parameters).filter(([key]) => !key.startsWith('csi.storage.k8s.io/'));
+    const segments = Object.fromEntries((keys ?? []).map((key) => [key, node.metadata.labels?.[key] ?? '']));
+    const request = { parameters: Object.fromEntries(own), accessible_topology: { segments } };
+    const call = { nodeName, driver, method: 'GetCapacity', request };
+    return (await callDriver<{ available_capacity: number }>(client, call)).available_capacity;
+  }
+
   const nameOf = (className: string, nodeName: string): string =>
-    `local-${fnv32a(className).toString(16)}-${nodeName.length > 200 ? fnv32a(nodeName).toString(16) : nodeName}`;
+    `k8ts-${fnv32a(className).toString(16)}-${nodeName.length > 200 ? fnv32a(nodeName).toString(16) : nodeName}`;
 
   async function publish(className: string, { metadata }: Node, bytes: number): Promise<void> {
     const name = nameOf(className, metadata.name);
@@ -83,7 +135,7 @@ function start(context: ControllerContext): RunningPart {
         metadata: {
           name,
           namespace,
-          labels: { 'k8ts.io/provisioner': 'local' },
+          labels: { 'csi.storage.k8s.io/managed-by': 'k8ts' },
           ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: metadata.name, uid: metadata.uid }],
         },
         storageClassName: className,
@@ -101,23 +153,29 @@ function start(context: ControllerContext): RunningPart {
     });
   }
 
-  const part = startController({
+  part = startController({
     name: 'storage-capacity',
     clock,
     log,
     needs: [claimInformer.synced, volumeInformer.synced, classInformer.synced, nodeInformer.synced],
     sources: [
-      changesOf(claimInformer, ({ spec }, { type, old }) =>
-        type === 'added' || (type === 'updated' && old?.spec.volumeName !== spec.volumeName)
-          ? everyNode(spec.storageClassName)
-          : undefined,
-      ),
+      changesOf(claimInformer, ({ spec }, { type, old, object }) => {
+        if (type === 'added' || (type === 'updated' && old?.spec.volumeName !== spec.volumeName))
+          return everyNode(spec.storageClassName);
+        // A node that had to refuse a claim had less room than was said.
+        const refused = old?.metadata.annotations?.[selectedNode];
+        return refused !== undefined &&
+          object.metadata.annotations?.[selectedNode] === undefined &&
+          isOurs(spec.storageClassName)
+          ? keyFor(spec.storageClassName as string, refused)
+          : undefined;
+      }),
       changesOf(nodeInformer, (node, { type, old }) => {
         const news = type !== 'updated' || (old !== undefined && isNodeReady(old) !== isNodeReady(node));
         return news
           ? classInformer
               .list()
-              .filter(({ provisioner }) => provisioner === localProvisioner)
+              .filter(({ metadata }) => isOurs(metadata.name))
               .map(({ metadata }) => keyFor(metadata.name, node.metadata.name))
           : undefined;
       }),
@@ -128,18 +186,19 @@ function start(context: ControllerContext): RunningPart {
   const stop = volumeInformer.onChange(({ type, object, old }) => {
     const same = type === 'updated' && old?.spec.capacity?.storage === object.spec.capacity?.storage;
     const hostname = same ? undefined : hostnameOf(object);
-    if (hostname === undefined || !isLocal(object.spec.storageClassName)) return;
+    if (hostname === undefined || !isOurs(object.spec.storageClassName)) return;
     for (const { metadata } of nodeInformer.list())
       if (metadata.labels?.[hostnameLabel] === hostname)
-        part.enqueueAfter(keyFor(object.spec.storageClassName as string, metadata.name), settleMs);
+        part?.enqueueAfter(keyFor(object.spec.storageClassName as string, metadata.name), settleMs);
   });
   return {
     get idle() {
-      return part.idle;
+      return part?.idle ?? true;
     },
     async close() {
       stop();
-      await part.close();
+      stopDrivers?.();
+      await part?.close();
     },
   };
 }

@@ -104,10 +104,11 @@ export function openLocalVolumes(options: { readonly directory: string; readonly
 
   async function demand(bytes: number, forWhat: string): Promise<void> {
     const room = await available();
+    const mebibytes = (amount: number): string => `${Math.floor(amount / 2 ** 20)} MiB`;
     if (bytes > room)
       throw new DriverError(
         'RESOURCE_EXHAUSTED',
-        `${forWhat} needs ${bytes} bytes, but this node can promise only ${room} more`,
+        `${forWhat} needs ${mebibytes(bytes)}, but this node can promise only ${mebibytes(room)} more`,
       );
   }
 

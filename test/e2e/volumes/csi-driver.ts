@@ -85,10 +85,13 @@ const handlers: Record<string, Record<string, Handler>> = {
   },
   'csi.v1.Controller': {
     ControllerGetCapabilities: () => ({
-      capabilities: ['CREATE_DELETE_VOLUME', 'PUBLISH_UNPUBLISH_VOLUME', 'EXPAND_VOLUME'].map((type) => ({
-        rpc: { type },
-      })),
+      capabilities: ['CREATE_DELETE_VOLUME', 'PUBLISH_UNPUBLISH_VOLUME', 'EXPAND_VOLUME', 'GET_CAPACITY'].map(
+        (type) => ({
+          rpc: { type },
+        }),
+      ),
     }),
+    GetCapacity: () => ({ available_capacity: 5 * 2 ** 30 }),
     CreateVolume(request) {
       const id = String(request.name);
       const bytes = Number(request.capacity_range?.required_bytes ?? 0);

@@ -54,8 +54,17 @@ export async function mountOwnFolders(layout: NodeLayout, pluginFolder: string):
   await enter('mount', '--move', stage, '/run');
 }
 
-function linkPlugins(from: string, to: string): void {
+/** The plugins of the distribution (containernetworking-plugins), which other networks build on. */
+export const distributionPlugins: readonly string[] =
+  'bandwidth bridge dhcp dummy firewall host-device host-local ipvlan loopback macvlan portmap ptp sbr static tap tuning vlan vrf'.split(
+    ' ',
+  );
+
+/** Offers the distribution's plugins in the folder where a network that someone applies puts its own; what is there stays. */
+export function linkPlugins(from: string, to: string): void {
+  mkdirSync(to, { recursive: true, mode: 0o755 });
   for (const name of readdirSync(from)) {
+    if (!distributionPlugins.includes(name)) continue;
     const link = join(to, name);
     try {
       if (readlinkSync(link) === join(from, name)) continue;

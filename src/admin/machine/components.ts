@@ -56,7 +56,7 @@ export const controlPlaneTaint: TaintSetting = { key: 'node-role.kubernetes.io/c
 
 export interface AgentPlan {
   readonly layout: MachineLayout;
-  readonly cluster: Pick<ClusterSettings, 'podCidr' | 'serviceCidr' | 'dnsDomain'>;
+  readonly cluster: Pick<ClusterSettings, 'podCidr' | 'serviceCidr' | 'dnsDomain' | 'cni' | 'networkMode'>;
   readonly node: NodeSettings;
   readonly controlPlane: boolean;
   /** The network interface that has the node's address. */
@@ -86,7 +86,7 @@ export function planAgentConfiguration(plan: AgentPlan) {
       rootDir: layout.containerdDir,
       stateDir: `${layout.runDir}/containerd`,
       socket: layout.containerdSocket,
-      cniBinDir,
+      cniBinDir: cluster.cni === 'none' ? layout.cniBinDir : cniBinDir,
       cniConfDir: layout.cniConfDir,
       certsDir: layout.certsDir,
       logFile: `${layout.logDir}/containerd.log`,
@@ -98,6 +98,8 @@ export function planAgentConfiguration(plan: AgentPlan) {
     clusterDns: addressAt(cluster.serviceCidr, 10),
     clusterDomain: cluster.dnsDomain,
     uplink,
+    ...(cluster.cni === undefined ? {} : { podNetwork: cluster.cni }),
+    ...(cluster.networkMode === undefined ? {} : { networkMode: cluster.networkMode }),
     dnsAddresses: [] as string[],
     dnsUpstreams,
     labels: node.labels,

@@ -5,6 +5,7 @@ import { type Client, openClient, openKubeconfigTransport } from '#client';
 import { isForbidden, isNotFound, isUnauthorized } from '#machinery';
 import type { Credential } from '#pki';
 import { openHttpsTransport } from '#wire';
+import { linkPlugins } from '../local/own-folders.ts';
 import { cniPluginFolder } from '../local/prerequisites.ts';
 import { addressAt, linkOf } from './addresses.ts';
 import { type BootstrapToken, tokenText } from './bootstrap-token.ts';
@@ -79,6 +80,7 @@ export async function joinMachine(options: JoinOptions): Promise<void> {
   );
   await telling.phase(`node ${node.nodeName} ready`, async () => {
     mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
+    if (settings.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
     await startComponents(layout, planSupervision(layout, planComponents(layout, 'worker', ownCommand), ownCommand));
     const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
     const client = openClient({ transport, userAgent: 'k8ts' });
@@ -86,7 +88,10 @@ export async function joinMachine(options: JoinOptions): Promise<void> {
       await waitFor({
         what: `node ${node.nodeName} is ready`,
         ...{ clock, timeoutMs, logFile: `${layout.logDir}/agent.log`, advice: reset },
-        ask: async () => isReady(await client.get<Node>(nodes, node.nodeName)),
+        ask: async () => {
+          const found = await client.get<Node>(nodes, node.nodeName);
+          return settings.cni === 'none' || isReady(found);
+        },
       });
     } finally {
       await transport.close();

@@ -173,6 +173,9 @@ function clusterOf(fields: Fields): Partial<ClusterSettings> {
     podCidr: networking?.text('podSubnet'),
     serviceCidr: networking?.text('serviceSubnet'),
     dnsDomain: networking?.text('dnsDomain'),
+    // Not kubeadm's: what the built-in network is to be.
+    cni: oneOf(networking?.text('cni'), 'networking.cni', ['none']),
+    networkMode: oneOf(networking?.text('networkMode'), 'networking.networkMode', ['routes', 'vxlan']),
     certSans,
   });
 }
@@ -241,6 +244,14 @@ export function parseLabels(text: string): Record<string, string> {
   );
 }
 
+function oneOf<T extends string>(value: string | undefined, path: string, known: readonly T[]): T | undefined {
+  if (value === undefined || known.includes(value as T)) return value as T | undefined;
+  throw new CodedError(
+    'ConfigurationUnreadable',
+    `ClusterConfiguration.${path} is ${value}, not ${known.join(' or ')}`,
+  );
+}
+
 /** Without the fields that are undefined. */
 function given<T extends object>(value: T): { [key in keyof T]?: Exclude<T[key], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as never;
@@ -255,7 +266,13 @@ export function printClusterConfiguration(settings: ClusterSettings, kubernetesV
     ...(settings.controlPlaneEndpoint === undefined ? {} : { controlPlaneEndpoint: settings.controlPlaneEndpoint }),
     kubernetesVersion,
     ...(settings.certSans.length === 0 ? {} : { apiServer: { certSANs: [...settings.certSans] } }),
-    networking: { dnsDomain: settings.dnsDomain, podSubnet: settings.podCidr, serviceSubnet: settings.serviceCidr },
+    networking: {
+      dnsDomain: settings.dnsDomain,
+      podSubnet: settings.podCidr,
+      serviceSubnet: settings.serviceCidr,
+      ...(settings.cni === undefined ? {} : { cni: settings.cni }),
+      ...(settings.networkMode === undefined ? {} : { networkMode: settings.networkMode }),
+    },
   };
   return Buffer.from(encodeYaml(document)).toString('utf8');
 }

@@ -29,6 +29,8 @@ export interface MachineLayout {
   readonly runDir: string;
   readonly containerdSocket: string;
   readonly cniConfDir: string;
+  /** Where a network that someone applies puts its plugins. */
+  readonly cniBinDir: string;
   readonly cniStateDir: string;
   readonly logDir: string;
   readonly podLogsDir: string;
@@ -73,6 +75,7 @@ export function machineLayout(root: string): MachineLayout {
     runDir: at('run/kubernetes'),
     containerdSocket: at('run/kubernetes/containerd.sock'),
     cniConfDir: at('etc/cni/net.d'),
+    cniBinDir: at('opt/cni/bin'),
     cniStateDir: at('run/kubernetes/cni'),
     logDir: at('var/log/kubernetes'),
     podLogsDir: at('var/log/pods'),

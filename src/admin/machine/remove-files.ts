@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineLayout } from './layout.ts';
+import { distributionPlugins } from '../local/own-folders.ts';
 import { foldersOf } from './record.ts';
 
 /** What init and join put into folders that others use too; in the other folders everything new is theirs. */
@@ -10,6 +11,8 @@ export function namesOf(layout: MachineLayout, folder: string): readonly string[
       return ['admin.conf', 'super-admin.conf', 'controller-manager.conf', 'scheduler.conf', 'kubelet.conf', 'k8ts'];
     case layout.cniConfDir:
       return ['10-k8ts.conflist'];
+    case layout.cniBinDir:
+      return distributionPlugins;
     default:
       return undefined;
   }

@@ -6,6 +6,10 @@ export interface ClusterSettings {
   readonly podCidr: string;
   readonly serviceCidr: string;
   readonly dnsDomain: string;
+  /** `none`: pods get their network from a manifest that the user applies. */
+  readonly cni?: 'none';
+  /** How pods of other nodes are reached; absent: routes on one link, else VXLAN. */
+  readonly networkMode?: 'routes' | 'vxlan';
   /** More names and addresses in the API server's certificate. */
   readonly certSans: readonly string[];
 }

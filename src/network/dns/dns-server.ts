@@ -1,5 +1,5 @@
 import { createSocket, type Socket as UdpSocket, type SocketOptions } from 'node:dgram';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { type ConfigMap, type EndpointSlice, resource, type Service } from '#api';
 import { type Clock, CodedError, type Closable, type Log, messageOf, type Random } from '#base';
@@ -33,6 +33,10 @@ export interface DnsServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+}
+
+interface Listening {
+  close(done: () => void): unknown;
 }
 
 type UdpLookup = NonNullable<SocketOptions['lookup']>;
@@ -98,7 +102,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<Closabl
     ownReverseZone: (address) => ranges.some((one) => ipaddr.IPv4.parse(address).match(one)),
     random,
   });
-  const sockets: (UdpSocket | Server)[] = [];
+  const sockets: Listening[] = [];
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0)) end();
     await Promise.all(sockets.splice(0).map((one) => new Promise<void>((resolve) => one.close(() => resolve()))));
@@ -147,13 +151,18 @@ function listenUdp(resolver: Resolver, address: string, port: number, log: Log):
   });
 }
 
-function listenTcp(resolver: Resolver, address: string, port: number): Promise<Server> {
+function listenTcp(resolver: Resolver, address: string, port: number): Promise<Listening> {
   const open = new Counts();
+  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     const client = socket.remoteAddress ?? '';
     if (open.of(client) >= mostConnectionsEach) return void socket.destroy();
     open.add(client, 1);
-    socket.once('close', () => open.add(client, -1));
+    sockets.add(socket);
+    socket.once('close', () => {
+      open.add(client, -1);
+      sockets.delete(socket);
+    });
     serveConnection(resolver, socket);
   });
   server.maxConnections = mostConnections;
@@ -162,7 +171,12 @@ function listenTcp(resolver: Resolver, address: string, port: number): Promise<S
     server.listen(port, address, () => {
       server.off('error', reject);
       server.on('error', () => {});
-      resolve(server);
+      resolve({
+        close(done) {
+          server.close(done);
+          for (const one of sockets) one.destroy();
+        },
+      });
     });
   });
 }

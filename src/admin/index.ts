@@ -56,5 +56,7 @@ export {
 export { superviseCluster } from './local/supervise.ts';
 export { leaveUnsupervised, supervisorPidFile } from './local/supervisor-process.ts';
 
+export type { MachineLayout } from './machine/layout.ts';
+
 /** Machines of a cluster of several (init, join, reset …), loaded when first needed. */
 export const loadMachine = () => import('./machine/index.ts');

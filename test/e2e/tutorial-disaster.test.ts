@@ -12,7 +12,8 @@ before(async () => {
   await machines.make(['master', 'worker1']);
   await machines.must(
     'master',
-    `k8ts init --apiserver-advertise-address=192.168.60.10
+    `echo '{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Metadata, verbs: [delete]}]}' > policy.yaml
+k8ts init --apiserver-advertise-address=192.168.60.10 --snapshot-every 1h --audit-policy-file policy.yaml
 mkdir -p $HOME/.kube
 cp /etc/kubernetes/admin.conf $HOME/.kube/config`,
   );
@@ -50,6 +51,20 @@ test('the tutorial page "disaster recovery" runs as printed; containers on the w
     (await machines.must('master', 'kubectl get node worker1')).includes(' Ready '),
   );
   assert.equal(await containers(), running, 'a restore over the cluster stops no container');
+  const snapshots = await eventually('a snapshot was taken by schedule', async () => {
+    const found = JSON.parse(await machines.must('master', 'k8ts backup list -o json')) as { file: string }[];
+    return found.length > 0 && found;
+  });
+  await machines.must('master', `k8ts backup check ${snapshots[0]?.file}`);
+  const audit = await machines.must(
+    'master',
+    'kubectl delete secret door; sleep 1; tail -n 1 /var/log/kubernetes/audit.log',
+  );
+  assert.match(
+    audit,
+    /"verb":"delete".*"resource":"secrets".*"name":"door"/,
+    'the audit policy came back with the backup',
+  );
   const other = await machines.shell('worker1', 'k8ts backup here');
   assert.equal(other.code, 1);
   assert.match(other.stderr, /this machine \(node worker1\) is no control plane/);

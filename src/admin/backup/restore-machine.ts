@@ -13,25 +13,24 @@ import { type ClusterSettings, hostOf, type NodeSettings, type TaintSetting } fr
 import { waitFor } from '../machine/wait.ts';
 import type { VerifiedBackup } from './backup-file.ts';
 import { BackupDamaged } from './errors.ts';
-import { textOf } from './files.ts';
+import { textOf, writeFiles } from './files.ts';
+import { machineFiles, machineSnapshotDir, planMachineBackup, planRestoredKeeping } from './machine-keeping.ts';
 import { exchangeData, finishExchange, hasPkiOf, prepareData, type PreparedData } from './place-data.ts';
 import { archiveOfDirectory, archiveOverApi, type BackupPlaces } from './take-backup.ts';
-
-const files = { server: 'k8ts/server.json', agent: 'k8ts/agent.json', admin: 'admin.conf' } as const;
 
 /** What of a machine of `init` goes into a backup beside its store. Throws CodedError `NoControlPlane`. */
 export function machineBackupPlaces(root: string, version: string): BackupPlaces {
   const layout = machineLayout(root);
   requireControlPlane(requireRecord(layout));
   const { clusterName } = JSON.parse(readFileSync(configFile(layout, 'server'), 'utf8')) as { clusterName: string };
-  return {
-    kind: 'machine',
-    cluster: clusterName,
-    pkiDir: layout.pkiDir,
-    configurationDir: layout.etcDir,
-    configurationFiles: [...Object.values(files), 'k8ts/machine.json'],
-    version,
-  };
+  return planMachineBackup(layout, clusterName, version);
+}
+
+/** Where this machine's snapshots by schedule lie. */
+export function machineSnapshots(root: string): string {
+  const file = configFile(machineLayout(root), 'server');
+  const told = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { snapshots?: { dir: string } }) : {};
+  return told.snapshots?.dir ?? machineSnapshotDir(root);
 }
 
 /** The archive of this machine's control plane: over the API while it answers, else from its files. */
@@ -99,6 +98,9 @@ async function restoreEmpty(
         data = await prepareData({ backup, places: place, clock });
         exchangeData(data);
         finishExchange(data);
+        const policy = backup.configuration[machineFiles.auditPolicy];
+        if (policy !== undefined) writeFiles(place.etcDir, { [machineFiles.auditPolicy]: policy });
+        return planRestoredKeeping(place, JSON.parse(textOf(backup.configuration, machineFiles.server) ?? '{}'));
       }),
   });
   const { revision, firstRevision } = data as unknown as PreparedData;
@@ -154,7 +156,9 @@ interface BackupSettings {
 /** What init was told, read back from what the components were told. */
 function settingsOf(file: string, backup: VerifiedBackup): BackupSettings {
   const { manifest, configuration } = backup;
-  const [server, agent, admin] = [files.server, files.agent, files.admin].map((path) => textOf(configuration, path));
+  const [server, agent, admin] = [machineFiles.server, machineFiles.agent, machineFiles.admin].map((path) =>
+    textOf(configuration, path),
+  );
   if (manifest.kind !== 'machine' || server === undefined || agent === undefined || admin === undefined) {
     throw new CodedError(
       'OtherKindOfBackup',

@@ -3,7 +3,8 @@ import { type Clock, CodedError, type Random } from '#base';
 import { openClient, openKubeconfigTransport } from '#client';
 import { openClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
-import { areNodesReady, isApiReady } from '../local/bring-up.ts';
+import { areNodesReady, areNodesRegistered, isApiReady } from '../local/bring-up.ts';
+import { linkPlugins } from '../local/own-folders.ts';
 import { cniPluginFolder } from '../local/prerequisites.ts';
 import { addressAt, linkOf, parseRange } from './addresses.ts';
 import type { TokenWishes } from './bootstrap-token.ts';
@@ -44,8 +45,11 @@ export interface InitOptions {
   readonly random: Random;
   readonly telling: Telling;
   readonly timeoutMs: number;
-  /** Brings data of an earlier control plane to their places, after the machine was checked and before anything is made. */
-  readonly bringData?: (layout: MachineLayout) => Promise<void>;
+  /**
+   * Brings what the control plane begins with to its place (data of an earlier one, an audit policy), after the machine was checked and
+   * before anything is made. Gives settings of the server beside the planned ones.
+   */
+  readonly bringData?: (layout: MachineLayout) => Promise<object>;
 }
 
 export interface InitResult {
@@ -74,7 +78,7 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
     ...(node.criSocket === undefined ? {} : { criSocket: node.criSocket }),
   });
 
-  if (options.bringData !== undefined) await options.bringData(layout);
+  const more = (await options.bringData?.(layout)) ?? {};
   const pki = await telling.phase('certificates and kubeconfigs', async () => {
     const { names, addresses } = certificateNames(cluster, node);
     const opened = openClusterPki({
@@ -100,7 +104,8 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
   try {
     await telling.phase('control plane', async () => {
       const store = `lmdb:${layout.storeDir}`;
-      writeJson(configFile(layout, 'server'), planServerConfiguration({ layout, cluster, node, port, store, version }));
+      const planned = planServerConfiguration({ layout, cluster, node, port, store, version });
+      writeJson(configFile(layout, 'server'), { ...planned, ...more });
       writeJson(
         configFile(layout, 'agent'),
         planAgentConfiguration({
@@ -109,6 +114,7 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
         }),
       );
       mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
+      if (cluster.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
       await startComponents(
         layout,
         planSupervision(layout, planComponents(layout, 'control-plane', ownCommand), ownCommand),
@@ -126,11 +132,12 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
       await ensure(client, configMaps, planClusterInfo({ server, ca: pki.ca.certificatePem }));
       for (const wishes of options.tokens) await createToken(client, wishes, clock.nowMs());
     });
-    await telling.phase(`node ${node.nodeName} ready`, () =>
+    const [state, ask] = cluster.cni === 'none' ? ['registered', areNodesRegistered] : ['ready', areNodesReady];
+    await telling.phase(`node ${node.nodeName} ${state}`, () =>
       waitFor({
-        what: `node ${node.nodeName} is ready`,
+        what: `node ${node.nodeName} is ${state}`,
         ...{ clock, timeoutMs, logFile: `${layout.logDir}/agent.log`, advice: reset },
-        ask: () => areNodesReady(client, [node.nodeName]),
+        ask: () => ask(client, [node.nodeName]),
       }),
     );
   } finally {

@@ -33,7 +33,11 @@ export const backupCommand = defineCommand('backup', (command) => {
     .description('list the snapshots that were taken by schedule, or the backups in a folder')
     .option('--dir <dir>', 'look in this folder instead')
     .option('-o, --output <format>', 'json', parseOutput)
-    .action(async (_options: object, self: Command) => list(self.optsWithGlobals()));
+    .action(async (_options: object, self: Command) => {
+      const options = self.optsWithGlobals() as ListOptions;
+      const machine = options.dir === undefined && (await isMachine(options, command));
+      await list(options, machine);
+    });
   command
     .command('check')
     .description('read a backup to its end and say what it holds')
@@ -93,10 +97,17 @@ function sayWritten(file: string, bytes: number): void {
   );
 }
 
-async function list(options: ClusterOptions & { dir?: string; output?: 'json' }): Promise<void> {
+interface ListOptions extends ClusterOptions {
+  readonly root: string;
+  readonly dir?: string;
+  readonly output?: 'json';
+}
+
+async function list(options: ListOptions, machine: boolean): Promise<void> {
   const layout = layoutOf(options);
-  const dir = options.dir === undefined ? snapshotDir(layout, readState(layout)) : resolve(options.dir);
-  const { listSnapshots, readBackupSummary } = await loadBackup();
+  const { listSnapshots, machineSnapshots, readBackupSummary } = await loadBackup();
+  const usual = (): string => (machine ? machineSnapshots(options.root) : snapshotDir(layout, readState(layout)));
+  const dir = options.dir === undefined ? usual() : resolve(options.dir);
   const found = await Promise.all(
     listSnapshots(dir).map(async ({ path, takenAtMs, bytes }) => {
       const takenAt = rfc3339(takenAtMs);
@@ -117,7 +128,7 @@ async function list(options: ClusterOptions & { dir?: string; output?: 'json' })
   );
   if (options.output === 'json') return printJson(found);
   if (found.length === 0) {
-    process.stderr.write(`No snapshots in ${dir}. k8ts up --snapshot-every 1h takes them by schedule.\n`);
+    process.stderr.write(`No snapshots in ${dir}. k8ts up (or init) --snapshot-every 1h takes them by schedule.\n`);
     return;
   }
   const rows = found.map((one) => [

@@ -1,19 +1,23 @@
-import { loadMachine } from '#admin';
+import { Option } from 'commander';
+import { loadBackup, loadMachine, type MachineLayout } from '#admin';
 import { systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
+import { type KeepingOptions, keepingAsked, withKeeping } from '../local/keeping.ts';
 import { ownCommand } from '../local/programs.ts';
 import { collectNames, defaultNodeName, withRoot } from '../machine/options.ts';
 import { parseDurationMs, parsePort } from '../options.ts';
 import { openProgress } from '../progress.ts';
 import { version } from '../version.ts';
 
-interface InitFlags {
+interface InitFlags extends KeepingOptions {
   root: string;
   apiserverAdvertiseAddress?: string;
   apiserverBindPort?: number;
   apiserverCertExtraSans: readonly string[];
   controlPlaneEndpoint?: string;
   podNetworkCidr?: string;
+  cni?: 'k8ts' | 'none';
+  networkMode?: 'auto' | 'routes' | 'vxlan';
   serviceCidr?: string;
   serviceDnsDomain?: string;
   nodeName?: string;
@@ -26,7 +30,7 @@ interface InitFlags {
 }
 
 export const initCommand = defineCommand('init', (command) => {
-  withRoot(command)
+  withKeeping(withRoot(command))
     .option('--apiserver-advertise-address <address>', 'address by which the other machines reach this one')
     .option('--apiserver-bind-port <port>', 'port of the API (default 6443)', parsePort)
     .option(
@@ -37,6 +41,18 @@ export const initCommand = defineCommand('init', (command) => {
     )
     .option('--control-plane-endpoint <host[:port]>', 'name or address of all control planes, if there will be several')
     .option('--pod-network-cidr <range>', 'addresses of pods (default 10.244.0.0/16)')
+    .addOption(
+      new Option(
+        '--cni <network>',
+        'k8ts: nodes get their pod network at once (default); none: they wait for one that you apply as a manifest',
+      ).choices(['k8ts', 'none']),
+    )
+    .addOption(
+      new Option(
+        '--network-mode <mode>',
+        'how pods of other nodes are reached: routes, vxlan, or auto (default: routes on one link, else vxlan)',
+      ).choices(['auto', 'routes', 'vxlan']),
+    )
     .option('--service-cidr <range>', 'addresses of Services (default 10.96.0.0/12)')
     .option('--service-dns-domain <domain>', 'domain of Services (default cluster.local)')
     .option('--node-name <name>', "name of this machine's node (default: its host name)")
@@ -59,6 +75,8 @@ async function init(flags: InitFlags): Promise<void> {
     ...file?.cluster,
     ...(flags.controlPlaneEndpoint === undefined ? {} : { controlPlaneEndpoint: flags.controlPlaneEndpoint }),
     ...(flags.podNetworkCidr === undefined ? {} : { podCidr: flags.podNetworkCidr }),
+    ...(flags.cni === 'none' ? { cni: flags.cni } : {}),
+    ...(flags.networkMode === undefined || flags.networkMode === 'auto' ? {} : { networkMode: flags.networkMode }),
     ...(flags.serviceCidr === undefined ? {} : { serviceCidr: flags.serviceCidr }),
     ...(flags.serviceDnsDomain === undefined ? {} : { dnsDomain: flags.serviceDnsDomain }),
     certSans: [...(file?.cluster.certSans ?? []), ...flags.apiserverCertExtraSans],
@@ -68,6 +86,7 @@ async function init(flags: InitFlags): Promise<void> {
     file?.advertiseAddress ??
     (await machine.defaultAddress('--apiserver-advertise-address'));
   const criSocket = flags.criSocket ?? file?.node.criSocket;
+  if (flags.auditPolicyFile !== undefined) await (await import('#assembly')).checkAuditPolicy(flags.auditPolicyFile);
   const { adminConf, joinCommand } = await machine.initMachine({
     root: flags.root,
     cluster,
@@ -82,6 +101,7 @@ async function init(flags: InitFlags): Promise<void> {
     tokens: await tokensOf(flags, file?.tokens ?? []),
     ignorePreflightErrors: [...flags.ignorePreflightErrors, ...(file?.node.ignorePreflightErrors ?? [])],
     ...{ ownCommand, version, clock: systemClock, random: systemRandom, telling, timeoutMs: flags.wait },
+    bringData: (layout) => keep(layout, cluster.clusterName, flags),
   });
   process.stdout.write(`
 The control plane is ready. As a regular user, to reach it:
@@ -94,6 +114,13 @@ As root, on every machine that is to join:
 
   ${joinCommand ?? '(no token was made: k8ts token create --print-join-command)'}
 `);
+}
+
+/** What the server is told of history, snapshots and the audit log. */
+async function keep(layout: MachineLayout, cluster: string, flags: InitFlags): Promise<object> {
+  const { machineAuditPolicyFile, planMachineKeeping } = await loadBackup();
+  const { keeping } = await keepingAsked(machineAuditPolicyFile(layout.root), undefined, flags);
+  return keeping === undefined ? {} : planMachineKeeping(layout, keeping, { cluster, version });
 }
 
 /** The token of the command line, those of the configuration, or a new one. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import {
+  auditPolicyFile,
   type ClusterLayout,
   type ClusterState,
   defaultKubeconfigFile,
@@ -107,7 +108,7 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
     existing === undefined
       ? await describeCluster(layout, options, { clock: systemClock, isRoot: isRoot() })
       : resume(existing, options);
-  const state = { ...described, ...(await keepingAsked(layout, described, options)) };
+  const state = { ...described, ...(await keepingAsked(auditPolicyFile(layout), described.keeping, options)) };
   if (existing !== undefined && JSON.stringify(state.keeping) !== JSON.stringify(existing.keeping))
     await stopProcess(systemClock, serverPidFile(layout, existing));
   await requirePort(layout, state);

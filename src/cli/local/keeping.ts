@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, chmodSync, mkdirSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { auditPolicyFile, type ClusterAudit, type ClusterKeeping, type ClusterLayout, type ClusterState } from '#admin';
+import type { ClusterAudit, ClusterKeeping } from '#admin';
 import { CodedError } from '#base';
 import { parseCount, parseIntervalMs } from '../options.ts';
 
@@ -36,24 +36,24 @@ export function withKeeping(command: Command): Command {
 }
 
 /**
- * What the control plane is to keep: as asked now, else as before. The audit policy is checked, and copied into the cluster's data.
+ * What the control plane is to keep: as asked now, else as before (`had`). An audit policy is checked, and copied to `ownPolicy`.
  * Throws CodedError `AuditPolicy`, `WrongUsage`.
  */
 export async function keepingAsked(
-  layout: ClusterLayout,
-  state: ClusterState,
+  ownPolicy: string,
+  had: ClusterKeeping | undefined,
   options: KeepingOptions,
 ): Promise<{ keeping?: ClusterKeeping }> {
-  const before = state.keeping ?? {};
+  const before = had ?? {};
   const historyMs = options.history ?? before.historyMs ?? 0;
   const snapshots = snapshotsAsked(before.snapshots, options);
-  const audit = await auditAsked(layout, before.audit, options);
+  const audit = await auditAsked(ownPolicy, before.audit, options);
   const keeping = {
     ...(historyMs === 0 ? {} : { historyMs }),
     ...(snapshots === undefined ? {} : { snapshots }),
     ...(audit === undefined ? {} : { audit }),
   };
-  return Object.keys(keeping).length === 0 && state.keeping === undefined ? {} : { keeping };
+  return Object.keys(keeping).length === 0 && had === undefined ? {} : { keeping };
 }
 
 function snapshotsAsked(before: ClusterKeeping['snapshots'], options: KeepingOptions): ClusterKeeping['snapshots'] {
@@ -69,7 +69,7 @@ function snapshotsAsked(before: ClusterKeeping['snapshots'], options: KeepingOpt
 }
 
 async function auditAsked(
-  layout: ClusterLayout,
+  ownPolicy: string,
   before: ClusterAudit | undefined,
   options: KeepingOptions,
 ): Promise<ClusterAudit | undefined> {
@@ -87,7 +87,7 @@ async function auditAsked(
       throw new CodedError('WrongUsage', '--audit-log-max… go with --audit-log-path or --audit-policy-file');
     return undefined;
   }
-  const policy = file === undefined ? before?.policy : await takePolicy(layout, resolve(file));
+  const policy = file === undefined ? before?.policy : await takePolicy(ownPolicy, resolve(file));
   const logPath = auditLogPath === undefined ? before?.logPath : resolve(auditLogPath);
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
   return {
@@ -97,12 +97,11 @@ async function auditAsked(
   };
 }
 
-/** Checks a policy and copies it into the cluster's data; gives its SHA-256, by which a change is noticed. */
-async function takePolicy(layout: ClusterLayout, file: string): Promise<string> {
+/** Checks a policy and copies it; gives its SHA-256, by which a change is noticed. */
+async function takePolicy(own: string, file: string): Promise<string> {
   const { checkAuditPolicy } = await import('#assembly');
   await checkAuditPolicy(file);
-  const own = auditPolicyFile(layout);
-  mkdirSync(layout.dataDir, { recursive: true, mode: 0o711 });
+  mkdirSync(dirname(own), { recursive: true, mode: 0o711 });
   copyFileSync(file, own);
   chmodSync(own, 0o600);
   return createHash('sha256').update(readFileSync(own)).digest('hex');

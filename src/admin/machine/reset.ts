@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Node, type Pod, resource } from '#api';
-import { type Clock, messageOf, rfc3339, runCommand, sleep } from '#base';
+import { type Clock, CodedError, messageOf, rfc3339, runCommand, sleep } from '#base';
 import { openClient, openKubeconfigTransport } from '#client';
 import { dropEmptyCgroup, processesIn, removeCgroup } from '../local/cgroups.ts';
 import { signal, stopProcess } from '../local/processes.ts';
@@ -63,6 +63,7 @@ function readReadable(layout: MachineLayout, telling: Telling): MachineRecord | 
   try {
     return readRecord(layout);
   } catch (error) {
+    if (!(error instanceof CodedError) || error.code !== 'RecordUnreadable') throw error;
     telling.say(messageOf(error));
     return {
       ...{ format: 1, role: 'control-plane', nodeName: '', nodeIp: '', version: '', before: {} },

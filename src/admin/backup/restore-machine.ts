@@ -168,7 +168,7 @@ function settingsOf(file: string, backup: VerifiedBackup): BackupSettings {
   try {
     const control = JSON.parse(server) as ServerSettings;
     const kubelet = JSON.parse(agent) as AgentSettings;
-    const { nodeName, nodeIp: address, labels, taints, criSocket } = kubelet;
+    const { nodeName, nodeIp: address, labels, taints, criSocket, podNetwork, networkMode } = kubelet;
     const endpoint = kubeconfigTarget(parseKubeconfig(admin)).cluster.server.replace(/^https:\/\//, '');
     return {
       cluster: {
@@ -178,6 +178,8 @@ function settingsOf(file: string, backup: VerifiedBackup): BackupSettings {
         dnsDomain: control.clusterDomain,
         certSans: [...(control.certificateNames ?? []), ...(control.certificateAddresses ?? [])],
         ...(hostOf(endpoint) === address ? {} : { controlPlaneEndpoint: endpoint }),
+        ...(podNetwork === undefined ? {} : { cni: podNetwork }),
+        ...(networkMode === undefined ? {} : { networkMode }),
       },
       node: { nodeName, address, labels, taints, ...(criSocket === undefined ? {} : { criSocket }) },
       port: control.port,
@@ -203,6 +205,8 @@ interface AgentSettings {
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly TaintSetting[];
   readonly criSocket?: string;
+  readonly podNetwork?: 'none';
+  readonly networkMode?: 'routes' | 'vxlan';
 }
 
 function requireControlPlane({ role, nodeName }: MachineRecord): void {

@@ -1,5 +1,4 @@
-import type { Expr } from './ast.ts';
-import { childrenOf } from './ast.ts';
+import { type CallExpr, childrenOf, type Expr } from './ast.ts';
 import { type Checked, checkExpression, type Declarations } from './checker.ts';
 import { estimateCost, type Range } from './cost-estimate.ts';
 import { CelError, CompileError, type Issue } from './errors.ts';
@@ -7,6 +6,7 @@ import { type Activation, type Outcome, planExpression } from './evaluate.ts';
 import type { Overload } from './function.ts';
 import { authorizerFunctions } from './library/authorizer.ts';
 import { listFunctions, mapFunctions, regexFunctions, setFunctions } from './library/collections.ts';
+import { clauseError, clausesOf, clauseTypeError } from './library/format-clauses.ts';
 import { formatFunctions } from './library/formats.ts';
 import { networkFunctions, urlFunctions } from './library/network.ts';
 import { quantityFunctions } from './library/quantities.ts';
@@ -16,7 +16,7 @@ import { parseExpression } from './parser.ts';
 import { matcherOf } from './pattern.ts';
 import { parseTimestamp, standardFunctions } from './standard.ts';
 import { parseDurationNs } from './time.ts';
-import type { CelType } from './types.ts';
+import { type CelType, typeText } from './types.ts';
 
 /** What one evaluation may cost, as upstream. */
 export const perCallLimit = 1_000_000;
@@ -123,6 +123,7 @@ function literalIssues(checked: Checked): Issue[] {
   for (let expr = pending.pop(); expr !== undefined; expr = pending.pop()) {
     pending.push(...childrenOf(expr));
     if (expr.kind !== 'call') continue;
+    if (expr.function === 'format') issues.push(...formatIssues(expr, checked));
     const argument = expr.args.at(-1);
     if (argument?.kind !== 'literal' || typeof argument.value !== 'string') continue;
     const test = literalTests.get(expr.function);
@@ -135,6 +136,30 @@ function literalIssues(checked: Checked): Issue[] {
     }
   }
   return issues;
+}
+
+/** A format text that is written down is held against the types of its values. */
+function formatIssues({ target, args: [values], offset }: CallExpr, checked: Checked): Issue[] {
+  if (target?.kind !== 'literal' || typeof target.value !== 'string' || values?.kind !== 'list') return [];
+  let next = 0;
+  for (const clause of clausesOf(target.value)) {
+    if (clause.verb === '%') continue;
+    const wrong = clauseError(clause);
+    if (wrong !== undefined) return [{ offset, message: wrong }];
+    const value = values.elements[next];
+    if (value === undefined) return [{ offset, message: `index ${next} out of range` }];
+    next++;
+    const type = checked.types.get(value.id);
+    if (type === undefined || type.kind === 'dyn' || type.kind === 'error') continue;
+    const message = clauseTypeError(
+      clause,
+      typeText(type)
+        .replace(/\(.*$/, '')
+        .replace(/^null$/, 'null_type'),
+    );
+    if (message !== undefined) return [{ offset: value.offset, message }];
+  }
+  return [];
 }
 
 const literalTests: ReadonlyMap<string, (text: string) => unknown> = new Map<string, (text: string) => unknown>([

@@ -143,8 +143,12 @@ const golden: readonly (readonly [string, string])[] = [
     '"a 255 3.14 ff 101 10 1.234500e+03 %"',
   ],
   ["'%s %s'.format([dyn([dyn(1), 'a']), {'k': true}])", '"[1, a] {k: true}"'],
-  ["'%d'.format(['a'])", '! error during formatting: type string cannot be formatted as %d'],
-  ["'%s'.format([])", '! index 0 out of range'],
+  [
+    "'%d'.format([dyn('a')])",
+    '! error during formatting: decimal clause can only be used on ints, uints, and doubles, was given string',
+  ],
+  ["'%s'.format(self.a.b.filter(x, x > 5))", '! index 0 out of range'],
+  ["'%.0f %.2f %.3f'.format([2.5, 2.675, 1.0])", '"2 2.67 1.000"'],
   ["strings.quote('a\"\\n')", '"\\"a\\\\\\"\\\\n\\""'],
   ['[3, 1, 2].max() + [3, 1, 2].min() + [3, 1, 2].sum()', '10'],
   ['[1, 2, 3].isSorted() && ![2, 1].isSorted() && words.indexOf("a") == 1 && [1, 1].lastIndexOf(1) == 1', 'true'],
@@ -222,6 +226,12 @@ test('what does not compile is told with its place', () => {
     ["timestamp('x')", '10 invalid timestamp argument'],
     ['18446744073709551616u', '0 invalid uint literal'],
     ['9223372036854775808', '0 invalid int literal'],
+    ["'%a'.format([1])", '11 could not parse formatting clause: unrecognized formatting clause "a"'],
+    ["'%d %d'.format([1])", '14 index 1 out of range'],
+    [
+      "'%d'.format(['a'])",
+      '13 error during formatting: decimal clause can only be used on ints, uints, and doubles, was given string',
+    ],
     ['while', '0 reserved identifier: while'],
     ['x || y', "0 undeclared reference to 'x' (in container '') | 5 undeclared reference to 'y' (in container '')"],
   ];

@@ -96,7 +96,6 @@ export const plainTypes: ReadonlyMap<string, CelType> = new Map<string, CelType>
   ['string', stringType],
   ['bytes', bytesType],
   ['null_type', nullType],
-  ['dyn', dynType],
   ['list', listOf(dynType)],
   ['map', mapOf(dynType, dynType)],
   ['type', typeOfType(dynType)],

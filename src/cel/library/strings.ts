@@ -1,6 +1,7 @@
 import { CelError } from '../errors.ts';
 import { type CallContext, define, type Overload } from '../function.ts';
 import { doubleText } from '../standard.ts';
+import { clauseError, clausesOf, notFormatted } from './format-clauses.ts';
 import { durationText, timestampText } from '../time.ts';
 import {
   ArrayList,
@@ -122,18 +123,18 @@ function formatted(context: CallContext, text: string, args: CelList): string {
   let next = 0;
   let result = '';
   let last = 0;
-  for (const found of text.matchAll(/%(?:%|(?:\.(\d+))?([\s\S]?))/gu)) {
-    result += text.slice(last, found.index);
-    last = found.index + found[0].length;
-    if (found[0] === '%%') {
+  for (const one of clausesOf(text)) {
+    result += text.slice(last, one.start);
+    last = one.end;
+    const { verb, precision } = one;
+    if (verb === '%') {
       result += '%';
       continue;
     }
-    const precision = found[1] === undefined ? undefined : Number(found[1]);
     if (precision !== undefined && precision > longestPrecision)
-      throw new CelError(`precision is too large: ${found[1]}`);
-    const verb = found[2] ?? '';
-    if (verb === '') throw new CelError('unexpected end of string');
+      throw new CelError(`precision is too large: ${precision}`);
+    const wrong = clauseError(one);
+    if (wrong !== undefined) throw new CelError(wrong);
     if (next >= args.size) throw new CelError(`index ${next} out of range`);
     const piece = clause(context, verb, args.at(next), precision);
     next++;
@@ -146,7 +147,7 @@ function formatted(context: CallContext, text: string, args: CelList): string {
 function clause(context: CallContext, verb: string, value: Value, precision: number | undefined): string {
   const whole = typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined;
   const wrong = (): never => {
-    throw new CelError(`error during formatting: type ${typeNameOf(value)} cannot be formatted as %${verb}`);
+    throw new CelError(notFormatted(verb, typeNameOf(value)));
   };
   const based = (base: number): string => (whole === undefined ? wrong() : whole.toString(base));
   switch (verb) {
@@ -234,9 +235,7 @@ function stringOf(context: CallContext, value: Value, depth: number): string {
     const keys = [...value.keys()].sort((a, b) => compare(a, b) ?? 0);
     return `{${keys.map((key) => `${stringOf(context, key, depth + 1)}: ${stringOf(context, value.get(key) as Value, depth + 1)}`).join(', ')}}`;
   }
-  throw new CelError(
-    `error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given ${typeNameOf(value)}`,
-  );
+  throw new CelError(notFormatted('s', typeNameOf(value)));
 }
 
 /** The extension library of strings. */

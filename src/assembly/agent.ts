@@ -19,6 +19,7 @@ import {
   startDnsServer,
   startNetworkPolicies,
   startPodRoutes,
+  startReservationCare,
   startServiceProxy,
   startServiceRoute,
 } from '#network';
@@ -116,6 +117,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
           }),
       },
       { name: 'network', start: () => network },
+      { name: 'addresses', start: async () => careForAddresses(options) },
     ],
     stopping.signal,
   );
@@ -281,6 +283,20 @@ async function startNetwork(
       await Promise.all([enforced?.close(), proxy.close(), routes?.close(), dns.close(), serviceRoute.close()]);
     },
   };
+}
+
+/** Addresses whose sandbox the runtime has forgotten are given back. */
+function careForAddresses({ configuration, clock, log }: AgentOptions): Closable {
+  const socket = configuration.criSocket ?? configuration.containerd.socket;
+  return startReservationCare({
+    stateDir: configuration.cniStateDir,
+    async sandboxes() {
+      const { stdout } = await runCommand('ctr', ['-a', socket, '-n', 'k8s.io', 'containers', 'list', '-q']);
+      return new Set(stdout.split('\n'));
+    },
+    clock,
+    log: log.child({ component: 'network' }),
+  });
 }
 
 /** The runtime watches the folder: the node's network is there as soon as this file is. */

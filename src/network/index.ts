@@ -1,6 +1,7 @@
 export { cniConfiguration, cniFileName, type CniOptions } from './cni/configuration.ts';
 export { type DnsServerOptions, startDnsServer } from './dns/dns-server.ts';
 export { type NetworkPolicies, type NetworkPoliciesOptions, startNetworkPolicies } from './policy/network-policies.ts';
+export { type ReservationsOptions, startReservationCare } from './cni/reservations.ts';
 export { examinePath, type PathFinding } from './doctor/examine-path.ts';
 export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-proxy.ts';
 export type { NetworkMode } from './routes/plan-routes.ts';

@@ -11,12 +11,14 @@ export interface CniOptions {
 }
 
 export const cniFileName = '10-k8ts.conflist';
+/** Of the network, in its configuration and as the folder of its reserved addresses. */
+export const networkName = 'k8ts';
 
 export function cniConfiguration(options: CniOptions): string {
   const { podCidr, stateDir, mtu } = options;
   const list = {
     cniVersion: '0.4.0',
-    name: 'k8ts',
+    name: networkName,
     plugins: [
       {
         type: 'ptp',

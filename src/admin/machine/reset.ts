@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Node, type Pod, resource } from '#api';
 import { type Clock, CodedError, messageOf, rfc3339, runCommand, sleep } from '#base';
@@ -65,10 +65,18 @@ function readReadable(layout: MachineLayout, telling: Telling): MachineRecord | 
   } catch (error) {
     if (!(error instanceof CodedError) || error.code !== 'RecordUnreadable') throw error;
     telling.say(messageOf(error));
-    return {
-      ...{ format: 1, role: 'control-plane', nodeName: '', nodeIp: '', version: '', before: {} },
-      ...{ serviceCidr: '', clusterDns: '' },
-    };
+    return recordOfAgent(layout);
+  }
+}
+
+/** As much of a record that cannot be read as the agent was told too. */
+function recordOfAgent(layout: MachineLayout): MachineRecord {
+  const unknown = { nodeName: '', nodeIp: '', clusterDns: '', serviceCidr: '' };
+  try {
+    const agent = JSON.parse(readFileSync(configFile(layout, 'agent'), 'utf8')) as typeof unknown;
+    return { format: 1, role: 'control-plane', version: '', before: {}, ...unknown, ...agent };
+  } catch {
+    return { format: 1, role: 'control-plane', version: '', before: {}, ...unknown };
   }
 }
 

@@ -48,9 +48,15 @@ function kindOf(
   const schema = version.schema?.openAPIV3Schema;
   const node = rootNode(schema);
   const validator = schema === undefined ? undefined : new SchemaValidator(schema, matcher);
-  const rules = schema === undefined ? undefined : parts.compileRules?.(schema);
+  // Compiled for the first object that comes: a start with many definitions does not wait for it.
+  let compiled: { readonly rules: RuleValidator | undefined } | undefined;
+  const rulesOf = (): RuleValidator | undefined => {
+    compiled ??= { rules: schema === undefined ? undefined : parts.compileRules?.(schema) };
+    return compiled.rules;
+  };
   const judge = (object: AnyObject, old?: AnyObject): FieldError[] => {
     const found = validator?.validate(object, '', old) ?? [];
+    const rules = rulesOf();
     if (rules === undefined) return found;
     // Rules see only objects whose form is right.
     if (found.some(({ type }) => blocking.has(type))) return [...found, invalidError('<nil>', null, notChecked)];

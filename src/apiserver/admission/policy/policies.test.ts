@@ -4,13 +4,15 @@ import { seededRandom, silentLog } from '#base';
 import type { ClusterAuthorizer } from '../../authz/index.ts';
 import { openAuthorizer } from '../../authz/index.ts';
 import { type Json, type TestServer, testServer } from '../../test-server.ts';
+import type { Link } from '../../contract.ts';
 import { mutatingPolicies, validatingPolicies } from './policies.admission.ts';
 
 const group = '/apis/admissionregistration.k8s.io/v1';
 const maps = '/api/v1/namespaces/default/configmaps';
 
-async function serverWith(): Promise<TestServer> {
+async function serverWith(audit?: Link): Promise<TestServer> {
   return testServer({
+    ...(audit === undefined ? {} : { audit }),
     authorizer: (objects) => openAuthorizer({ objects }),
     admission(objects, authorizer) {
       const options = {
@@ -134,8 +136,22 @@ test('messages, reasons, variables, match conditions, selectors, exclusions', as
 });
 
 test('warnings, audit, failure policy', async () => {
-  await using t = await serverWith();
-  await put(t, policy('Validating', 'p', { validations: [{ expression: 'false', message: 'never' }] }));
+  const annotations = new Map<string, string>();
+  await using t = await serverWith(async (request, next) => {
+    const response = await next(request);
+    for (const [key, value] of request.annotations) annotations.set(key, value);
+    return response;
+  });
+  await put(
+    t,
+    policy('Validating', 'p', {
+      validations: [{ expression: 'false', message: 'never' }],
+      auditAnnotations: [
+        { key: 'named', valueExpression: "'by ' + object.metadata.name" },
+        { key: 'silent', valueExpression: "has(object.data) ? 'x' : ''" },
+      ],
+    }),
+  );
   await put(t, binding('Validating', 'b', 'p', { validationActions: ['Warn', 'Audit'] }));
   await put(
     t,

@@ -1,4 +1,14 @@
-import { announcedByAnnotation, type ConfigMap, type EndpointSlice, type Node, resource, type Service } from '#api';
+import {
+  announcedByAnnotation,
+  type ConfigMap,
+  type EndpointSlice,
+  type Ingress,
+  type IngressClass,
+  ingressControllerName,
+  type Node,
+  resource,
+  type Service,
+} from '#api';
 import { messageOf } from '#base';
 import { changesOf, keyOf, type Outcome, startController } from '#client';
 import { deepEqual, type Ipv4Range, isNotFound } from '#machinery';
@@ -10,6 +20,7 @@ import { addressesOf, type BalancerPlan, isOurs, nodeFacts, planBalancers } from
 const services = resource('v1', 'services');
 /** ConfigMap whose key `ranges` says which addresses load balancers get, before what the server was started with. */
 const settingsKey = 'kube-system/k8ts-load-balancer';
+const ingressClassAnnotation = 'kubernetes.io/ingress.class';
 /** All Services are planned together: they share the addresses. */
 const everything = 'all';
 
@@ -25,6 +36,8 @@ function start(context: ControllerContext): RunningPart {
   const slices = informers.of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'), {
     indexes: sliceIndexes,
   });
+  const classes = informers.of<IngressClass>(resource('networking.k8s.io/v1', 'ingressclasses'));
+  const ingresses = informers.of<Ingress>(resource('networking.k8s.io/v1', 'ingresses'));
   const events = context.events('service-controller');
   const told = new Map<string, string>();
   /** Services that are ours or were, so that an event of any other Service costs nothing. */
@@ -50,6 +63,12 @@ function start(context: ControllerContext): RunningPart {
     return new Set(found.flatMap((one) => (one.conditions?.ready !== false && one.nodeName ? [one.nodeName] : [])));
   }
 
+  /** Ingresses of the built-in controller's classes, which listens on the nodes' addresses. */
+  function isServedByNodes({ metadata, spec }: Ingress): boolean {
+    const name = spec?.ingressClassName ?? metadata.annotations?.[ingressClassAnnotation];
+    return name !== undefined && classes.get(undefined, name)?.spec?.controller === ingressControllerName;
+  }
+
   async function reconcile(): Promise<Outcome> {
     const all = [...known].flatMap((key) => {
       const [namespace = '', name = ''] = key.split('/');
@@ -60,6 +79,7 @@ function start(context: ControllerContext): RunningPart {
       nodes: nodes.list(),
       nodesWithEndpoints,
       spans: spans(),
+      ingressServed: ingresses.list().some(isServedByNodes),
     });
     let failure: unknown;
     for (const service of all) {
@@ -161,8 +181,10 @@ function start(context: ControllerContext): RunningPart {
         });
         return wanted ? everything : undefined;
       }),
+      changesOf(ingresses, (_, { type }) => (type === 'updated' || known.size === 0 ? undefined : everything)),
       changesOf(maps, (map) => (keyOf(map) === settingsKey ? everything : undefined)),
     ],
+    needs: [classes.synced],
     reconcile,
   });
 }

@@ -13,23 +13,28 @@ const nodes = [node('n1', '172.29.0.10'), node('n2', '172.29.0.11'), node('down'
 let serial = 0;
 function balancer(name: string, spec: object = {}, part: { address?: string; announcedBy?: string } = {}): Service {
   const { address, announcedBy } = part;
-  return aService(name, {
+  const service = aService(name, {
     metadata: {
       uid: `u${serial}`,
       creationTimestamp: `2026-01-01T00:00:${String(serial++).padStart(2, '0')}Z`,
       ...(announcedBy === undefined ? {} : { annotations: { [announcedByAnnotation]: announcedBy } }),
     },
     spec: { type: 'LoadBalancer', ports: [{ port: 80, protocol: 'TCP' }], ...spec },
-    ...(address === undefined ? {} : { status: { loadBalancer: { ingress: [{ ip: address, ipMode: 'VIP' }] } } }),
   } as object);
+  const ingress = address === undefined ? [] : [{ ip: address, ipMode: 'VIP' }];
+  return { ...service, status: { loadBalancer: { ingress } } } as Service;
 }
-function plan(services: Service[], options: { ranges?: string; local?: string[]; only?: string[] } = {}) {
+function plan(
+  services: Service[],
+  options: { ranges?: string; local?: string[]; only?: string[]; ingressServed?: boolean } = {},
+) {
   const { ranges = '172.29.0.128-172.29.0.130', local = [] } = options;
   const plans = planBalancers({
     services,
     nodes: options.only === undefined ? nodes : nodes.filter((one) => options.only?.includes(one.metadata.name)),
     nodesWithEndpoints: () => new Set(local),
     spans: parseAddressSpans(ranges),
+    ingressServed: options.ingressServed === true,
   });
   return Object.fromEntries([...plans].map(([service, one]) => [service.metadata.name, one]));
 }
@@ -44,11 +49,11 @@ test('each gets an address of its own and a ready node that answers, the work sh
 });
 
 test('what a Service has it keeps, its node too, unless that node is lost', () => {
-  const had = { address: '172.29.0.129', announcedBy: 'n2' };
+  const had = { address: '172.29.0.130', announcedBy: 'n2' };
   const [young, old] = [balancer('young'), balancer('old', {}, had)];
   assert.deepEqual(plan([young, old]), {
     young: { addresses: ['172.29.0.128'], announcedBy: 'n1' },
-    old: { addresses: ['172.29.0.129'], announcedBy: 'n2' },
+    old: { addresses: ['172.29.0.130'], announcedBy: 'n2' },
   });
   assert.equal(plan([old], { only: ['n1', 'down'] }).old?.announcedBy, 'n1');
   assert.equal(plan([old], { only: ['down'] }).old?.announcedBy, '');
@@ -88,6 +93,15 @@ test('without a range the ready nodes answer at their own addresses, a port once
   assert.match(plans.ssh?.problem ?? '', /^port 22 .* is kept for the nodes themselves/);
   assert.deepEqual(plans.near, { addresses: ['172.29.0.11'] });
   assert.deepEqual(plans.asked, { addresses: ['172.29.0.11'] });
+});
+
+test('while nodes serve Ingresses at their addresses, no new Service gets those ports', () => {
+  const held = balancer('held', {}, { address: '172.29.0.10' });
+  const late = balancer('late', { ports: [{ port: 443, protocol: 'TCP' }] });
+  const plans = plan([held, late], { ranges: '', ingressServed: true });
+  assert.deepEqual(plans.held?.addresses, ['172.29.0.10', '172.29.0.11']);
+  assert.match(plans.late?.problem ?? '', /^port 443 of the nodes' addresses serves Ingresses/);
+  assert.equal(plan([late], { ingressServed: true }).late?.problem, undefined, 'with a range there is no clash');
 });
 
 test('only Services without a class or with ours are served', () => {

@@ -10,6 +10,8 @@ export interface BalancerInput {
   readonly nodesWithEndpoints: (service: Service) => ReadonlySet<string>;
   /** Addresses for load balancers; none: the nodes' own addresses are used. */
   readonly spans: readonly Ipv4Range[];
+  /** Nodes serve Ingresses at ports 80 and 443 of their addresses. */
+  readonly ingressServed?: boolean;
 }
 
 export interface BalancerPlan {
@@ -33,6 +35,8 @@ const nodesOwnPorts: readonly (readonly [first: number, last: number])[] = [
   [10_248, 10_260],
   [30_000, 32_767],
 ];
+
+const ingressPorts: readonly string[] = ['80/TCP', '443/TCP'];
 
 /** A Service that this controller gives an address. Others' classes are left alone. */
 export function isOurs({ spec, metadata }: Service): boolean {
@@ -141,7 +145,7 @@ function planNodeAddresses(services: readonly Service[], input: BalancerInput): 
   const nodes = ableNodes(input.nodes);
   const plan = new Map<Service, BalancerPlan>();
   for (const service of services) {
-    const problem = portProblem(service, taken);
+    const problem = portProblem(service, taken, input.ingressServed === true);
     if (problem !== undefined) {
       plan.set(service, { addresses: [], problem });
       continue;
@@ -166,11 +170,18 @@ function planNodeAddresses(services: readonly Service[], input: BalancerInput): 
   return plan;
 }
 
-function portProblem(service: Service, taken: ReadonlyMap<string, Service>): string | undefined {
+function portProblem(
+  service: Service,
+  taken: ReadonlyMap<string, Service>,
+  ingressServed: boolean,
+): string | undefined {
   for (const port of service.spec.ports ?? []) {
     const holder = taken.get(portKey(port));
     if (holder !== undefined)
       return `port ${portKey(port)} of the nodes' addresses is in use by ${holder.metadata.namespace}/${holder.metadata.name}: choose another port, or set a range of load-balancer addresses`;
+    // A Service that has the port already keeps it.
+    if (ingressServed && ingressPorts.includes(portKey(port)) && addressesOf(service).length === 0)
+      return `port ${port.port} of the nodes' addresses serves Ingresses: choose another port, or set a range of load-balancer addresses`;
     if (nodesOwnPorts.some(([first, last]) => port.port >= first && port.port <= last))
       return `port ${port.port} of the nodes' addresses is kept for the nodes themselves: choose another port, or set a range of load-balancer addresses`;
   }

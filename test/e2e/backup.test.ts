@@ -66,6 +66,7 @@ describe('backup and restore of a cluster with containers', { skip }, () => {
     await writer;
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.equal(readFileSync(file).includes('open sesame'), false);
+    await refused(machine.kubectl('get', '--raw', '/k8ts/store/archive', '--as=jane'), /Forbidden|forbidden/);
     const { stdout } = await done(machine.k8ts('backup', 'check', file));
     assert.match(stdout, /^HISTORY +revisions \d+ to \d+, 20\d\d-.*Z to 20\d\d-.*Z$/m);
     assert.match(stdout, /^WHOLE +yes/m);

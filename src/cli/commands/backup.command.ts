@@ -93,7 +93,7 @@ async function backupMachine(file: string, root: string): Promise<void> {
 
 function sayWritten(file: string, bytes: number): void {
   process.stderr.write(
-    `\n${file} (${mebibytes(bytes)}) holds the cluster's objects, keys and configuration: keep it secret.\n`,
+    `\n${file} (${bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KiB` : mebibytes(bytes)}) holds the cluster's objects, keys and configuration: keep it secret.\n`,
   );
 }
 

@@ -9,6 +9,7 @@ import {
   type StatefulSet,
   type StorageClass,
 } from '#api';
+import { quantityValue } from '#machinery';
 import { startCluster } from '#testkit';
 
 const pods = resource('v1', 'pods');
@@ -90,7 +91,7 @@ test("a pod waits for a node with room, and an administrator's volume is nobody'
   await client.create<Pod>(pods, podOf('most', 'most'));
   await cluster.waitForOne<Pod>(pods, 'most', ({ status }) => status?.phase === 'Running');
   await cluster.waitFor<CSIStorageCapacity>(capacities, (all) =>
-    all.some(({ capacity = '' }) => Number.parseInt(capacity, 10) < 200_000),
+    all.some(({ capacity = '' }) => quantityValue(capacity) < 200 * 2 ** 30),
   );
   await client.create<Pod>(pods, podOf('more', 'more'));
   const refused = await cluster.waitForOne<Pod>(pods, 'more', ({ status }) =>

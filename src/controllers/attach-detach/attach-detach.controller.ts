@@ -13,6 +13,7 @@ const attachments = resource('storage.k8s.io/v1', 'volumeattachments');
 const volumes = resource('v1', 'persistentvolumes');
 const claimIndex = 'claims-of-pod';
 const volumeIndex = 'volume';
+const claimOfVolumeIndex = 'claim-of-volume';
 const lookAgainMs = 2_000;
 
 /**
@@ -20,7 +21,9 @@ const lookAgainMs = 2_000;
  * external attacher. Nothing of it runs before the first volume of a CSI driver.
  */
 function start(context: ControllerContext): RunningPart {
-  const volumeInformer = context.informers.of<PersistentVolume>(volumes);
+  const volumeInformer = context.informers.of<PersistentVolume>(volumes, {
+    indexes: { [claimOfVolumeIndex]: ({ spec }) => [`${spec.claimRef?.namespace}/${spec.claimRef?.name}`] },
+  });
   let inner: RunningPart | undefined;
   let closed = false;
   const stop = volumeInformer.onChange(({ object }) => {
@@ -60,10 +63,7 @@ function startAttachments(context: ControllerContext, { drivers, informer, volum
   const unwantedSince = new Map<string, number>();
 
   const volumeOfClaim = (key: string): string | undefined =>
-    volumeInformer
-      .list()
-      .find(({ spec }) => spec.csi !== undefined && `${spec.claimRef?.namespace}/${spec.claimRef?.name}` === key)
-      ?.metadata.name;
+    volumeInformer.byIndex(claimOfVolumeIndex, key).find(({ spec }) => spec.csi !== undefined)?.metadata.name;
 
   async function reconcile(name: string): Promise<Outcome> {
     const present = informer.byIndex(volumeIndex, name);

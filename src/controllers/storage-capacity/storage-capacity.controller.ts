@@ -22,7 +22,6 @@ import {
 const capacities = resource('storage.k8s.io/v1', 'csistoragecapacities');
 const namespace = 'kube-system';
 const refreshMs = 60_000;
-const settleMs = 250;
 const selectedNode = 'volume.kubernetes.io/selected-node';
 const hostnameLabel = 'kubernetes.io/hostname';
 
@@ -61,21 +60,29 @@ function start(context: ControllerContext): RunningPart {
     return known.driver(provisioner)?.spec.storageCapacity === true && known.isBuiltIn(provisioner, 'csi-provisioner');
   }
 
+  const isLocal = (className: string | undefined): boolean =>
+    classInformer.get(undefined, className ?? '')?.provisioner === localProvisioner;
   const inUse = (className: string): boolean =>
     claimInformer.list().some(({ spec }) => spec.storageClassName === className);
   const keyFor = (className: string, nodeName: string): string => `${className}/${nodeName}`;
   const everyNode = (className: string | undefined): string[] =>
     isOurs(className) ? nodeInformer.list().map(({ metadata }) => keyFor(className as string, metadata.name)) : [];
 
+  /** Keys that are looked at again by themselves. */
+  const kept = new Set<string>();
+
   async function reconcile(key: string): Promise<Outcome> {
+    kept.delete(key);
     const [className = '', nodeName = ''] = key.split('/');
     const node = nodeInformer.get(undefined, nodeName);
     if (!isOurs(className) || !inUse(className)) return;
     if (node === undefined) return remove(className, nodeName);
-    if (!isNodeReady(node)) return { requeueAfterMs: refreshMs };
-    const bytes = await available(className, node);
-    if (bytes === undefined) return remove(className, nodeName);
-    await publish(className, node, bytes);
+    if (isNodeReady(node)) {
+      const bytes = await available(className, node);
+      if (bytes === undefined) return remove(className, nodeName);
+      await publish(className, node, bytes);
+    }
+    kept.add(key);
     return { requeueAfterMs: refreshMs };
   }
 
@@ -160,8 +167,10 @@ function start(context: ControllerContext): RunningPart {
     needs: [claimInformer.synced, volumeInformer.synced, classInformer.synced, nodeInformer.synced],
     sources: [
       changesOf(claimInformer, ({ spec }, { type, old, object }) => {
-        if (type === 'added' || (type === 'updated' && old?.spec.volumeName !== spec.volumeName))
-          return everyNode(spec.storageClassName);
+        if (type === 'added') return everyNode(spec.storageClassName).filter((key) => !kept.has(key));
+        // Where a directory was made, its volume tells; of a driver's volume nobody knows where it takes room.
+        const bound = type === 'updated' && old?.spec.volumeName !== spec.volumeName;
+        if (bound && !isLocal(spec.storageClassName)) return everyNode(spec.storageClassName);
         // A node that had to refuse a claim had less room than was said.
         const refused = old?.metadata.annotations?.[selectedNode];
         return refused !== undefined &&
@@ -182,14 +191,14 @@ function start(context: ControllerContext): RunningPart {
     ],
     reconcile,
   });
-  // What a volume takes or gives back is seen after its directory is there, or gone.
+  // A volume is told of after its directory was made, and taken away after that was removed.
   const stop = volumeInformer.onChange(({ type, object, old }) => {
     const same = type === 'updated' && old?.spec.capacity?.storage === object.spec.capacity?.storage;
     const hostname = same ? undefined : hostnameOf(object);
     if (hostname === undefined || !isOurs(object.spec.storageClassName)) return;
     for (const { metadata } of nodeInformer.list())
       if (metadata.labels?.[hostnameLabel] === hostname)
-        part?.enqueueAfter(keyFor(object.spec.storageClassName as string, metadata.name), settleMs);
+        part?.enqueue(keyFor(object.spec.storageClassName as string, metadata.name));
   });
   return {
     get idle() {

@@ -1,4 +1,3 @@
-import { type FSWatcher, watch } from 'node:fs';
 import { access, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, type Log, messageOf } from '#base';
@@ -8,6 +7,7 @@ import type { CsiVolumes } from './csi/csi-volumes.ts';
 import { openLocalVolumes } from './local-volumes.ts';
 import { openStorageService, type StorageService } from './storage-service.ts';
 import type { TokenSource } from './tokens.ts';
+import { watchFolder } from './watch-folder.ts';
 
 export interface NodeStorageOptions {
   readonly rootDir: string;
@@ -37,13 +37,10 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   const registry = join(rootDir, 'plugins_registry');
   const driverData = join(rootDir, 'plugins', 'kubernetes.io', 'csi');
   let opened: Promise<CsiVolumes> | undefined;
-  let watcher: FSWatcher | undefined;
+  let watcher: { close(): void } | undefined;
   let closed = false;
   await mkdir(registry, { recursive: true, mode: 0o750 });
-  let leftovers = await access(driverData).then(
-    () => true,
-    () => false,
-  );
+  let leftovers = (await exists(driverData)) || (await anyPublished(join(rootDir, 'pods')));
 
   const csi = (): Promise<CsiVolumes> => {
     watcher?.close();
@@ -73,9 +70,7 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
     inUse: async () => (hasCsi() ? (await csi()).inUse() : []),
     watchDrivers() {
       if (closed) return;
-      watcher = watch(registry, look);
-      watcher.on('error', (error) => log.warn({ error: messageOf(error) }, 'new storage drivers are not noticed'));
-      watcher.unref();
+      watcher = watchFolder(registry, look, options);
       look();
     },
     close() {
@@ -85,4 +80,18 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
       void opened?.then((one) => one.close());
     },
   };
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether a driver was asked to publish anything for a pod by an earlier run. */
+async function anyPublished(podsDir: string): Promise<boolean> {
+  const uids = await readdir(podsDir).catch(() => []);
+  const found = await Promise.all(uids.map((uid) => exists(join(podsDir, uid, 'volumes', 'kubernetes.io~csi'))));
+  return found.includes(true);
 }

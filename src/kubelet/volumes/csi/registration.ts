@@ -1,9 +1,9 @@
-import { type FSWatcher, watch } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { type Clock, type Log, messageOf, type Timer } from '#base';
 import { type CsiDriver, openCsiDriver } from './driver.ts';
+import { watchFolder } from '../watch-folder.ts';
 import { openGrpcChannel } from './grpc-service.ts';
 
 /** `pluginregistration` v1: what a plugin's registrar answers on its socket below `plugins_registry`. */
@@ -165,9 +165,7 @@ export async function openCsiRegistry(options: CsiRegistryOptions): Promise<CsiR
       });
   }
 
-  const watcher: FSWatcher = watch(directory, look);
-  watcher.on('error', (error) => log.warn({ error: messageOf(error) }, 'new storage drivers are not noticed'));
-  watcher.unref();
+  const watcher = watchFolder(directory, look, { clock, log });
   look();
   const current = (): CsiDriver[] => [...known.values()].map(({ driver }) => driver);
   return {

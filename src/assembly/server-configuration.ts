@@ -10,6 +10,8 @@ export interface ServerConfiguration {
   readonly store: string;
   /** Files with what `etcd:https://…` needs. */
   readonly etcdTls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  /** A member of etcd runs on this machine: names and addresses in its certificates, which are renewed with the others. */
+  readonly etcdMember?: { readonly names: readonly string[]; readonly addresses: readonly string[] };
   /** How controllers and scheduler elect who acts, when the store is shared. */
   readonly election?: ElectionSettings;
   /** Addresses to listen on, all with `port`. */

@@ -148,6 +148,7 @@ function openServerPki({ configuration, clock, log }: ServerOptions): RenewedPki
     clock,
     log,
     clusterDomain: configuration.clusterDomain,
+    ...(configuration.etcdMember === undefined ? {} : { etcd: configuration.etcdMember }),
     apiServerNames: configuration.certificateNames ?? [],
     apiServerAddresses: [
       configuration.advertiseAddress,

@@ -41,6 +41,9 @@ export {
   StoreUnavailable,
   WriteUnknown,
 } from './errors.ts';
+export type { StoreMember, StoreMembers } from './drivers/etcd/members.ts';
+/** The membership of an etcd cluster: loaded when it is changed. */
+export const loadEtcdMembers = () => import('./drivers/etcd/members.ts');
 export { compareKeys, keyInRange, prefixEnd } from './keys.ts';
 export { type LmdbStoreOptions, openLmdbStore } from './drivers/lmdb.driver.ts';
 export { type LmdbRestoreOptions, restoreLmdbStore } from './drivers/lmdb.restore.ts';

@@ -88,7 +88,7 @@ export async function renewCertificates(options: {
     rmSync(file);
     renewed.push(name);
   }
-  const pki = openMachinePki(layout, clock);
+  const pki = openMachinePki(layout, record, clock);
   for (const [name, identity] of Object.entries(identitiesOf(layout))) {
     if (!isWanted(name) || !existsSync(identity.file)) continue;
     writeIdentity(pki, identity, clusterOf(identity.file));
@@ -113,7 +113,7 @@ function requireControlPlane(layout: MachineLayout): MachineRecord {
 }
 
 /** The PKI of a control plane's machine, with the names that its API server has. */
-function openMachinePki(layout: MachineLayout, clock: Clock): ClusterPki {
+function openMachinePki(layout: MachineLayout, record: MachineRecord, clock: Clock): ClusterPki {
   const server = JSON.parse(readFileSync(configFile(layout, 'server'), 'utf8')) as {
     clusterDomain: string;
     certificateNames?: string[];
@@ -125,6 +125,9 @@ function openMachinePki(layout: MachineLayout, clock: Clock): ClusterPki {
     clusterDomain: server.clusterDomain,
     apiServerNames: server.certificateNames ?? [],
     apiServerAddresses: server.certificateAddresses ?? [],
+    ...(existsSync(join(layout.pkiDir, 'etcd/ca.key'))
+      ? { etcd: { names: [record.nodeName], addresses: [record.nodeIp] } }
+      : {}),
   });
 }
 

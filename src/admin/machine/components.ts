@@ -1,4 +1,5 @@
 import { addressAt } from './addresses.ts';
+import { readEtcd } from './etcd/local-etcd.ts';
 import { configFile } from './record.ts';
 import type { MachineLayout } from './layout.ts';
 import { type ClusterSettings, hostOf, type NodeSettings, type TaintSetting } from './settings.ts';
@@ -112,7 +113,7 @@ export function planAgentConfiguration(plan: AgentPlan) {
 export type OwnCommand = (verb: string, ...args: string[]) => { program: string; args: string[] };
 
 export interface ComponentPlan {
-  readonly name: 'server' | 'agent';
+  readonly name: 'etcd' | 'server' | 'agent';
   readonly program: string;
   readonly args: readonly string[];
   readonly logFile: string;
@@ -126,18 +127,24 @@ export function planComponents(
   ownCommand: OwnCommand,
 ): ComponentPlan[] {
   const names = role === 'control-plane' ? (['server', 'agent'] as const) : (['agent'] as const);
-  return names.map((name) => ({
-    name,
-    ...ownCommand(name, '--config', configFile(layout, name)),
+  const files = (name: string) => ({
     logFile: `${layout.logDir}/${name}.log`,
     pidFile: `${layout.runDir}/${name}.pid`,
+  });
+  const etcd = readEtcd(layout);
+  const first: ComponentPlan[] = etcd === undefined ? [] : [{ name: 'etcd', ...etcd, ...files('etcd') }];
+  const rest = names.map((name) => ({
+    name,
+    ...ownCommand(name, '--config', configFile(layout, name)),
+    ...files(name),
   }));
+  return [...first, ...rest];
 }
 
 /** The unit by which systemd runs a component: what it starts (the node's containers) stays when the unit is stopped. */
 export function systemdUnit(component: ComponentPlan): string {
   const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text));
-  const what = component.name === 'server' ? 'control plane' : 'node';
+  const what = { etcd: 'store', server: 'control plane', agent: 'node' }[component.name];
   return `[Unit]
 Description=Kubernetes ${what} (k8ts ${component.name})
 Wants=network-online.target

@@ -34,3 +34,6 @@ export {
   withPort,
 } from './settings.ts';
 export { compareVersions, planUpgrade, type UpgradeOptions, type UpgradePlan } from './upgrade.ts';
+export { requireEtcd } from './etcd/local-etcd.ts';
+export { parseCertificateKey, uploadCertificates } from './etcd/shared-certificates.ts';
+export { type JoinControlPlaneOptions, joinControlPlane } from './join-control-plane.ts';

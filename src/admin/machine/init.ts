@@ -17,6 +17,7 @@ import {
   planServerConfiguration,
 } from './components.ts';
 import { joinCommand } from './discovery.ts';
+import { etcdClientPort, etcdPeerPort, etcdServerSettings, peerUrl, writeEtcd } from './etcd/local-etcd.ts';
 import { writeAtomically, writeJson } from './files.ts';
 import { hostResolvers, identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
@@ -37,6 +38,8 @@ export interface InitOptions {
   readonly cluster: ClusterSettings;
   readonly node: NodeSettings;
   readonly port: number;
+  /** `local`: a member of etcd runs beside the server, and other control planes can join. Default: LMDB, or `more` says. */
+  readonly etcd?: 'local';
   readonly tokens: readonly TokenWishes[];
   readonly ignorePreflightErrors: readonly string[];
   readonly ownCommand: OwnCommand;
@@ -84,6 +87,7 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
     const opened = openClusterPki({
       ...{ dir: layout.pkiDir, clock, clusterDomain: cluster.dnsDomain },
       ...{ apiServerNames: names, apiServerAddresses: addresses },
+      ...(options.etcd === undefined ? {} : { etcd: { names: [node.nodeName], addresses: [node.address] } }),
     });
     for (const identity of Object.values(identitiesOf(layout)))
       writeIdentity(opened, identity, { name: cluster.clusterName, server });
@@ -105,7 +109,8 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
     await telling.phase('control plane', async () => {
       const store = `lmdb:${layout.storeDir}`;
       const planned = planServerConfiguration({ layout, cluster, node, port, store, version });
-      writeJson(configFile(layout, 'server'), { ...planned, ...more });
+      const etcd = options.etcd === undefined ? {} : planLocalEtcd(layout, node);
+      writeJson(configFile(layout, 'server'), { ...planned, ...etcd, ...more });
       writeJson(
         configFile(layout, 'agent'),
         planAgentConfiguration({
@@ -151,6 +156,15 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
   };
 }
 
+/** The first member, and what the server is told of it. */
+function planLocalEtcd(layout: MachineLayout, node: NodeSettings): object {
+  writeEtcd({
+    ...{ layout, node, state: 'new' },
+    members: [{ name: node.nodeName, peerUrl: peerUrl(node.address) }],
+  });
+  return etcdServerSettings(layout, node);
+}
+
 function adminOf(address: string, port: number, pki: ReturnType<typeof openClusterPki>) {
   const admin = pki.issue({
     commonName: 'kubernetes-admin',
@@ -175,7 +189,7 @@ async function checkMachine(layout: MachineLayout, options: InitOptions): Promis
   await runPreflight({
     facts: {
       layout,
-      ports: [port, 10_250],
+      ports: [port, 10_250, ...(options.etcd === undefined ? [] : [etcdClientPort, etcdPeerPort])],
       absent: [layout.recordFile, layout.adminConf, layout.kubeletConf, layout.storeDir],
       nodeName: node.nodeName,
       ...(node.criSocket === undefined ? {} : { criSocket: node.criSocket }),

@@ -6,6 +6,7 @@ import { openClient, openKubeconfigTransport } from '#client';
 import { dropEmptyCgroup, processesIn, removeCgroup } from '../local/cgroups.ts';
 import { signal, stopProcess } from '../local/processes.ts';
 import { type OwnCommand, planComponents } from './components.ts';
+import { leaveEtcd, readEtcd } from './etcd/local-etcd.ts';
 import type { Telling } from './init.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
 import { unmountBelow } from './mounts.ts';
@@ -32,8 +33,16 @@ export async function resetMachine(options: ResetOptions): Promise<boolean> {
   const record = readReadable(layout, telling);
   if (record === undefined) return false;
   const components = planComponents(layout, record.role, ownCommand);
+  const shared = readEtcd(layout) !== undefined;
+  if (shared)
+    await telling
+      .phase('member of etcd removed', () => leaveEtcd(layout, { address: record.nodeIp, clock }))
+      .catch((error) =>
+        telling.say(`the other members of etcd could not be told (${messageOf(error)}): remove this one there`),
+      );
   await telling.phase('components stopped', () => stopComponents({ layout, components, clock }));
-  if (record.role === 'worker') await telling.phase('the cluster is told', () => sayFarewell(layout, record, options));
+  if (record.role === 'worker' || shared)
+    await telling.phase('the cluster is told', () => sayFarewell(layout, record, options));
   const agentConfig = configFile(layout, 'agent');
   if (existsSync(agentConfig)) {
     await telling
@@ -84,7 +93,8 @@ function recordOfAgent(layout: MachineLayout): MachineRecord {
 async function sayFarewell(layout: MachineLayout, record: MachineRecord, options: ResetOptions): Promise<void> {
   const { clock, telling } = options;
   try {
-    const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
+    const servers = otherServers(layout);
+    const transport = await openKubeconfigTransport({ file: layout.kubeletConf, servers });
     const client = openClient({ transport, userAgent: 'k8ts' });
     const now = rfc3339(clock.nowMs());
     const condition = {
@@ -109,6 +119,15 @@ async function sayFarewell(layout: MachineLayout, record: MachineRecord, options
     telling.say(
       `the cluster could not be told (${messageOf(error)}): kubectl delete node ${record.nodeName} forgets this node there`,
     );
+  }
+}
+
+/** The API servers that the agent knew: of a control plane, its own is gone by now. */
+function otherServers(layout: MachineLayout): string[] {
+  try {
+    return JSON.parse(readFileSync(join(layout.kubeletDir, 'api-servers.json'), 'utf8')) as string[];
+  } catch {
+    return [];
   }
 }
 

@@ -1,5 +1,5 @@
 import { loadMachine } from '#admin';
-import { rfc3339, systemClock } from '#base';
+import { rfc3339, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
 import { withRoot } from '../machine/options.ts';
 import { parseOutput } from '../options.ts';
@@ -16,7 +16,25 @@ export const certsCommand = defineCommand('certs', (command) => {
         'issue certificates again (they are renewed by themselves in the last third of their life): all, or names of certs check',
       ),
   ).action(renew);
+  withRoot(
+    command
+      .command('upload')
+      .description('put what control planes share into the cluster, encrypted, for two hours; prints the key'),
+  ).action(upload);
 });
+
+async function upload(flags: { root: string }): Promise<void> {
+  const { machineLayout, openAdmin, uploadCertificates } = await loadMachine();
+  const admin = await openAdmin({ root: flags.root });
+  try {
+    const { client } = admin;
+    const layout = machineLayout(flags.root);
+    const key = await uploadCertificates({ layout, client, clock: systemClock, random: systemRandom });
+    process.stdout.write(`${key}\n`);
+  } finally {
+    await admin.close();
+  }
+}
 
 async function check(flags: { root: string; output?: 'json' }): Promise<void> {
   const { checkCertificates } = await loadMachine();

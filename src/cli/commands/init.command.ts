@@ -1,7 +1,8 @@
 import { Option } from 'commander';
 import { loadBackup, loadMachine, type MachineLayout } from '#admin';
-import { systemClock, systemRandom } from '#base';
+import { environmentVariable, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
+import { parseList, storeOf } from '../components/flags.ts';
 import { type KeepingOptions, keepingAsked, withKeeping } from '../local/keeping.ts';
 import { ownCommand } from '../local/programs.ts';
 import { collectNames, defaultNodeName, withRoot } from '../machine/options.ts';
@@ -26,6 +27,12 @@ interface InitFlags extends KeepingOptions {
   tokenTtl?: number;
   ignorePreflightErrors: readonly string[];
   config?: string;
+  etcd?: 'local';
+  etcdServers?: string[];
+  etcdCafile?: string;
+  etcdCertfile?: string;
+  etcdKeyfile?: string;
+  uploadCerts?: boolean;
   wait: number;
 }
 
@@ -57,6 +64,16 @@ export const initCommand = defineCommand('init', (command) => {
     .option('--service-dns-domain <domain>', 'domain of Services (default cluster.local)')
     .option('--node-name <name>', "name of this machine's node (default: its host name)")
     .option('--cri-socket <path>', 'use the container runtime that listens there, instead of a containerd of its own')
+    .addOption(
+      new Option('--etcd <where>', 'local: keep the data in etcd, which other control planes can join').choices([
+        'local',
+      ]),
+    )
+    .option('--etcd-servers <urls>', 'keep the data in an etcd that runs elsewhere', parseList)
+    .option('--etcd-cafile <file>', "authority of that etcd's certificates")
+    .option('--etcd-certfile <file>', 'certificate shown to it')
+    .option('--etcd-keyfile <file>', 'its key')
+    .option('--upload-certs', 'put what control planes share into the cluster, encrypted, for two hours')
     .option('--token <token>', 'the token with which machines join (default: a new one)')
     .option('--token-ttl <duration>', 'how long the token counts, 0: for ever (default 24h)', parseDurationMs)
     .option('--ignore-preflight-errors <names>', 'findings that do not matter: NumCPU,Swap or all', collectNames, [])
@@ -87,6 +104,7 @@ async function init(flags: InitFlags): Promise<void> {
     (await machine.defaultAddress('--apiserver-advertise-address'));
   const criSocket = flags.criSocket ?? file?.node.criSocket;
   if (flags.auditPolicyFile !== undefined) await (await import('#assembly')).checkAuditPolicy(flags.auditPolicyFile);
+  if (flags.etcd === 'local') machine.requireEtcd(environmentVariable('PATH') ?? '');
   const { adminConf, joinCommand } = await machine.initMachine({
     root: flags.root,
     cluster,
@@ -101,8 +119,10 @@ async function init(flags: InitFlags): Promise<void> {
     tokens: await tokensOf(flags, file?.tokens ?? []),
     ignorePreflightErrors: [...flags.ignorePreflightErrors, ...(file?.node.ignorePreflightErrors ?? [])],
     ...{ ownCommand, version, clock: systemClock, random: systemRandom, telling, timeoutMs: flags.wait },
-    bringData: (layout) => keep(layout, cluster.clusterName, flags),
+    ...(flags.etcd === undefined ? {} : { etcd: flags.etcd }),
+    bringData: async (layout) => ({ ...externalStore(flags), ...(await keep(layout, cluster.clusterName, flags)) }),
   });
+  const certificateKey = flags.uploadCerts === true ? await upload(flags.root) : undefined;
   process.stdout.write(`
 The control plane is ready. As a regular user, to reach it:
 
@@ -113,7 +133,23 @@ The control plane is ready. As a regular user, to reach it:
 As root, on every machine that is to join:
 
   ${joinCommand ?? '(no token was made: k8ts token create --print-join-command)'}
-`);
+${certificateKey === undefined ? '' : `\nOn every machine that is to be a control plane too, within two hours, the same line and:\n\n  --control-plane --certificate-key ${certificateKey}\n`}`);
+}
+
+/** An etcd that somebody else runs. */
+function externalStore(flags: InitFlags): object {
+  if (flags.etcdServers === undefined) return {};
+  return { ...storeOf({ ...flags, etcdServers: flags.etcdServers }) };
+}
+
+async function upload(root: string): Promise<string> {
+  const { machineLayout, openAdmin, uploadCertificates } = await loadMachine();
+  const { client, close } = await openAdmin({ root });
+  try {
+    return await uploadCertificates({ layout: machineLayout(root), client, clock: systemClock, random: systemRandom });
+  } finally {
+    await close();
+  }
 }
 
 /** What the server is told of history, snapshots and the audit log. */

@@ -1,9 +1,9 @@
 import { loadMachine } from '#admin';
-import { CodedError, systemClock, systemRandom } from '#base';
+import { CodedError, environmentVariable, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
 import { ownCommand } from '../local/programs.ts';
 import { collectNames, defaultNodeName, withRoot } from '../machine/options.ts';
-import { parseDurationMs } from '../options.ts';
+import { parseDurationMs, parsePort } from '../options.ts';
 import { openProgress } from '../progress.ts';
 import { version } from '../version.ts';
 
@@ -20,6 +20,10 @@ interface JoinFlags {
   criSocket?: string;
   ignorePreflightErrors: readonly string[];
   config?: string;
+  controlPlane?: boolean;
+  certificateKey?: string;
+  apiserverAdvertiseAddress?: string;
+  apiserverBindPort?: number;
   wait: number;
 }
 
@@ -35,6 +39,10 @@ export const joinCommand = defineCommand('join', (command) => {
     .option('--node-ip <address>', 'address by which the other machines reach this one')
     .option('--node-labels <labels>', 'labels of the node: a=b,c=d')
     .option('--cri-socket <path>', 'use the container runtime that listens there, instead of a containerd of its own')
+    .option('--control-plane', 'be one more control plane (of a cluster of k8ts init --etcd=local)')
+    .option('--certificate-key <key>', 'opens the certificates that control planes share (k8ts certs upload)')
+    .option('--apiserver-advertise-address <address>', 'the same as --node-ip, for a control plane')
+    .option('--apiserver-bind-port <port>', 'port of the API on this machine (default 6443)', parsePort)
     .option('--ignore-preflight-errors <names>', 'findings that do not matter: Swap or all', collectNames, [])
     .option('--config <file>', "kubeadm's JoinConfiguration")
     .option('--wait <duration>', 'how long to wait for the node to be ready', parseDurationMs, 120_000)
@@ -66,20 +74,34 @@ async function join(given: string | undefined, flags: JoinFlags): Promise<void> 
     );
   const criSocket = flags.criSocket ?? file?.node.criSocket;
   const nodeName = flags.nodeName ?? file?.node.nodeName ?? defaultNodeName();
-  await machine.joinMachine({
+  const options: Parameters<typeof machine.joinMachine>[0] = {
     root: flags.root,
     endpoint: machine.withPort(endpoint, machine.defaultApiPort),
     token: machine.parseToken(token),
     caCertHashes: hashes,
     node: {
       nodeName,
-      address: flags.nodeIp ?? (await machine.defaultAddress('--node-ip')),
+      address: flags.nodeIp ?? flags.apiserverAdvertiseAddress ?? (await machine.defaultAddress('--node-ip')),
       labels: { ...file?.node.labels, ...machine.parseLabels(flags.nodeLabels ?? '') },
       ...(file?.node.taints === undefined ? {} : { taints: file.node.taints }),
       ...(criSocket === undefined ? {} : { criSocket: criSocket.replace(/^unix:\/\//, '') }),
     },
     ignorePreflightErrors: [...flags.ignorePreflightErrors, ...(file?.node.ignorePreflightErrors ?? [])],
     ...{ ownCommand, version, clock: systemClock, random: systemRandom, telling, timeoutMs: flags.wait },
-  });
+  };
+  if (flags.controlPlane !== true && file?.join?.controlPlane !== true) await machine.joinMachine(options);
+  else {
+    if (flags.certificateKey === undefined)
+      throw new CodedError(
+        'WrongUsage',
+        'a control plane needs --certificate-key: k8ts certs upload, on a control plane, prints one',
+      );
+    await machine.joinControlPlane({
+      ...options,
+      certificateKey: machine.parseCertificateKey(flags.certificateKey),
+      port: flags.apiserverBindPort ?? file?.bindPort ?? machine.defaultApiPort,
+      path: environmentVariable('PATH') ?? '',
+    });
+  }
   process.stdout.write(`\nThis machine is in the cluster as ${nodeName}. On a control plane: kubectl get nodes\n`);
 }

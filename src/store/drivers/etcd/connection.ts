@@ -70,8 +70,9 @@ const channelOptions = {
  * leader says so at once instead of keeping a call waiting.
  */
 export class EtcdConnection {
-  readonly #clients: readonly Client[];
-  readonly #urls: readonly string[];
+  readonly #clients: Client[];
+  readonly #urls: string[];
+  readonly #tls: EtcdTls | undefined;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #closing = new AbortController();
@@ -79,11 +80,26 @@ export class EtcdConnection {
   #current = 0;
 
   constructor(options: EtcdConnectionOptions) {
-    this.#urls = options.urls;
+    this.#urls = [...options.urls];
+    this.#tls = options.tls;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#clients = options.urls.map((url) => openClient(url, options.tls));
     this.#metadata.set('hasleader', 'true');
+  }
+
+  /** How many members are known. */
+  get size(): number {
+    return this.#clients.length;
+  }
+
+  /** More members, which are asked after those that are known. */
+  learn(urls: readonly string[]): void {
+    for (const url of urls) {
+      if (this.#urls.includes(url) || this.#closing.signal.aborted) continue;
+      this.#clients.push(openClient(url, this.#tls));
+      this.#urls.push(url);
+    }
   }
 
   /** The member that is asked next: its place in the list of URLs. */

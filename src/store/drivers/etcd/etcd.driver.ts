@@ -1,4 +1,4 @@
-import { type Clock, CodedError, type Log, messageOf, type Random, silentLog, sleep, systemRandom } from '#base';
+import { type Clock, CodedError, type Log, messageOf, type Random, silentLog, systemRandom, type Timer } from '#base';
 import type {
   Entry,
   Lease,
@@ -62,6 +62,7 @@ const readWithinMs = 8000;
 const askWithinMs = 3000;
 const pageEntries = 1000;
 const maintenanceMs = 60_000;
+const meetEveryMs = 15_000;
 const shiftKey = '/k8ts/revision-shift';
 const defaultLimits: WatchLimits = { events: 50_000, bytes: 64 << 20 };
 const alarmGet = 0;
@@ -165,7 +166,6 @@ class EtcdStore implements Store {
   readonly #ids: WriteIds;
   readonly #clusterId: bigint;
   readonly #writeWithinMs: number;
-  readonly #members: number;
   readonly #rejectFailed: (error: Error) => void;
   readonly #writing = new Set<Promise<unknown>>();
   readonly #lastOfKey = new Map<string, Promise<unknown>>();
@@ -175,6 +175,7 @@ class EtcdStore implements Store {
   #over: StoreClosed | undefined;
   #closing: Promise<void> | undefined;
   #asking: Promise<number> | undefined;
+  #meeting: Timer | undefined;
   #askNext: Promise<number> | undefined;
 
   constructor(wiring: Wiring) {
@@ -186,7 +187,6 @@ class EtcdStore implements Store {
     this.#clusterId = first.clusterId;
     this.#known = first.revision;
     this.#compacted = wiring.compacted;
-    this.#members = wiring.urls.length;
     this.#writeWithinMs = wiring.writeWithinMs ?? defaultWriteWithinMs;
     const failed = Promise.withResolvers<never>();
     this.failed = failed.promise;
@@ -210,6 +210,19 @@ class EtcdStore implements Store {
       },
       newest: () => this.newestRevision(),
     });
+    this.#meet();
+  }
+
+  /** Learns of members that joined since: again and again, so that the loss of those it was told of does no harm. */
+  #meet(): void {
+    void this.#connection
+      .call(methods.memberList, {})
+      .then(({ value }) => {
+        const voting = value.members.filter((one) => !one.isLearner);
+        this.#connection.learn(voting.flatMap((one) => one.clientUrls));
+      })
+      .catch((error: unknown) => this.#log.debug({ error: messageOf(error) }, 'the members of etcd are not known'));
+    this.#meeting = this.#clock.setTimer(() => this.#meet(), meetEveryMs);
   }
 
   /** Resolves when this process sees changes as they happen. */
@@ -458,7 +471,7 @@ class EtcdStore implements Store {
 
   /** Gives the room that compaction freed back, member by member, and lets puts in again. */
   async #makeRoom(): Promise<void> {
-    for (let member = 0; member < this.#members; member++) {
+    for (let member = 0; member < this.#connection.size; member++) {
       await this.#connection
         .callMember(member, methods.defragment, {}, maintenanceMs)
         .catch((error: unknown) => this.#log.warn({ error: messageOf(error) }, 'a member of etcd kept its room'));
@@ -488,6 +501,7 @@ class EtcdStore implements Store {
 
   #end(why: StoreClosed): void {
     this.#over ??= why;
+    this.#meeting?.cancel();
     this.#hub.end(this.#over);
     this.#connection.close();
   }

@@ -47,6 +47,7 @@ const notDone = [
   'Waiting for LB pick',
   'waiting for name resolution',
   'not capable',
+  'not supported for learner',
 ];
 
 /** What an error of gRPC means for the request. */

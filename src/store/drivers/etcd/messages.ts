@@ -71,12 +71,12 @@ export type WatchResponse = Decoded<typeof watchResponse>;
 
 const leaseGrantRequest = new Message({ ttl: int(1), id: id(2) });
 const leaseGrantResponse = new Message({ header: one(1, header), id: id(2), ttl: int(3), error: text(4) });
-const leaseRequest = new Message({ id: id(1) });
+const idOnly = new Message({ id: id(1) });
 const leaseKeepAliveResponse = new Message({ header: one(1, header), id: id(2), ttl: int(3) });
 
 const member = new Message({ id: id(1), name: text(2), peerUrls: texts(3), clientUrls: texts(4), isLearner: flag(5) });
 export type EtcdMember = Decoded<typeof member>;
-const memberAddRequest = new Message({ peerUrls: texts(1) });
+const memberAddRequest = new Message({ peerUrls: texts(1), isLearner: flag(2) });
 const memberAddResponse = new Message({ header: one(1, header), member: one(2, member), members: many(3, member) });
 const memberListResponse = new Message({ header: one(1, header), members: many(2, member) });
 
@@ -113,10 +113,11 @@ export const methods = {
   compact: method('KV/Compact', compactRequest, headerOnly),
   watch: method('Watch/Watch', watchRequest, watchResponse),
   leaseGrant: method('Lease/LeaseGrant', leaseGrantRequest, leaseGrantResponse),
-  leaseRevoke: method('Lease/LeaseRevoke', leaseRequest, headerOnly),
-  leaseKeepAlive: method('Lease/LeaseKeepAlive', leaseRequest, leaseKeepAliveResponse),
+  leaseRevoke: method('Lease/LeaseRevoke', idOnly, headerOnly),
+  leaseKeepAlive: method('Lease/LeaseKeepAlive', idOnly, leaseKeepAliveResponse),
   memberAdd: method('Cluster/MemberAdd', memberAddRequest, memberAddResponse),
-  memberRemove: method('Cluster/MemberRemove', leaseRequest, memberListResponse),
+  memberRemove: method('Cluster/MemberRemove', idOnly, memberListResponse),
+  memberPromote: method('Cluster/MemberPromote', idOnly, memberListResponse),
   memberList: method('Cluster/MemberList', nothing, memberListResponse),
   status: method('Maintenance/Status', nothing, statusResponse),
   alarm: method('Maintenance/Alarm', alarmRequest, alarmResponse),

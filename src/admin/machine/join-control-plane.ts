@@ -1,0 +1,185 @@
+import { mkdirSync } from 'node:fs';
+import { type Endpoints, type Node, resource } from '#api';
+import { CodedError } from '#base';
+import { type Client, openClient, openKubeconfigTransport } from '#client';
+import { openClusterPki } from '#pki';
+import { openHttpsTransport } from '#wire';
+import { isApiReady } from '../local/bring-up.ts';
+import { cniPluginFolder } from '../local/prerequisites.ts';
+import { addressAt, linkOf } from './addresses.ts';
+import { tokenText } from './bootstrap-token.ts';
+import { certificateNames, planAgentConfiguration, planComponents, planServerConfiguration } from './components.ts';
+import { etcdServerSettings, openMembers, peerUrl, requireEtcd, writeEtcd } from './etcd/local-etcd.ts';
+import { downloadCertificates, writeCertificates } from './etcd/shared-certificates.ts';
+import { writeAtomically, writeJson } from './files.ts';
+import { hostResolvers, identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
+import { askToJoin, isReady, type JoinOptions } from './join.ts';
+import { type MachineLayout, machineLayout } from './layout.ts';
+import { configFile, observeFolders, writeRecord } from './record.ts';
+import { planSupervision, startComponents } from './run-components.ts';
+import { runPreflight } from './run-preflight.ts';
+import { waitFor } from './wait.ts';
+
+export interface JoinControlPlaneOptions extends JoinOptions {
+  readonly certificateKey: Uint8Array;
+  /** Port of this machine's API server. */
+  readonly port: number;
+  /** Folders with programs. */
+  readonly path: string;
+}
+
+const nodes = resource('v1', 'nodes');
+const reset = 'What was made so far is taken away by k8ts reset --force.';
+
+/**
+ * Makes this machine one more control plane of a cluster whose data are in etcd: the shared keys are fetched with the certificate key,
+ * a member of etcd is added as a learner and gets its vote when it has caught up, then the server and the node start.
+ */
+export async function joinControlPlane(options: JoinControlPlaneOptions): Promise<void> {
+  const { endpoint, token, node, ownCommand, version, clock, telling, timeoutMs, port } = options;
+  const layout = machineLayout(options.root);
+  const uplink = linkOf(node.address);
+  requireEtcd(options.path);
+  await telling.phase('preflight', () => checkMachine(layout, options));
+  const cluster = await askToJoin(options);
+  const { settings, ca } = cluster;
+  const files = await telling.phase('certificates of the cluster', async () => {
+    const transport = openHttpsTransport({ server: `https://${endpoint}`, ca, token: tokenText(token) });
+    try {
+      return await downloadCertificates(openClient({ transport, userAgent: 'k8ts' }), options.certificateKey);
+    } finally {
+      await transport.close();
+    }
+  });
+  if (!files.has('etcd/ca.key'))
+    throw new CodedError(
+      'NoEtcd',
+      'the control plane of this cluster has no etcd that others could join: make the cluster with k8ts init --etcd=local',
+    );
+  writeRecord(layout, {
+    ...{ format: 1, role: 'control-plane', nodeName: node.nodeName, nodeIp: node.address, version },
+    ...{ before: observeFolders(layout), serviceCidr: settings.serviceCidr },
+    clusterDns: addressAt(settings.serviceCidr, 10),
+    ...(node.criSocket === undefined ? {} : { criSocket: node.criSocket }),
+  });
+  writeCertificates(layout, files);
+  const { names, addresses } = certificateNames(settings, node);
+  const pki = openClusterPki({
+    ...{ dir: layout.pkiDir, clock, clusterDomain: settings.dnsDomain },
+    ...{ apiServerNames: names, apiServerAddresses: addresses },
+    etcd: { names: [node.nodeName], addresses: [node.address] },
+  });
+  const server = `https://${node.address}:${port}`;
+  for (const identity of Object.values(identitiesOf(layout)))
+    writeIdentity(pki, identity, { name: settings.clusterName, server });
+  writeKubeletIdentity({ layout, nodeName: node.nodeName, server, ca, credential: cluster.credential });
+  const serving = pki.issue({
+    ...{ commonName: `system:node:${node.nodeName}`, organizations: ['system:nodes'], usages: ['server'] },
+    ...{ dnsNames: [node.nodeName], ipAddresses: [node.address, '127.0.0.1'] },
+  });
+  writeAtomically(layout.servingKey, serving.keyPem, 0o600);
+  writeAtomically(layout.servingCert, serving.certificatePem, 0o644);
+
+  const admin = pki.issue({
+    ...{ commonName: 'kubernetes-admin', organizations: ['system:masters'], usages: ['client'], days: 1 },
+  });
+  const credentials = { ca, clientCert: admin.certificatePem, clientKey: admin.keyPem };
+  const others = await telling.phase('the other control planes', async () => {
+    const transport = openHttpsTransport({ server: `https://${endpoint}`, ...credentials });
+    try {
+      return await controlPlanes(openClient({ transport, userAgent: 'k8ts' }), node.address);
+    } finally {
+      await transport.close();
+    }
+  });
+  const members = await openMembers(layout, { addresses: others, clock });
+  try {
+    const added = await telling.phase('member of etcd added', async () => {
+      const before = await members.list();
+      const mine = before.find((one) => one.peerUrls.includes(peerUrl(node.address)));
+      // A member that was added by an earlier try and never started.
+      if (mine !== undefined) await members.remove(mine.id);
+      return members.addLearner(peerUrl(node.address));
+    });
+    writeEtcd({
+      ...{ layout, node, state: 'existing' },
+      members: added.members.map((one) => ({
+        name: one.id === added.added.id ? node.nodeName : one.name,
+        peerUrl: one.peerUrls[0] as string,
+      })),
+    });
+    const clientUrls = added.members.flatMap((one) => one.clientUrls);
+    writeJson(configFile(layout, 'server'), {
+      ...planServerConfiguration({ layout, cluster: settings, node, port, store: '', version }),
+      ...etcdServerSettings(layout, node, clientUrls),
+    });
+    writeJson(
+      configFile(layout, 'agent'),
+      planAgentConfiguration({
+        ...{ layout, cluster: settings, node, controlPlane: true, uplink },
+        ...{ cniBinDir: cniPluginFolder(), dnsUpstreams: hostResolvers() },
+      }),
+    );
+    mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
+    await telling.phase('control plane', async () => {
+      const components = planComponents(layout, 'control-plane', ownCommand);
+      await startComponents(layout, planSupervision(layout, components, ownCommand));
+      await members.promote(added.added.id, timeoutMs);
+      const transport = openHttpsTransport({ server, ...credentials });
+      try {
+        await waitFor({
+          ...{
+            what: 'the API server is ready',
+            clock,
+            timeoutMs,
+            logFile: `${layout.logDir}/server.log`,
+            advice: reset,
+          },
+          ask: () => isApiReady(transport),
+        });
+      } finally {
+        await transport.close();
+      }
+    });
+  } finally {
+    members.close();
+  }
+  await telling.phase(`node ${node.nodeName} ready`, async () => {
+    const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
+    const client = openClient({ transport, userAgent: 'k8ts' });
+    try {
+      await waitFor({
+        what: `node ${node.nodeName} is ready`,
+        ...{ clock, timeoutMs, logFile: `${layout.logDir}/agent.log`, advice: reset },
+        ask: async () => isReady(await client.get<Node>(nodes, node.nodeName)),
+      });
+    } finally {
+      await transport.close();
+    }
+  });
+}
+
+async function checkMachine(layout: MachineLayout, options: JoinControlPlaneOptions): Promise<void> {
+  const { node, telling, ignorePreflightErrors, port } = options;
+  await runPreflight({
+    facts: {
+      layout,
+      ports: [port, 10_250, 2379, 2380],
+      absent: [layout.recordFile, layout.adminConf, layout.kubeletConf, `${layout.pkiDir}/ca.crt`],
+      nodeName: node.nodeName,
+      ...(node.criSocket === undefined ? {} : { criSocket: node.criSocket }),
+    },
+    wishes: { controlPlane: true },
+    ignored: ignorePreflightErrors,
+    say: telling.say,
+  });
+}
+
+/** Addresses of the control planes that live, `own` left out. */
+async function controlPlanes(client: Client, own: string): Promise<string[]> {
+  const { subsets } = await client.get<Endpoints>(resource('v1', 'endpoints'), 'kubernetes', { namespace: 'default' });
+  const found = (subsets ?? []).flatMap((one) => (one.addresses ?? []).map(({ ip }) => ip));
+  const others = found.filter((one) => one !== own);
+  if (others.length > 0) return others;
+  throw new CodedError('NoControlPlane', 'the cluster names no address of a control plane (endpoints of kubernetes)');
+}

@@ -56,7 +56,8 @@ test('what a Service has it keeps, its node too, unless that node is lost', () =
     old: { addresses: ['172.29.0.130'], announcedBy: 'n2' },
   });
   assert.equal(plan([old], { only: ['n1', 'down'] }).old?.announcedBy, 'n1');
-  assert.equal(plan([old], { only: ['down'] }).old?.announcedBy, '');
+  assert.equal(plan([old], { only: ['down'] }).old?.announcedBy, 'n2', 'no node is ready: nothing is moved');
+  assert.equal(plan([young], { only: ['down'] }).young?.announcedBy, '');
   assert.deepEqual(plan([old], { ranges: '10.0.0.1' }).old?.addresses, ['10.0.0.1'], 'the range was changed');
 });
 

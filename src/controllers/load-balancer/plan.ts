@@ -130,7 +130,9 @@ function chooseAnnouncers(services: readonly Service[], input: BalancerInput): M
   );
   for (const service of services) {
     const before = service.metadata.annotations?.[announcedByAnnotation];
-    if (before !== undefined && ableFor.get(service)?.includes(before)) choose(service, before);
+    // When no node at all is ready it is rather the control plane that was away: what was, stays.
+    const stays = before !== undefined && (able.length === 0 || ableFor.get(service)?.includes(before) === true);
+    if (stays) choose(service, before);
   }
   for (const service of services) {
     if (chosen.has(service)) continue;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { eventually, Machine, whyNoContainers } from './harness.ts';
 
@@ -121,6 +121,24 @@ describe('a cluster of three nodes', { skip }, () => {
     await machine.must('rollout', 'status', 'deployment/web', '--timeout=60s');
     const where = (await podsOf('web')).map((one) => one.spec.nodeName).sort();
     assert.deepEqual(where, ['worker1', 'worker1', 'worker2', 'worker2']);
+  });
+
+  test('a control plane and an agent that are killed come back by themselves, in the control group of their node', async () => {
+    for (const [name, of] of [
+      ['server', 'master'],
+      ['agent', 'worker1'],
+    ] as const) {
+      const running = async () => (await status()).processes.find((one) => one.name === name && one.node === of);
+      const killed = await running();
+      assert.ok(killed);
+      process.kill(killed.pid, 'SIGKILL');
+      const next = await eventually(`another ${name}`, async () => {
+        const found = await running();
+        return found !== undefined && found.pid !== killed.pid && found;
+      });
+      assert.match(readFileSync(`/proc/${next.pid}/cgroup`, 'utf8'), new RegExp(`/k8ts/${machine.name}/${of}/system`));
+    }
+    await eventually('the API answers', async () => (await machine.kubectl('get', 'nodes')).code === 0);
   });
 
   test('any address of a node answers a NodePort', async () => {

@@ -31,6 +31,7 @@ export function startApiServerAlone(
     adminKubeconfig: '',
     joinable: true,
     ...(flags.issuer === undefined ? {} : { issuer: flags.issuer }),
+    ...(flags.audit === undefined ? {} : { audit: flags.audit }),
     version,
   };
   const given = Object.keys(flags.files).length > 0;

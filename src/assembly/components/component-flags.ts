@@ -1,3 +1,4 @@
+import type { AuditConfiguration } from '../audit.ts';
 import type { ElectionSettings } from '../elected.ts';
 
 /** What every client of the API is told. */
@@ -34,6 +35,7 @@ export interface ApiServerFlags {
   readonly serviceCidr: string;
   readonly clusterDomain: string;
   readonly issuer?: string;
+  readonly audit?: AuditConfiguration;
 }
 
 /** Files of an API server, by upstream's flags. */

@@ -1,10 +1,13 @@
+import { resolve } from 'node:path';
+import { CodedError } from '#base';
 import { defineCommand } from '../command.ts';
 import { ownAddress, type StoreOptions, storeOf, withStore } from '../components/flags.ts';
-import { parsePort } from '../options.ts';
+import { parseCount, parsePort } from '../options.ts';
 import { version } from '../version.ts';
 
 type Flags = StoreOptions &
-  FileFlags & {
+  FileFlags &
+  AuditFlags & {
     certDir: string;
     advertiseAddress?: string;
     bindAddress: string;
@@ -36,7 +39,15 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
     .option('--cert-dir <dir>', "certificates and keys in kubeadm's layout; what lacks is made", '/etc/kubernetes/pki')
     .option('--service-cluster-ip-range <range>', 'addresses of Services', '10.96.0.0/12')
     .option('--service-account-issuer <url>', "issuer of service accounts' tokens")
-    .option('--cluster-domain <domain>', 'domain of the cluster', 'cluster.local');
+    .option('--cluster-domain <domain>', 'domain of the cluster', 'cluster.local')
+    .option(
+      '--audit-policy-file <file>',
+      'record requests as this audit.k8s.io/v1 Policy says (default: their metadata)',
+    )
+    .option('--audit-log-path <file>', 'record requests in this file')
+    .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default 100)', parseCount)
+    .option('--audit-log-maxbackup <n>', 'keep so many of those (default 10)', parseCount)
+    .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount);
   for (const [, flag, description] of files)
     command.option(`${flag} <file>`, `${description} (default: in --cert-dir)`);
   command.action(async (options: Flags) => {
@@ -55,7 +66,34 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
         serviceCidr: options.serviceClusterIpRange,
         clusterDomain: options.clusterDomain,
         ...(options.serviceAccountIssuer === undefined ? {} : { issuer: options.serviceAccountIssuer }),
+        ...auditOf(options),
       },
     });
   });
 });
+
+interface AuditFlags {
+  readonly auditPolicyFile?: string;
+  readonly auditLogPath?: string;
+  readonly auditLogMaxsize?: number;
+  readonly auditLogMaxbackup?: number;
+  readonly auditLogMaxage?: number;
+}
+
+function auditOf(options: AuditFlags) {
+  const { auditPolicyFile, auditLogPath, auditLogMaxsize, auditLogMaxbackup, auditLogMaxage } = options;
+  if (auditLogPath === undefined) {
+    if (auditPolicyFile === undefined) return {};
+    throw new CodedError('WrongUsage', '--audit-policy-file goes with --audit-log-path');
+  }
+  if (auditLogMaxsize === 0) throw new CodedError('WrongUsage', '--audit-log-maxsize: at least 1 MiB');
+  return {
+    audit: {
+      logPath: resolve(auditLogPath),
+      ...(auditPolicyFile === undefined ? {} : { policyFile: resolve(auditPolicyFile) }),
+      ...(auditLogMaxsize === undefined ? {} : { maxSizeMib: auditLogMaxsize }),
+      ...(auditLogMaxbackup === undefined ? {} : { maxBackups: auditLogMaxbackup }),
+      ...(auditLogMaxage === undefined ? {} : { maxAgeDays: auditLogMaxage }),
+    },
+  };
+}

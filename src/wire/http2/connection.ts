@@ -90,6 +90,13 @@ export class Http2Connection {
     return this.#streams.size > 0;
   }
 
+  /** Bytes of all answers that the peer has not taken yet. */
+  get heldBytes(): number {
+    let held = this.output.pendingBytes;
+    for (const stream of this.#streams.values()) held += stream.pendingBytes;
+    return held;
+  }
+
   /** No new streams; the connection ends with its last one. */
   close(): void {
     if (this.#closing) return;

@@ -99,6 +99,11 @@ export class ServerStream implements HttpExchange {
     return () => void this.#aborts?.delete(callback);
   }
 
+  /** Bytes of the answer that wait for windows or for the socket. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   // ------------------------------------------------------------ the request's body
 
   get isEnded(): boolean {

@@ -24,6 +24,7 @@ export interface Bed {
 export async function openBed(options: {
   readonly ingresses: readonly Ingress[];
   readonly services: Readonly<Record<string, Partial<UpstreamState>>>;
+  readonly mostHeldBytes?: number;
 }): Promise<Bed> {
   const endpoints = new Endpoints({ clock: systemClock, allow: () => true });
   const nowMs = systemClock.nowMs();
@@ -43,6 +44,7 @@ export async function openBed(options: {
     clock: systemClock,
     random: systemRandom,
     log: silentLog,
+    ...(options.mostHeldBytes === undefined ? {} : { mostHeldBytes: options.mostHeldBytes }),
   });
   const plan = planIngress(options.ingresses);
   const table = new RouteTable(plan);

@@ -20,6 +20,10 @@ export interface ClientConnectionOptions {
   /** The client speaks HTTP/2 without TLS: everything read so far was put back. */
   readonly onHttp2: (socket: Socket) => void;
   readonly onClose: () => void;
+  /** Bytes for one client that may wait here before its backend is asked to hold on. */
+  readonly highWaterBytes: () => number;
+  /** So many bytes were handed on. */
+  readonly onWritten: (bytes: number) => void;
 }
 
 const headTimeoutMs = 15_000;
@@ -27,8 +31,6 @@ const idleTimeoutMs = 75_000;
 const bodyTimeoutMs = 60_000;
 const writeTimeoutMs = 60_000;
 const lingerMs = 2_000;
-/** Bytes for the client that wait here before the backend is asked to hold on. */
-const highWaterBytes = 128 * 1024;
 /** Small bodies leave in one write together with their head. */
 const joinBelowBytes = 16 * 1024;
 const http2Preface = 'PRI * HTTP/2.0\r\n\r\n';
@@ -82,7 +84,6 @@ export class ClientConnection implements Inbound, Watched {
     this.#deadlineMs = ticker.nowMs + headTimeoutMs;
     socket.setNoDelay(true);
     socket.on('data', this.#onData);
-    socket.on('drain', this.#onDrain);
     socket.on('close', this.#onClose);
     socket.on('end', this.#onEnd);
     ticker.add(this);
@@ -176,25 +177,29 @@ export class ClientConnection implements Inbound, Watched {
     const socket = this.#socket;
     const head = this.#head ?? '';
     this.#head = undefined;
+    this.#options.onWritten(bytes.length);
+    const isBehind = socket.writableLength + bytes.length >= this.#options.highWaterBytes();
+    // Called when these bytes have left, and so have all before them.
+    const then = isBehind ? this.#onDrain : undefined;
     if (this.#chunkedAnswer) {
       socket.cork();
       socket.write(`${head}${bytes.length.toString(16)}\r\n`, 'latin1');
       socket.write(bytes);
-      socket.write('\r\n', 'latin1');
+      socket.write('\r\n', 'latin1', then);
       socket.uncork();
-    } else if (head === '') socket.write(bytes);
+    } else if (head === '') socket.write(bytes, then);
     else if (bytes.length <= joinBelowBytes) {
       const joined = Buffer.allocUnsafe(head.length + bytes.length);
       joined.write(head, 0, 'latin1');
       bytes.copy(joined, head.length);
-      socket.write(joined);
+      socket.write(joined, then);
     } else {
       socket.cork();
       socket.write(head, 'latin1');
-      socket.write(bytes);
+      socket.write(bytes, then);
       socket.uncork();
     }
-    if (socket.writableLength < highWaterBytes) return true;
+    if (!isBehind) return true;
     this.#writeDeadlineMs = this.#options.ticker.nowMs + writeTimeoutMs;
     return false;
   }
@@ -216,7 +221,6 @@ export class ClientConnection implements Inbound, Watched {
   takeOver(head: ResponseHead): { socket: Socket; first: Buffer | undefined } {
     const socket = this.#socket;
     socket.off('data', this.#onData);
-    socket.off('drain', this.#onDrain);
     socket.off('end', this.#onEnd);
     this.#state = handedOver;
     this.#options.ticker.delete(this);
@@ -228,6 +232,11 @@ export class ClientConnection implements Inbound, Watched {
     const first = this.#rest;
     this.#rest = undefined;
     return { socket, first };
+  }
+
+  /** Bytes that the client has not taken yet. */
+  get heldBytes(): number {
+    return this.#socket.writableLength;
   }
 
   /** Answers the present request, takes no other. */
@@ -397,7 +406,6 @@ export class ClientConnection implements Inbound, Watched {
     this.#state = handedOver;
     this.#rest = undefined;
     socket.off('data', this.#onData);
-    socket.off('drain', this.#onDrain);
     socket.off('end', this.#onEnd);
     this.#options.ticker.delete(this);
     socket.pause();

@@ -7,6 +7,13 @@ const legalTarget = /^\/[\x21\x22\x24-\x7e\x80-\xff]*$/;
 const legalMethod = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/;
 const legalValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+/** Where a request came from. */
+export interface Http2From {
+  readonly socket: Socket;
+  readonly secure: boolean;
+  readonly onWritten: (bytes: number) => void;
+}
+
 interface Parsed {
   readonly authority: string;
   readonly headers: readonly string[];
@@ -56,6 +63,7 @@ export class Http2Inbound implements Inbound {
   readonly localPort: number;
   bodyDone: boolean;
   readonly #stream: ServerStream;
+  readonly #onWritten: (bytes: number) => void;
   #consumer: InboundConsumer | undefined;
   #sink: ByteSink | undefined;
   /** The answer had no body and left in one piece. */
@@ -66,18 +74,15 @@ export class Http2Inbound implements Inbound {
   #over = false;
 
   /** Undefined when the request was malformed; it is answered then. */
-  static of(stream: ServerStream, socket: Socket, secure: boolean): Http2Inbound | undefined {
+  static of(stream: ServerStream, from: Http2From): Http2Inbound | undefined {
     const parsed = parse(stream);
-    if (parsed !== undefined) return new Http2Inbound(stream, parsed, { socket, secure });
+    if (parsed !== undefined) return new Http2Inbound(stream, parsed, from);
     stream.respond(400, { 'content-type': 'text/plain; charset=utf-8' }, Buffer.from('400: malformed request\n'));
     return undefined;
   }
 
-  private constructor(
-    stream: ServerStream,
-    parsed: Parsed,
-    from: { readonly socket: Socket; readonly secure: boolean },
-  ) {
+  private constructor(stream: ServerStream, parsed: Parsed, from: Http2From) {
+    this.#onWritten = from.onWritten;
     this.#stream = stream;
     this.method = stream.method;
     this.target = stream.target;
@@ -133,6 +138,7 @@ export class Http2Inbound implements Inbound {
 
   write(bytes: Buffer): boolean {
     if (this.#over || bytes.length === 0) return true;
+    this.#onWritten(bytes.length);
     return this.#sink?.write(bytes) ?? true;
   }
 

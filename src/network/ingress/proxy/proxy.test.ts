@@ -346,6 +346,45 @@ describe('HTTP/1.1', () => {
   });
 });
 
+describe('clients that do not read', () => {
+  test('are cut off when together they hold too much; the others are served on', { timeout: 60_000 }, async () => {
+    const block = randomBytes(1 << 16);
+    const server = await backend((request, response) => {
+      if (request.url === '/small') return void response.end('small');
+      const pump = (): void => {
+        while (!response.destroyed) if (!response.write(block)) return void response.once('drain', pump);
+      };
+      pump();
+    });
+    const { http, https, ca } = await bed({
+      ingresses: [anIngress({})],
+      services: { web: { targets: [target(server)] } },
+      mostHeldBytes: 8 << 20,
+    });
+    const before = process.memoryUsage().arrayBuffers;
+    let cut = 0;
+    const greedy = Array.from({ length: 150 }, () => {
+      const socket = connect(http, '127.0.0.1', () => socket.write('GET /big HTTP/1.1\r\nhost: h\r\n\r\n'));
+      return socket.on('error', () => {});
+    });
+    const session = connectHttp2(`https://localhost:${https}`, { ca, settings: { initialWindowSize: 0 } });
+    session.on('error', () => {});
+    session.on('close', () => cut++);
+    for (let i = 0; i < 100; i++) session.request({ ':path': '/big' }).on('error', () => {});
+    let most = 0;
+    const endMs = performance.now() + 2_000;
+    while (performance.now() < endMs) {
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+      assert.match(await ask(http, 'GET /small HTTP/1.1'), /\r\n\r\nsmall$/);
+    }
+    for (const socket of greedy) socket.destroy();
+    session.destroy();
+    // The test's own backend and its pipes hold memory too.
+    assert.ok(most < 64 << 20, `${most >> 20} MiB`);
+    assert.equal(cut, 1, 'the connection that held most was broken');
+  });
+});
+
 describe('endpoints', () => {
   test('a request that nobody has begun to work on goes to another endpoint, whatever its method', async () => {
     const { server } = await recorder();

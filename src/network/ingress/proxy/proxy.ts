@@ -21,6 +21,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** What all clients together may leave unread; default 256 MiB. Who has most of it is cut off first. */
+  readonly mostHeldBytes?: number;
 }
 
 export interface Listening {
@@ -33,11 +35,14 @@ const handshakeTimeoutMs = 10_000;
 const http2IdleMs = 75_000;
 const tellEveryMs = 10_000;
 const mostHops = 8;
+const defaultHeldBytes = 256 << 20;
+const leastHighWaterBytes = 16 * 1024;
+const mostHighWaterBytes = 128 * 1024;
 const http2Limits = {
   maxConcurrentStreams: 128,
   largestHeaderBytes: 64 * 1024,
   mostHeaderFields: 200,
-  windows: { streamBytes: 256 * 1024, connectionBytes: 2 << 20 },
+  windows: { streamBytes: 128 * 1024, connectionBytes: 512 * 1024 },
 };
 /** Protocols to switch to that are HTTP again: behind them, requests would pass unseen. */
 const unseen = /^(?:h2|http\/|tls\/)/i;
@@ -56,10 +61,13 @@ export class Proxy {
   #active = 0;
   #httpsPort = 443;
   #draining = false;
+  readonly #mostHeldBytes: number;
   #toldMs = 0;
+  #written = 0;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
+    this.#mostHeldBytes = options.mostHeldBytes ?? defaultHeldBytes;
     this.ticker = new Ticker(options.clock);
     this.#idPrefix = Buffer.from(options.random.bytes(8)).toString('hex');
     this.ticker.add({ tick: (nowMs) => options.endpoints.tick(nowMs) });
@@ -166,6 +174,8 @@ export class Proxy {
         this.#acceptHttp2(plain, secure);
       },
       onClose: () => void this.#connections.delete(connection),
+      highWaterBytes: this.#highWaterBytes,
+      onWritten: this.#onWritten,
     });
     this.#connections.add(connection);
     if (this.#draining) connection.drain();
@@ -176,7 +186,7 @@ export class Proxy {
     const connection = new Http2Connection(
       socket,
       (exchange) => {
-        const inbound = Http2Inbound.of(exchange as ServerStream, socket, secure);
+        const inbound = Http2Inbound.of(exchange as ServerStream, { socket, secure, onWritten: this.#onWritten });
         if (inbound !== undefined) this.#handle(inbound);
       },
       http2Limits,
@@ -245,6 +255,36 @@ export class Proxy {
       onDone: this.#onDone,
       onTrouble: this.#onTrouble,
     }).start();
+  }
+
+  readonly #highWaterBytes = (): number =>
+    Math.max(leastHighWaterBytes, Math.min(mostHighWaterBytes, this.#mostHeldBytes / (this.#connections.size + 1)));
+
+  readonly #onWritten = (bytes: number): void => {
+    this.#written += bytes;
+    if (this.#written < this.#mostHeldBytes / 8) return;
+    this.#written = 0;
+    this.#shed();
+  };
+
+  /** Clients that ask for much and read nothing must not fill the memory. */
+  #shed(): void {
+    let held = 0;
+    for (const one of this.#connections) held += one.heldBytes;
+    for (const one of this.#http2) held += one.heldBytes;
+    if (held < this.#mostHeldBytes) return;
+    const all = [
+      ...[...this.#connections].map((one) => ({ bytes: one.heldBytes, cut: () => one.abort() })),
+      ...[...this.#http2].map((one) => ({ bytes: one.heldBytes, cut: () => void one.socket.destroy() })),
+    ].sort((a, b) => b.bytes - a.bytes);
+    let cut = 0;
+    for (const one of all) {
+      if (held < this.#mostHeldBytes / 2) break;
+      one.cut();
+      held -= one.bytes;
+      cut++;
+    }
+    this.#options.log.warn({ clients: cut }, 'clients that did not read their answers were cut off to spare memory');
   }
 
   readonly #onDone = (): void => {

@@ -9,7 +9,7 @@ interface End {
 
 const idleMs = 3_600_000;
 const stalledMs = 60_000;
-const highWaterBytes = 256 * 1024;
+const highWaterBytes = 64 * 1024;
 
 /** Carries bytes both ways, each no faster than the other side takes them, until either side closes. */
 export function startTunnel(options: {
@@ -42,8 +42,7 @@ export function startTunnel(options: {
   const carry = (from: End, to: End): void => {
     from.socket.on('data', (bytes: Buffer) => {
       activeMs = ticker.nowMs;
-      to.socket.write(bytes);
-      if (to.socket.writableLength >= highWaterBytes) from.socket.pause();
+      if (!to.socket.write(bytes)) from.socket.pause();
     });
     to.socket.on('drain', () => {
       activeMs = ticker.nowMs;

@@ -1,51 +1,39 @@
 import type { AnyObject, MatchResources, NamedRuleWithOperations } from '#api';
 import { labelSelectorOf } from '#machinery';
 import type { AdmissionAttributes, ObjectView, ServerObjects } from '../../contract.ts';
-import { type RequestKind, rulesMatch, selectorsMatch } from '../webhook/webhook-rules.ts';
+import { versionFor } from '../equivalent.ts';
+import { type RequestKind, selectorsMatch } from '../webhook/webhook-rules.ts';
 
 /** A policy's or binding's matchConstraints, with its selectors parsed. */
 export interface Matcher {
   /** By what is asked for alone: no object is looked at. */
   fits(request: RequestKind): boolean;
-  /** Also by names and by the labels of object and namespace. */
-  matches(attributes: AdmissionAttributes, request: RequestKind, namespaces: ObjectView): boolean;
+  /** Also by names and by the labels of object and namespace: the version in which the request matches. */
+  matches(attributes: AdmissionAttributes, request: RequestKind, namespaces: ObjectView): string | undefined;
 }
 
-const everything: Matcher = { fits: () => true, matches: () => true };
+const everything: Matcher = { fits: () => true, matches: (_, { version }) => version };
 
 /** Undefined matches everything: bindings may leave it out. */
 export function matcherOf(match: MatchResources | undefined, objects: ServerObjects): Matcher {
   if (match === undefined) return everything;
   const rules = match.resourceRules ?? [];
   const excluded = match.excludeResourceRules ?? [];
-  const exact = match.matchPolicy === 'Exact';
+  const how = { exact: match.matchPolicy === 'Exact', objects };
   const selectors = {
     namespaceSelector: labelSelectorOf(match.namespaceSelector ?? {}),
     objectSelector: labelSelectorOf(match.objectSelector ?? {}),
   };
-  const fitting = (list: readonly NamedRuleWithOperations[], request: RequestKind): NamedRuleWithOperations[] =>
-    list.filter((rule) => rulesMatch([rule], request) || (!exact && equivalentMatches(rule, request, objects)));
   return {
-    fits: (request) => rules.length === 0 || fitting(rules, request).length > 0,
+    fits: (request) => rules.length === 0 || versionFor(rules, request, how) !== undefined,
     matches(attributes, request, namespaces) {
       const named = (rule: NamedRuleWithOperations): boolean =>
         (rule.resourceNames ?? []).length === 0 || rule.resourceNames?.includes(attributes.name) === true;
-      if (fitting(excluded, request).some(named)) return false;
-      if (rules.length > 0 && !fitting(rules, request).some(named)) return false;
-      return selectorsMatch(selectors, attributes, namespaces);
+      if (versionFor(excluded.filter(named), request, how) !== undefined) return undefined;
+      const version = rules.length === 0 ? request.version : versionFor(rules.filter(named), request, how);
+      return version !== undefined && selectorsMatch(selectors, attributes, namespaces) ? version : undefined;
     },
   };
-}
-
-/** A rule that names another served version of the same resource. */
-function equivalentMatches(rule: NamedRuleWithOperations, request: RequestKind, objects: ServerObjects): boolean {
-  return (rule.apiVersions ?? []).some(
-    (version) =>
-      version !== '*' &&
-      version !== request.version &&
-      objects.definition(request.group, request.resource, version) !== undefined &&
-      rulesMatch([rule], { ...request, version }),
-  );
 }
 
 const ownGroup = 'admissionregistration.k8s.io';

@@ -7,6 +7,7 @@ import type {
 } from '#api';
 import { ApiError, deepEqual } from '#machinery';
 import type { AdmissionAttributes, AdmissionPlugin, ObjectView } from '../../contract.ts';
+import { seenAs } from '../equivalent.ts';
 import type { AdmissionOptions } from '../options.ts';
 import { refuse } from '../refuse.ts';
 import type { CompiledMutatingPolicy, CompiledValidatingPolicy, Decision } from './compiled-policy.ts';
@@ -28,6 +29,8 @@ interface BoundPolicy<P extends Policy, B extends Binding, C> {
 interface Applicable<P extends Policy, B extends Binding, C> {
   readonly bound: BoundPolicy<P, B, C>;
   readonly bindings: readonly B[];
+  /** In which the policy sees the request. */
+  readonly version: string;
 }
 
 /** Policies with their bindings, kept by the watch caches; compiled when a request first meets one. */
@@ -85,11 +88,12 @@ class PolicyIndex<P extends Policy, B extends Binding, C> {
     if (views.some((one) => !one.isReady)) await Promise.all(views.map((one) => one.ready));
     const request = requestKindOf(attributes);
     return this.#bound().flatMap((bound) => {
-      if (!bound.matcher.matches(attributes, request, this.namespaces)) return [];
+      const version = bound.matcher.matches(attributes, request, this.namespaces);
+      if (version === undefined) return [];
       const bindings = bound.bindings
-        .filter(({ matcher }) => matcher.matches(attributes, request, this.namespaces))
+        .filter(({ matcher }) => matcher.matches(attributes, request, this.namespaces) !== undefined)
         .map(({ binding }) => binding);
-      return bindings.length === 0 ? [] : [{ bound, bindings }];
+      return bindings.length === 0 ? [] : [{ bound, bindings, version }];
     });
   }
 
@@ -143,8 +147,9 @@ export function validatingPolicies(options: AdmissionOptions): AdmissionPlugin {
     handles: index.handles,
     async validate(attributes) {
       const denials: Denial[] = [];
-      for (const { bound, bindings } of await index.applicable(attributes)) {
+      for (const { bound, bindings, version } of await index.applicable(attributes)) {
         const { policy } = bound;
+        const seen = await seenAs(attributes, version, options.objects);
         const name = policy.metadata.name;
         const annotations = new Map<string, Set<string>>();
         for (const binding of bindings) {
@@ -153,12 +158,8 @@ export function validatingPolicies(options: AdmissionOptions): AdmissionPlugin {
             const compiled = await index.compiled(bound);
             for (const params of await paramsFor(questionOf(options, policy, binding, attributes))) {
               const namespace = namespaceOf(attributes, index.namespaces);
-              const verdict = await compiled.validate({
-                attributes,
-                params,
-                namespace,
-                authorizer: options.authorizer,
-              });
+              const { authorizer } = options;
+              const verdict = await compiled.validate({ attributes: seen.attributes, params, namespace, authorizer });
               for (const decision of verdict.denied) enforce({ decision, binding, by, attributes, denials });
               for (const [key, value] of verdict.annotations)
                 annotations.set(key, (annotations.get(key) ?? new Set()).add(value));
@@ -234,7 +235,7 @@ async function runMutations(
   match: MutatingMatch,
   attributes: AdmissionAttributes,
 ): Promise<void> {
-  const { bound, bindings } = match;
+  const { bound, bindings, version } = match;
   const { mutateDraft } = await import('./mutations.ts');
   const compiled = await index.compiled(bound);
   for (const binding of bindings) {
@@ -243,7 +244,11 @@ async function runMutations(
     try {
       for (const params of await paramsFor(questionOf(options, bound.policy, binding, attributes))) {
         const namespace = namespaceOf(attributes, index.namespaces);
-        failure ??= await mutateDraft(compiled, { attributes, params, namespace, authorizer: options.authorizer });
+        if (failure !== undefined) break;
+        const seen = await seenAs(attributes, version, options.objects);
+        const { authorizer } = options;
+        failure = await mutateDraft(compiled, { attributes: seen.attributes, params, namespace, authorizer });
+        if (failure === undefined) await seen.back();
       }
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error;

@@ -463,3 +463,57 @@ test('selectors of devices are checked when they come', async () => {
     /spec.devices.requests\[0\].exactly.selectors\[0\].cel.expression: Invalid value: "1": must evaluate to bool/,
   );
 });
+
+test('another version of the same resource is seen in the version that the rules name', async () => {
+  await using t = await serverWith();
+  const autoscalers = {
+    apiGroups: ['autoscaling'],
+    apiVersions: ['v2'],
+    operations: ['CREATE'],
+    resources: ['horizontalpodautoscalers'],
+  };
+  const expression =
+    "object.apiVersion == 'autoscaling/v2' && request.kind.version == 'v2' && object.spec.metrics.all(m, m.resource.target.averageUtilization < 90)";
+  await put(
+    t,
+    policy('Validating', 'p', { matchConstraints: { resourceRules: [autoscalers] }, validations: [{ expression }] }),
+  );
+  await put(t, binding('Validating', 'b', 'p'));
+  await put(
+    t,
+    policy('Mutating', 'm', {
+      matchConstraints: { resourceRules: [autoscalers] },
+      mutations: [
+        {
+          patchType: 'JSONPatch',
+          jsonPatch: { expression: "[JSONPatch{op: 'replace', path: '/spec/maxReplicas', value: 7}]" },
+        },
+      ],
+    }),
+  );
+  await put(t, binding('Mutating', 'm', 'm'));
+  const make = (name: string, target: number): Promise<Json> =>
+    t.ask('POST', '/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers', {
+      metadata: { name },
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'x' },
+        maxReplicas: 3,
+        targetCPUUtilizationPercentage: target,
+      },
+    });
+  const made = await make('a', 50);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  assert.equal(made.body.apiVersion, 'autoscaling/v1');
+  assert.equal(made.body.spec.maxReplicas, 7);
+  assert.equal(made.body.spec.targetCPUUtilizationPercentage, 50);
+  assert.match((await make('b', 95)).body.message, /denied request: failed expression/);
+  await put(
+    t,
+    policy('Validating', 'exact', {
+      matchConstraints: { matchPolicy: 'Exact', resourceRules: [autoscalers] },
+      validations: [{ expression: 'false' }],
+    }),
+  );
+  await put(t, binding('Validating', 'exact', 'exact'));
+  assert.equal((await make('c', 50)).status, 201);
+});

@@ -23,6 +23,8 @@ interface ReviewResponse {
 export interface AskOptions {
   readonly webhook: Webhook;
   readonly attributes: AdmissionAttributes;
+  /** As it was made, when the webhook sees it in another version. */
+  readonly original?: AdmissionAttributes;
   readonly uid: string;
   readonly resolve: ServiceResolver;
   readonly mutating: boolean;
@@ -54,7 +56,7 @@ export async function askWebhook(options: AskOptions): Promise<Verdict> {
 }
 
 /** The AdmissionReview for a request. */
-function reviewOf({ attributes, uid }: AskOptions): object {
+function reviewOf({ attributes, uid, original = attributes }: AskOptions): object {
   const { group, version, kind, resource, subresource, namespace, name, identity, operation } = attributes;
   const sub = subresource === '' ? {} : { subResource: subresource, requestSubResource: subresource };
   return {
@@ -64,8 +66,8 @@ function reviewOf({ attributes, uid }: AskOptions): object {
       uid,
       kind: { group, version, kind },
       resource: { group, version, resource },
-      requestKind: { group, version, kind },
-      requestResource: { group, version, resource },
+      requestKind: { group: original.group, version: original.version, kind: original.kind },
+      requestResource: { group: original.group, version: original.version, resource: original.resource },
       ...sub,
       ...(name === '' || name === undefined ? {} : { name }),
       ...(namespace === '' ? {} : { namespace }),

@@ -17,6 +17,8 @@ export interface Webhook {
     readonly caBundle?: string;
   };
   readonly rules: readonly RuleWithOperations[];
+  /** Only the versions that the rules name, not others of the same resource. */
+  readonly exact: boolean;
   readonly failurePolicy: string;
   readonly timeoutSeconds: number;
   readonly sideEffects: string;
@@ -35,6 +37,7 @@ interface ApiWebhook {
   readonly timeoutSeconds?: number;
   readonly sideEffects?: string;
   readonly reinvocationPolicy?: string;
+  readonly matchPolicy?: string;
   readonly admissionReviewVersions?: readonly string[];
   readonly matchConditions?: readonly MatchCondition[];
   readonly namespaceSelector?: ApiLabelSelector;
@@ -51,6 +54,7 @@ export function webhooksOf(configurations: readonly AnyObject[]): Webhook[] {
         name: one.name,
         clientConfig: one.clientConfig,
         rules: one.rules ?? [],
+        exact: one.matchPolicy === 'Exact',
         failurePolicy: one.failurePolicy ?? 'Fail',
         timeoutSeconds: one.timeoutSeconds ?? 10,
         sideEffects: one.sideEffects ?? 'Unknown',

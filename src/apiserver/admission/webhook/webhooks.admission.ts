@@ -3,17 +3,24 @@ import type { KindDefinition } from '#kinds';
 import { applyJsonPatch, cloneObject, errInternal, pruneUnknown } from '#machinery';
 import { messageOf } from '#base';
 import type { AdmissionAttributes, AdmissionPlugin, ObjectView } from '../../contract.ts';
+import { seenAs, versionFor } from '../equivalent.ts';
 import type { AdmissionOptions } from '../options.ts';
 import { askWebhook, replaceContent } from './review.ts';
 import type { ServiceResolver } from './webhook-client.ts';
-import { type RequestKind, rulesMatch, selectorsMatch, type Webhook, webhooksOf } from './webhook-rules.ts';
+import { type RequestKind, selectorsMatch, type Webhook, webhooksOf } from './webhook-rules.ts';
 
 const ownGroup = 'admissionregistration.k8s.io';
 
 interface Hooks {
   /** Whether any webhook may care; true while the configurations are not known yet. */
   readonly handles: NonNullable<AdmissionPlugin['handles']>;
-  matching(attributes: AdmissionAttributes): Promise<Webhook[]>;
+  matching(attributes: AdmissionAttributes): Promise<Match[]>;
+}
+
+interface Match {
+  readonly webhook: Webhook;
+  /** In which it sees the request. */
+  readonly version: string;
 }
 
 function openHooks(options: AdmissionOptions, plural: string): Hooks {
@@ -34,7 +41,7 @@ function openHooks(options: AdmissionOptions, plural: string): Hooks {
       if (all.length === 0) return false;
       const { group, version, plural: resource, namespaced } = definition.resource;
       const request: RequestKind = { operation, group, version, resource, subresource, namespaced };
-      return all.some((one) => rulesMatch(one.rules, request));
+      return all.some(({ rules, exact }) => versionFor(rules, request, { exact, objects }) !== undefined);
     },
     async matching(attributes) {
       if (!view.isReady) {
@@ -51,14 +58,20 @@ function openHooks(options: AdmissionOptions, plural: string): Hooks {
         subresource,
         namespaced: definition?.resource.namespaced ?? attributes.namespace !== '',
       };
-      const found = hooks(view).filter(
-        (one) => rulesMatch(one.rules, request) && selectorsMatch(one, attributes, namespaces),
-      );
-      if (found.every(({ matchConditions }) => matchConditions.length === 0)) return found;
+      const found = hooks(view).flatMap((webhook): Match[] => {
+        const seen = versionFor(webhook.rules, request, { exact: webhook.exact, objects });
+        return seen === undefined || !selectorsMatch(webhook, attributes, namespaces)
+          ? []
+          : [{ webhook, version: seen }];
+      });
+      if (found.every(({ webhook }) => webhook.matchConditions.length === 0)) return found;
       const { conditionsHold } = await import('./match-conditions.ts');
-      const held: Webhook[] = [];
-      for (const one of found)
-        if (await conditionsHold(one, { attributes, authorizer: options.authorizer, namespaces })) held.push(one);
+      const held: Match[] = [];
+      for (const one of found) {
+        const seen = await seenAs(attributes, one.version, objects);
+        const question = { attributes: seen.attributes, authorizer: options.authorizer, namespaces };
+        if (await conditionsHold(one.webhook, question)) held.push(one);
+      }
       return held;
     },
   };
@@ -75,14 +88,17 @@ function nodeOf(definition: KindDefinition | undefined): SchemaNode | undefined 
 export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
   const hooks = openHooks(options, 'mutatingwebhookconfigurations');
   const resolve = options.resolveService ?? clusterIpResolver(options);
-  const invoke = async (webhook: Webhook, attributes: AdmissionAttributes): Promise<boolean> => {
-    const { patch } = await askWebhook({ webhook, attributes, uid: options.random.uuid(), resolve, mutating: true });
+  const invoke = async ({ webhook, version }: Match, original: AdmissionAttributes): Promise<boolean> => {
+    const { attributes, back } = await seenAs(original, version, options.objects);
+    const uid = options.random.uuid();
+    const { patch } = await askWebhook({ webhook, attributes, original, uid, resolve, mutating: true });
     if (patch === undefined || patch.length === 0 || attributes.object === undefined) return false;
     try {
       const { object, definition, subresource } = attributes;
       replaceContent(object, applyJsonPatch(cloneObject(object), patch as never));
       const node = subresource === '' || subresource === 'status' ? nodeOf(definition) : undefined;
       if (node !== undefined) pruneUnknown(object, node);
+      await back();
     } catch (error) {
       throw errInternal(`failed calling webhook ${JSON.stringify(webhook.name)}: ${messageOf(error)}`);
     }
@@ -92,13 +108,13 @@ export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
     name: 'MutatingAdmissionWebhook',
     handles: hooks.handles,
     async mutate(attributes) {
-      const called: Webhook[] = [];
-      let again: Webhook[] = [];
-      for (const webhook of await hooks.matching(attributes)) {
-        if (await invoke(webhook, attributes)) again = called.filter((one) => one.reinvoke);
-        called.push(webhook);
+      const called: Match[] = [];
+      let again: Match[] = [];
+      for (const match of await hooks.matching(attributes)) {
+        if (await invoke(match, attributes)) again = called.filter((one) => one.webhook.reinvoke);
+        called.push(match);
       }
-      for (const webhook of again) await invoke(webhook, attributes);
+      for (const match of again) await invoke(match, attributes);
     },
   };
 }
@@ -114,9 +130,18 @@ export function validatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
       const matching = await hooks.matching(attributes);
       if (matching.length === 0) return;
       const results = await Promise.allSettled(
-        matching.map((webhook) =>
-          askWebhook({ webhook, attributes, uid: options.random.uuid(), resolve, mutating: false }),
-        ),
+        matching.map(async ({ webhook, version }) => {
+          const seen = await seenAs(attributes, version, options.objects);
+          const uid = options.random.uuid();
+          return askWebhook({
+            webhook,
+            attributes: seen.attributes,
+            original: attributes,
+            uid,
+            resolve,
+            mutating: false,
+          });
+        }),
       );
       for (const result of results) if (result.status === 'rejected') throw result.reason;
     },

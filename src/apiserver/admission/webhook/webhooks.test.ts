@@ -292,3 +292,52 @@ test('match conditions choose; one that cannot be evaluated counts as the failur
     /webhooks\[0\].matchConditions\[0\].expression: Invalid value: "object.x \+": compilation failed: ERROR: <input>:1:11: Syntax error/,
   );
 });
+
+test('a webhook sees other versions of a resource in the one that its rules name', async () => {
+  await using hook = await hookServer(({ request }) =>
+    patchOf([
+      {
+        op: 'replace',
+        path: '/spec/maxReplicas',
+        value: (request.object as unknown as { spec: { maxReplicas: number } }).spec.maxReplicas + 1,
+      },
+    ]),
+  );
+  await using one = await serverWith();
+  const autoscalers = {
+    apiGroups: ['autoscaling'],
+    apiVersions: ['v2'],
+    operations: ['CREATE'],
+    resources: ['horizontalpodautoscalers'],
+  };
+  await configure(one, 'Mutating', [{ clientConfig: { url: hook.url, caBundle }, rules: [autoscalers] }]);
+  const make = (name: string): ReturnType<TestServer['ask']> =>
+    one.ask('POST', '/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers', {
+      metadata: { name },
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'x' },
+        maxReplicas: 3,
+        targetCPUUtilizationPercentage: 50,
+      },
+    });
+  const made = await make('a');
+  assert.equal(made.body.spec.maxReplicas, 4, JSON.stringify(made.body));
+  assert.equal(made.body.spec.targetCPUUtilizationPercentage, 50);
+  const { request } = hook.calls[0] as Review;
+  assert.deepEqual(
+    [request.kind, request.requestKind, (request.object as unknown as { apiVersion: string }).apiVersion],
+    [
+      { group: 'autoscaling', version: 'v2', kind: 'HorizontalPodAutoscaler' },
+      { group: 'autoscaling', version: 'v1', kind: 'HorizontalPodAutoscaler' },
+      'autoscaling/v2',
+    ],
+  );
+  await configure(
+    one,
+    'Validating',
+    [{ clientConfig: { url: hook.url, caBundle }, rules: [autoscalers], matchPolicy: 'Exact' }],
+    'exact',
+  );
+  await make('b');
+  assert.equal(hook.calls.length, 2);
+});

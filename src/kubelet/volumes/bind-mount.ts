@@ -9,12 +9,12 @@ const pathOnly = 0o10000000;
 
 /**
  * Binds a directory at a place of the pod's own. Idempotent: a target that shows something else is bound anew. `prepare` runs before, and
- * only when there is something to bind: what is bound is prepared, also for a kubelet that finds it later.
+ * only when there is something to bind, on the very directory that is bound: what is bound is prepared, also for a kubelet that finds it later.
  */
 export async function bindDirectory(
   source: string,
   target: string,
-  prepare: () => Promise<void> = async () => {},
+  prepare: (place: string) => Promise<void> = async () => {},
 ): Promise<void> {
   const handle = await open(source, pathOnly | constants.O_DIRECTORY).catch((error: NodeJS.ErrnoException) => {
     const why =
@@ -26,7 +26,7 @@ export async function bindDirectory(
       if (await shows(target, handle)) return;
       await unmountBelow(target);
     }
-    await prepare();
+    await prepare(`/proc/self/fd/${handle.fd}`);
     await mkdir(target, { recursive: true, mode: 0o750 });
     await bindDescriptor(handle.fd, target);
   } finally {

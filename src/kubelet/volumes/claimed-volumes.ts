@@ -84,9 +84,9 @@ export function openClaimedVolumes(options: ClaimedVolumesOptions): ClaimedVolum
       );
     const target = placeOf(pod, localDirectory, metadata.name);
     const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {};
-    await bindDirectory(path, target, async () => {
+    await bindDirectory(path, target, async (place) => {
       if (fsGroup !== undefined && !bound.readOnly)
-        await giveTreeToGroup(path, { gid: fsGroup, policy: fsGroupChangePolicy });
+        await giveTreeToGroup(place, { gid: fsGroup, policy: fsGroupChangePolicy });
     });
     return target;
   }

@@ -71,8 +71,14 @@ test('a local volume that a pod has mounted is not deleted', { skip: needsRoot }
   const { path } = await local.create('pvc-1', mebi);
   await writeFile(join(path, 'file'), 'data');
   const mounts = join(directory, 'pods/uid/volumes/kubernetes.io~local-volume');
-  await bindDirectory(path, join(mounts, 'pvc-1'));
-  await bindDirectory(path, join(mounts, 'pvc-1'));
+  let prepared = 0;
+  const prepare = async (place: string): Promise<void> => {
+    prepared++;
+    await giveTreeToGroup(place, { gid: 4711 });
+  };
+  await bindDirectory(path, join(mounts, 'pvc-1'), prepare);
+  await bindDirectory(path, join(mounts, 'pvc-1'), prepare);
+  assert.deepEqual([prepared, (await stat(join(path, 'file'))).gid], [1, 4711]);
   assert.equal((await listMounts()).filter((one) => one.path.startsWith(mounts)).length, 1);
   await assert.rejects(local.remove('pvc-1'), { code: 'FAILED_PRECONDITION' });
   assert.equal(await readFile(join(path, 'file'), 'utf8'), 'data');

@@ -33,4 +33,12 @@ export {
   systemPriorityClasses,
 } from './admission/index.ts';
 export { joinPolicy, type PolicyObject } from './authz/index.ts';
-export { type AuditPolicy, type AuditSink, auditLink, loadAuditPolicy, metadataPolicy, openFileSink } from './audit/index.ts';
+export {
+  type AuditPolicy,
+  type AuditSink,
+  auditLink,
+  auditRefusal,
+  loadAuditPolicy,
+  metadataPolicy,
+  openFileSink,
+} from './audit/index.ts';

@@ -23,6 +23,7 @@ import type {
   ReviewHandler,
   Route,
   ServerObjects,
+  ServerRequest,
   TokenIssuer,
 } from './contract.ts';
 import { pathRouter } from './http/path-router.ts';
@@ -71,6 +72,8 @@ export interface ApiServerOptions {
     authorizer: Authorizer,
   ) => Readonly<Record<string, ReviewHandler>>;
   readonly audit?: Link;
+  /** Told of requests whose authentication failed, which never reach `audit`. */
+  readonly onUnauthenticated?: (request: ServerRequest, error: unknown) => void;
   readonly tokens?: TokenIssuer;
   /** More non-resource paths: OpenAPI, issuer discovery. */
   readonly routes?: (objects: ServerObjects, catalogue: KindCatalogue) => readonly Route[];
@@ -216,7 +219,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
         request.info = parseRequestInfo(request.method, request.target);
         return next(request);
       },
-      authentication: authenticationLink(authenticator),
+      authentication: authenticationLink(authenticator, options.onUnauthenticated),
       audit: options.audit ?? noLink,
       lanes: lanesLink(),
       impersonation: impersonationLink(authorizer),

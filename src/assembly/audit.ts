@@ -1,5 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { type AuditPolicy, auditLink, type Link, loadAuditPolicy, metadataPolicy, openFileSink } from '#apiserver';
+import {
+  type ApiServerOptions,
+  type AuditPolicy,
+  auditLink,
+  auditRefusal,
+  loadAuditPolicy,
+  metadataPolicy,
+  openFileSink,
+} from '#apiserver';
 import { type Clock, type Closable, CodedError, type Log, messageOf, type Random } from '#base';
 
 /** Where and how requests are recorded. */
@@ -23,7 +31,7 @@ export async function openAudit(options: {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-}): Promise<Closable & { readonly link: Link }> {
+}): Promise<Closable & { readonly options: Pick<ApiServerOptions, 'audit' | 'onUnauthenticated'> }> {
   const { configuration, clock, random, log } = options;
   const { policyFile, logPath, maxSizeMib, maxBackups, maxAgeDays } = configuration;
   const policy = policyFile === undefined ? metadataPolicy : await readAuditPolicy(policyFile);
@@ -36,7 +44,11 @@ export async function openAudit(options: {
       ...(maxBackups === undefined ? {} : { kept: maxBackups }),
       ...(maxAgeDays === undefined ? {} : { oldestMs: maxAgeDays * dayMs }),
     });
-    return { link: auditLink({ policy, sink, clock, random }), close: () => sink.close() };
+    const recording = { policy, sink, clock, random };
+    return {
+      options: { audit: auditLink(recording), onUnauthenticated: auditRefusal(recording) },
+      close: () => sink.close(),
+    };
   } catch (error) {
     throw new CodedError('AuditLog', `the audit log ${logPath} cannot be written: ${messageOf(error)}`, {
       cause: error,

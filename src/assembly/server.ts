@@ -1,5 +1,5 @@
 import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
-import { type ApiServer, type Link, openApiServer } from '#apiserver';
+import { type ApiServer, type ApiServerOptions, openApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import type { Authority } from '#pki';
 import { type Compactor, startCompactor } from '#store';
@@ -53,7 +53,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
   });
   let server: ApiServer | undefined;
   let compactor: Compactor | undefined;
-  let audit: Link | undefined;
+  let audit: Pick<ApiServerOptions, 'audit' | 'onUnauthenticated'> = {};
   const archive = () => ({ store, compactor: compactor as Compactor, clock, log });
   const running = await startInOrder(
     [
@@ -72,7 +72,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
           if (wanted === undefined) return { close: async () => {} };
           const { openAudit } = await import('./audit.ts');
           const opened = await openAudit({ configuration: wanted, clock, random, log });
-          audit = opened.link;
+          audit = opened.options;
           return opened;
         },
       },
@@ -90,7 +90,7 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               ...apiServerSettings(configuration),
             }),
             routes: () => [archiveRoute(archive())],
-            ...(audit === undefined ? {} : { audit }),
+            ...audit,
           });
           return server;
         },

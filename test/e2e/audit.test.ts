@@ -26,6 +26,12 @@ const events = (): AuditEvent[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as AuditEvent);
 
+/** A request with a token that nobody gave out. */
+async function fetchAs(token: string): Promise<void> {
+  const server = await machine.must('config', 'view', '-o', 'jsonpath={.clusters[0].cluster.server}');
+  await run('curl', ['-sk', '-H', `Authorization: Bearer ${token}`, `${server}/api/v1/namespaces/default/configmaps`]);
+}
+
 before(() => run('ip', ['link', 'set', 'lo', 'up']));
 after(() => machine.remove());
 
@@ -73,9 +79,10 @@ rules:
     await machine.must('create', 'configmap', 'menu', '--from-literal=dish=soup');
     await machine.must('create', 'secret', 'generic', 'door', '--from-literal=key=sesame');
     await machine.kubectl('get', 'configmap', 'absent');
+    await fetchAs('wrong');
     const found = await eventually('the events are in the file', async () => {
       const all = events();
-      return all.length >= 3 && all;
+      return all.length >= 4 && all;
     });
     const of = (verb: string, resource: string): AuditEvent =>
       found.find((one) => one.verb === verb && one.objectRef?.resource === resource) ??
@@ -84,9 +91,12 @@ rules:
     assert.match(JSON.stringify(of('create', 'configmaps').requestObject), /soup/);
     assert.deepEqual([of('create', 'secrets').level, of('create', 'secrets').requestObject], ['Metadata', undefined]);
     assert.equal(of('get', 'configmaps').responseStatus?.code, 404);
+    const stranger =
+      found.find((one) => one.responseStatus?.code === 401) ?? assert.fail('the wrong token is not there');
+    assert.deepEqual([stranger.user.username, stranger.verb, stranger.objectRef?.resource], ['', 'list', 'configmaps']);
     assert.doesNotMatch(readFileSync(log, 'utf8'), /sesame|c2VzYW1l/);
     assert.equal(statSync(log).mode & 0o777, 0o600);
-    assert.ok(found.every((one) => one.stage === 'ResponseComplete'));
+    assert.ok(found.every((one) => one.stage === 'ResponseComplete' || one === stranger));
   });
 
   test('goes on after a restart, also of a restored cluster, and ends when asked', async () => {

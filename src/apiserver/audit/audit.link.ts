@@ -69,6 +69,32 @@ export function auditLink(options: AuditOptions): Link {
   };
 }
 
+const nobody: Identity = { user: '', groups: [] };
+
+/** Records a request that ended before anyone knew who asked; rules that name users or groups do not fit it. */
+export function auditRefusal(options: AuditOptions): (request: ServerRequest, error: unknown) => void {
+  const { policy, sink, clock, random } = options;
+  return (request, error) => {
+    const decision = decideAudit(policy, { identity: nobody, info: request.info });
+    if (decision.level === 'None' || decision.omitStages.includes('ResponseStarted')) return;
+    request.auditId ??= random.uuid();
+    const status = statusOf(error);
+    const tried = request.headers.authorization === undefined ? 'a certificate or nothing' : 'a bearer token';
+    sink.write(
+      eventOf({
+        request,
+        decision: { ...decision, level: 'Metadata' },
+        auditId: request.auditId,
+        caller: nobody,
+        stage: 'ResponseStarted',
+        code: status.code ?? 401,
+        failure: { status: status.status, message: `authentication failed: tried ${tried}`, reason: status.reason },
+        nowMs: clock.nowMs(),
+      }),
+    );
+  };
+}
+
 interface EventSource {
   readonly request: ServerRequest;
   readonly decision: AuditDecision;

@@ -1,4 +1,4 @@
-export { type AuditOptions, auditLink } from './audit.link.ts';
+export { type AuditOptions, auditLink, auditRefusal } from './audit.link.ts';
 /** The parser of policy files, loaded when there is one. */
 export const loadAuditPolicy = () => import('./policy-file.ts');
 export { type AuditLevel, type AuditPolicy, type AuditRule, metadataPolicy } from './policy.ts';

@@ -48,7 +48,7 @@ export const metadataPolicy: AuditPolicy = {
 };
 
 /** The first rule that fits decides; none: nothing is recorded. Secrets and tokens never go beyond Metadata. */
-export function decideAudit(policy: AuditPolicy, request: ServerRequest): AuditDecision {
+export function decideAudit(policy: AuditPolicy, request: AuditedRequest): AuditDecision {
   const rule = policy.rules.find((one) => matches(one, request));
   if (rule === undefined || rule.level === 'None') return nothing;
   return {
@@ -60,7 +60,10 @@ export function decideAudit(policy: AuditPolicy, request: ServerRequest): AuditD
 
 const nothing: AuditDecision = { level: 'None', omitStages: [], omitManagedFields: false };
 
-function isSecret({ info }: ServerRequest): boolean {
+/** What of a request rules look at. */
+export type AuditedRequest = Pick<ServerRequest, 'identity' | 'info'>;
+
+function isSecret({ info }: AuditedRequest): boolean {
   return (
     (info.group === '' &&
       (info.resource === 'secrets' || (info.resource === 'serviceaccounts' && info.subresource === 'token'))) ||
@@ -68,7 +71,7 @@ function isSecret({ info }: ServerRequest): boolean {
   );
 }
 
-function matches(rule: AuditRule, { identity, info }: ServerRequest): boolean {
+function matches(rule: AuditRule, { identity, info }: AuditedRequest): boolean {
   const fits = (list: readonly string[] | undefined, values: readonly string[]): boolean =>
     list === undefined || list.length === 0 || values.some((one) => list.includes(one));
   if (!fits(rule.users, [identity.user]) || !fits(rule.userGroups, identity.groups) || !fits(rule.verbs, [info.verb]))

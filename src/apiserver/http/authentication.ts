@@ -1,6 +1,6 @@
 import type { Identity } from '#wire';
 import { errUnauthorized } from '#machinery';
-import type { Authenticator, Link } from '../contract.ts';
+import type { AuthenticationResult, Authenticator, Link, ServerRequest } from '../contract.ts';
 
 /** Who a request is before anyone has looked. */
 export const unauthenticated: Identity = Object.freeze({
@@ -9,16 +9,25 @@ export const unauthenticated: Identity = Object.freeze({
 });
 
 /** Finds out who asks; in-process callers were named when they got their transport. Nobody: 401. */
-export function authenticationLink(authenticator: Authenticator): Link {
+export function authenticationLink(
+  authenticator: Authenticator,
+  onFailure: (request: ServerRequest, error: unknown) => void = () => {},
+): Link {
   return async (request, next) => {
     const { trusted } = request.source;
     if (trusted !== undefined) {
       request.identity = trusted;
       return next(request);
     }
-    const answer = authenticator.authenticate(request);
-    const result = answer instanceof Promise ? await answer : answer;
-    if (result === undefined) throw errUnauthorized();
+    let result: AuthenticationResult | undefined;
+    try {
+      const answer = authenticator.authenticate(request);
+      result = answer instanceof Promise ? await answer : answer;
+      if (result === undefined) throw errUnauthorized();
+    } catch (error) {
+      onFailure(request, error);
+      throw error;
+    }
     request.identity = result.identity;
     request.authentication = result;
     return next(request);

@@ -1,18 +1,22 @@
 import { messageOf } from '#base';
 import { type EndpointSlice, type Node, type Pod, resource, type Service } from '#api';
-import { changesOf, type Outcome, splitKey, startController } from '#client';
-import { isNamespaceTerminating, isNotFound } from '#machinery';
+import { changesOf, keyOf, type Outcome, splitKey, startController } from '#client';
+import { deepEqual, isNamespaceTerminating, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
-import { managedBy, managedByLabel, planSlices, zoneOf } from './plan.ts';
+import { managedBy, managedByLabel, planSlices } from './plan.ts';
 import { podChanges, podIndexes, podsOf, serviceIndexes, sliceIndexes, sliceServiceKeys } from './service-index.ts';
+import { dividesByZones, zoneFacts, zoneOf, zoneShares } from './topology.ts';
 
 const services = resource('v1', 'services');
+const dividedIndex = 'divided-by-zones';
 const slices = resource('discovery.k8s.io/v1', 'endpointslices');
 
 /** Keeps the EndpointSlices of every Service that has a selector. */
 function start(context: ControllerContext): RunningPart {
   const { client, informers, clock, log } = context;
-  const serviceInformer = informers.of<Service>(services, { indexes: serviceIndexes });
+  const serviceInformer = informers.of<Service>(services, {
+    indexes: { ...serviceIndexes, [dividedIndex]: (service) => (dividesByZones(service) ? [''] : []) },
+  });
   const pods = informers.of<Pod>(resource('v1', 'pods'), { indexes: podIndexes });
   const nodes = informers.of<Node>(resource('v1', 'nodes'));
   const sliceInformer = informers.of<EndpointSlice>(slices, { indexes: sliceIndexes });
@@ -27,6 +31,7 @@ function start(context: ControllerContext): RunningPart {
       service,
       pods: podsOf(service, pods),
       nodeOf: (node) => nodes.get(undefined, node),
+      zoneShares: dividesByZones(service) ? zoneShares(nodes.list()) : undefined,
       slices: sliceInformer
         .byIndex('service', key)
         .filter((one) => one.metadata.labels?.[managedByLabel] === managedBy),
@@ -58,14 +63,15 @@ function start(context: ControllerContext): RunningPart {
     sources: [
       changesOf(serviceInformer),
       podChanges(pods, serviceInformer),
-      changesOf(nodes, (node, { type, old, object }) =>
-        type === 'updated' && old !== undefined && zoneOf(old) !== zoneOf(object)
-          ? sliceInformer
-              .list()
-              .filter((slice) => slice.endpoints?.some((one) => one.nodeName === node.metadata.name))
-              .flatMap(sliceServiceKeys)
-          : undefined,
-      ),
+      changesOf(nodes, (node, { type, old, object }) => {
+        if (type === 'updated' && old !== undefined && deepEqual(zoneFacts(old), zoneFacts(object))) return undefined;
+        const divided = serviceInformer.byIndex(dividedIndex, '').map(keyOf);
+        if (old === undefined || zoneOf(old) === zoneOf(object)) return divided;
+        const there = sliceInformer
+          .list()
+          .filter((slice) => slice.endpoints?.some((one) => one.nodeName === node.metadata.name));
+        return [...divided, ...there.flatMap(sliceServiceKeys)];
+      }),
       changesOf(sliceInformer, (slice) =>
         slice.metadata.labels?.[managedByLabel] === managedBy ? sliceServiceKeys(slice) : undefined,
       ),

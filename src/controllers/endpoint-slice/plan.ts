@@ -12,6 +12,7 @@ import {
 import { isPodReady, isPodTerminal } from '#kinds';
 import { controllerReference, deepEqual } from '#machinery';
 import { portsOn } from './ports.ts';
+import { divideEndpoints, dividesByZones, zoneOf } from './topology.ts';
 
 export const serviceNameLabel = 'kubernetes.io/service-name';
 export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -24,6 +25,8 @@ export interface SlicePlanInput {
   readonly service: Service;
   readonly pods: readonly Pod[];
   readonly nodeOf: (name: string) => Node | undefined;
+  /** Each zone's part of the processors, for a Service that divides its endpoints by it. */
+  readonly zoneShares?: ReadonlyMap<string, number> | undefined;
   /** This controller's slices of the service. */
   readonly slices: readonly EndpointSlice[];
 }
@@ -62,11 +65,12 @@ function addressTypes({ spec }: Service): AddressType[] {
 }
 
 function planFamily(
-  { service, pods, nodeOf, slices }: SlicePlanInput,
+  { service, pods, nodeOf, zoneShares, slices }: SlicePlanInput,
   addressType: AddressType,
   plan: { create: NewObject<EndpointSlice>[]; update: EndpointSlice[]; remove: EndpointSlice[] },
 ): void {
   const groups = groupPods(service, pods, addressType, nodeOf);
+  if (dividesByZones(service)) hintByZones(groups, zoneShares);
   const mine = slices.filter((one) => one.addressType === addressType && one.metadata.deletionTimestamp === undefined);
   const before = plan.create.length;
   let kept = 0;
@@ -134,6 +138,19 @@ function planGroup(
   return count;
 }
 
+/** Hints by the zones' parts, in the place of any others. */
+function hintByZones(groups: ReadonlyMap<string, Group>, shares: ReadonlyMap<string, number> | undefined): void {
+  for (const { endpoints } of groups.values()) {
+    const ready = [...endpoints].filter(([, one]) => one.conditions?.ready === true);
+    const named = ready.map(([key, { zone }]) => ({ key, ...(zone === undefined ? {} : { zone }) }));
+    const chosen = shares === undefined ? undefined : divideEndpoints(named, shares);
+    for (const [key, { hints: _, ...endpoint }] of [...endpoints]) {
+      const zone = chosen?.get(key);
+      endpoints.set(key, zone === undefined ? endpoint : { ...endpoint, hints: { forZones: [{ name: zone }] } });
+    }
+  }
+}
+
 function groupPods(
   service: Service,
   pods: readonly Pod[],
@@ -154,8 +171,6 @@ function groupPods(
   }
   return groups;
 }
-
-export const zoneOf = (node: Node): string | undefined => node.metadata.labels?.['topology.kubernetes.io/zone'];
 
 /** The pod's address of a family. */
 export function addressOf(pod: Pod, addressType: AddressType): string | undefined {

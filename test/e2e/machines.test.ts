@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { cniPluginFolder } from '#admin';
+import { buildImages, pauseImage, pauseImageName } from '#kubelet';
 import { eventually, run, whyNoContainers } from './harness.ts';
 import { busyboxImage } from './images.ts';
 import { Machines, runPage } from './machines.ts';
@@ -227,4 +229,72 @@ test('reset gives back everything, twice in a row, and keeps what was there befo
   assert.match(await machines.must('worker2', 'k8ts reset --force'), /nothing to take away/);
   assert.match(await kubectl('get node worker2'), /NotReady/);
   assert.equal(await kubectl('get pods --field-selector spec.nodeName=worker2 -o name'), '');
+});
+
+test("a machine joins by kubeadm's configuration on a containerd that runs there already, and reset leaves that alone", {
+  skip,
+}, async () => {
+  const folder = join(machines.folder, 'runtime');
+  mkdirSync(folder);
+  const socket = join(folder, 'c.sock');
+  writeFileSync(
+    join(folder, 'config.toml'),
+    `version = 2
+root = "${folder}/root"
+state = "${folder}/state"
+[grpc]
+  address = "${socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${pauseImageName}"
+  restrict_oom_score_adj = true
+  stream_server_address = "127.0.0.1"
+  stream_server_port = "0"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "${cniPluginFolder()}"
+    conf_dir = "${machines.of('worker2').root}/etc/cni/net.d"
+`,
+  );
+  await machines.must(
+    'worker2',
+    `containerd --config ${folder}/config.toml > ${folder}/log 2>&1 & echo $! > ${folder}/pid`,
+  );
+  try {
+    const images = join(folder, 'images.tar');
+    writeFileSync(
+      images,
+      buildImages([pauseImage(), await busyboxImage('k8ts.test/web:1', { cmd: ['sleep', '1000000'] })]),
+    );
+    await eventually('containerd has the images', async () => {
+      return (await machines.shell('worker2', `ctr -a ${socket} -n k8s.io images import ${images}`)).code === 0;
+    });
+    const [, token, hash] = /--token (\S+) .*(sha256:\S+)/.exec(await joinLine()) ?? [];
+    writeFileSync(
+      join(folder, 'join.yaml'),
+      `apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+discovery:
+  bootstrapToken:
+    apiServerEndpoint: 192.168.60.10:6443
+    token: ${token}
+    caCertHashes: ["${hash}"]
+nodeRegistration:
+  name: by-file
+  criSocket: unix://${socket}
+  kubeletExtraArgs:
+  - {name: node-labels, value: disk=ssd}
+`,
+    );
+    await machines.must('worker2', `k8ts join --config ${folder}/join.yaml`);
+    await kubectl(`run there --image=k8ts.test/web:1 --overrides='{"spec":{"nodeSelector":{"disk":"ssd"}}}'`);
+    await kubectl('wait --for=condition=Ready pod/there --timeout=60s');
+    assert.equal(await kubectl(`get pod there -o jsonpath='{.spec.nodeName}'`), 'by-file');
+    await machines.must('worker2', 'k8ts reset --force');
+    assert.equal(await machines.must('worker2', `ctr -a ${socket} -n k8s.io tasks list -q`), '');
+    assert.match(await machines.must('worker2', `ctr -a ${socket} -n k8s.io images list -q`), /k8ts\.test\/web:1/);
+  } finally {
+    await machines.must(
+      'worker2',
+      `kill $(cat ${folder}/pid); while kill -0 $(cat ${folder}/pid) 2>/dev/null; do :; done`,
+    );
+  }
 });

@@ -50,6 +50,8 @@ export interface EtcdStoreOptions {
   readonly watchLimits?: WatchLimits | undefined;
   /** How long to wait for etcd at first; default 30,000. */
   readonly openWithinMs?: number | undefined;
+  /** False: only the members that are named are asked, not those that they name. */
+  readonly learnMembers?: boolean | undefined;
   /** Only for an empty etcd: its revisions count on from here, for what moves in from another store. */
   readonly shiftRevisions?: number | undefined;
   /** How long a write may take before it fails; default 8000. */
@@ -210,7 +212,7 @@ class EtcdStore implements Store {
       },
       newest: () => this.newestRevision(),
     });
-    this.#meet();
+    if (wiring.learnMembers !== false) this.#meet();
   }
 
   /** Learns of members that joined since: again and again, so that the loss of those it was told of does no harm. */

@@ -417,16 +417,7 @@ class Estimator {
       const size = sizeOfPlace(place);
       if (size !== undefined) return size;
     }
-    switch (this.#typeOf(expr).kind) {
-      case 'bool':
-      case 'int':
-      case 'uint':
-      case 'double':
-      case 'null_type':
-      case 'timestamp':
-      case 'duration':
-        return one;
-    }
+    if (isScalar(this.#typeOf(expr))) return one;
     return expr.kind === 'ident' ? this.#local(expr.name)?.size : undefined;
   }
 
@@ -435,6 +426,21 @@ class Estimator {
     if (known !== undefined) return known;
     return expr.kind === 'ident' ? this.#local(expr.name)?.entries : undefined;
   }
+}
+
+const scalars: ReadonlySet<CelType['kind']> = new Set([
+  'bool',
+  'double',
+  'duration',
+  'int',
+  'null_type',
+  'timestamp',
+  'type',
+  'uint',
+]);
+
+function isScalar(type: CelType): boolean {
+  return scalars.has(type.kind) || (type.name === 'optional_type' && isScalar(elementOf(type)));
 }
 
 function joinedEntries(a: EntrySizes, b: EntrySizes): EntrySizes {

@@ -437,3 +437,62 @@ test('definitions in protected groups say who approved them', async () => {
     ['True', 'ApprovedAnnotation', `approved in ${url}`],
   );
 });
+
+test('rules of the whole object see its name; its errors have no path; values of maps keep their old selves', async () => {
+  await using t = await testServer();
+  const whole = definition({ type: 'object' }) as Json;
+  whole.spec.versions[0].subresources = { status: {} };
+  whole.spec.versions[0].schema.openAPIV3Schema = {
+    type: 'object',
+    'x-kubernetes-validations': [
+      { rule: "self.metadata.name.startsWith('t')", message: 'begins with t' },
+      { rule: '!has(self.status) || self.status.n <= self.spec.n', message: 'status beyond spec' },
+    ],
+    properties: {
+      spec: {
+        type: 'object',
+        'x-kubernetes-validations': [
+          { rule: "!has(self.since) || self.since > timestamp('2020-01-01T00:00:00Z')", message: 'too old' },
+          { rule: '!has(self.q) || (type(self.q) == int ? self.q > 0 : isQuantity(self.q))', message: 'no amount' },
+        ],
+        properties: {
+          n: { type: 'integer' },
+          since: { type: 'string', format: 'date-time' },
+          q: { 'x-kubernetes-int-or-string': true },
+          map: {
+            type: 'object',
+            maxProperties: 9,
+            additionalProperties: {
+              type: 'string',
+              maxLength: 9,
+              'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'values stay' }],
+            },
+          },
+        },
+      },
+      status: { type: 'object', properties: { n: { type: 'integer' } } },
+    },
+  };
+  const made = await t.ask('POST', definitions, whole);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  await t.watch(`${definitions}?watch=1&resourceVersion=${made.body.metadata.resourceVersion}`, 1);
+  assert.deepEqual(causes(await t.ask('POST', things, thing('x', { n: 1 }))), [
+    '<nil>: Invalid value: "object": begins with t',
+  ]);
+  assert.deepEqual(causes(await t.ask('POST', things, thing('t', { n: 1, since: '2019-01-01T00:00:00Z', q: -1 }))), [
+    'spec: Invalid value: "object": too old',
+    'spec: Invalid value: "object": no amount',
+  ]);
+  assert.equal((await t.ask('POST', things, thing('t', { n: 1, q: '5Gi', map: { a: '1' } }))).status, 201);
+  const merge = { 'content-type': 'application/merge-patch+json' };
+  const patch = (body: object, sub = ''): Promise<Json> => t.ask('PATCH', `${things}/t${sub}`, body, merge);
+  assert.equal((await patch({ spec: { map: { b: '2' } } })).status, 200);
+  assert.deepEqual(causes(await patch({ spec: { map: { a: '2' } } })), [
+    'spec.map[a]: Invalid value: "string": values stay',
+  ]);
+  assert.deepEqual(causes(await patch({ status: { n: 2 } }, '/status')), [
+    '<nil>: Invalid value: "object": status beyond spec',
+  ]);
+  assert.equal((await patch({ status: { n: 1 } }, '/status')).status, 200);
+  assert.deepEqual(causes(await patch({ spec: { n: 0 } })), ['<nil>: Invalid value: "object": status beyond spec']);
+});

@@ -315,7 +315,7 @@ class RuleRun {
   }
 
   #invalid(field: string, schema: JSONSchemaProps, detail: string): void {
-    this.found.push(invalidError(field, schema.type ?? '', detail));
+    this.found.push(invalidError(shownField(field), schema.type ?? '', detail));
   }
 
   /** Takes what a run has cost; false when that was too much for the object. */
@@ -376,7 +376,7 @@ class RuleRun {
     const field = compiled.fieldPath === undefined ? place.field : joined(place.field, compiled.fieldPath);
     const detail = this.#message(compiled, activation, field, schema);
     if (detail === undefined) return;
-    this.found.push(errorFor(field, schema.type ?? '', detail, rule.reason));
+    this.found.push(errorFor(shownField(field), schema.type ?? '', detail, rule.reason));
   }
 
   /** The text of a failed rule; undefined when the attempt ended everything, which then is an error already. */
@@ -406,6 +406,9 @@ class RuleRun {
     return usable ? text : plain;
   }
 }
+
+/** The whole object has no path; upstream shows that so. */
+const shownField = (field: string): string => (field === '' ? '<nil>' : field);
 
 function joined(field: string, below: string): string {
   if (field === '') return below;

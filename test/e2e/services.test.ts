@@ -310,6 +310,7 @@ spec:
     await all(String(two.port));
     await machine.must('delete', 'service', 'flow');
     await silent();
+    await machine.must('delete', 'endpointslice', `flow-${two.port}`);
     const again = outsideService('flow', `type: NodePort, clusterIP: ${clusterIp}`, [one.port], 'UDP');
     await machine.apply(again.replace('{port: 80', `{nodePort: ${nodePort}, port: 80`));
     await all(String(one.port));

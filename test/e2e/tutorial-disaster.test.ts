@@ -38,19 +38,28 @@ test('the tutorial page "disaster recovery" runs as printed; containers on the w
   assert.match(outputs[3] ?? '', /soup$/);
   assert.match(outputs[4] ?? '', /node\/worker1 +Ready/);
   const statuses = `kubectl get pods -l app=web -o jsonpath='{range .items[*].status.containerStatuses[*]}{.containerID} {.restartCount}{"\\n"}{end}'`;
-  const running = await eventually('the containers that run are those of the API', async () => {
-    const found = await containers();
-    const said = (await machines.must('master', statuses)).trim().split('\n');
-    assert.equal(said.length, 2, said.join());
-    for (const line of said)
-      assert.ok(found.includes(line.replace(/^containerd:\/\/| \d+$/g, '')), `${line}: ${found}`);
-    return found;
-  });
+  const agreed = (): Promise<string> =>
+    eventually('the containers that run are those of the API', async () => {
+      const found = await containers();
+      const said = (await machines.must('master', statuses)).trim().split('\n');
+      assert.equal(said.length, 2, said.join());
+      for (const line of said)
+        assert.ok(found.includes(line.replace(/^containerd:\/\/| \d+$/g, '')), `${line}: ${found}`);
+      return found;
+    });
   await machines.must('master', 'k8ts restore cluster.backup');
-  await eventually('the worker is ready', async () =>
-    (await machines.must('master', 'kubectl get node worker1')).includes(' Ready '),
+  await machines.must('master', 'kubectl wait --for=condition=Available deployment/web --timeout=60s');
+  await agreed();
+  await machines.must('master', 'k8ts backup running.backup');
+  const running = await agreed();
+  await machines.must(
+    'master',
+    'k8ts reset --force\nk8ts restore running.backup\ncp /etc/kubernetes/admin.conf $HOME/.kube/config',
   );
-  assert.equal(await containers(), running, 'a restore over the cluster stops no container');
+  await machines.must('master', 'kubectl wait --for=condition=Ready node/worker1 --timeout=60s');
+  assert.equal(await agreed(), running, 'the master was lost and is back: no container on the worker has stopped');
+  await machines.must('master', 'k8ts restore running.backup');
+  assert.equal(await agreed(), running, 'nor by a restore over the cluster');
   const snapshots = await eventually('a snapshot was taken by schedule', async () => {
     const found = JSON.parse(await machines.must('master', 'k8ts backup list -o json')) as { file: string }[];
     return found.length > 0 && found;

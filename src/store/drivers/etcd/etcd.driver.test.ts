@@ -9,7 +9,7 @@ const missing = etcdMissing();
 if (missing === false) {
   storeContract(
     { name: 'etcd', open: async (options = {}) => open(await startTestEtcd(), options) },
-    { runs: 8, quota: false, remote: true, secondMs: 300 },
+    { runs: 4, quota: false, remote: true, secondMs: 300 },
   );
 } else test('store contract: etcd', { skip: missing }, () => {});
 

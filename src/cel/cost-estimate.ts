@@ -24,6 +24,8 @@ const factor = (a: Range, by: number): Range => ({
 
 const perCharacter = 0.1;
 const perPatternCharacter = 0.25;
+const longestFormatName = 64;
+const longestFormatPattern = 128;
 
 interface EntrySizes {
   readonly list: boolean;
@@ -300,7 +302,10 @@ class Estimator {
         if (left !== undefined && right !== undefined) this.#entries.set(expr.id, joinedEntries(left, right));
         return priced(id === 'add_list' ? one : factor(size, perCharacter), size);
       }
-      case 'equals':
+      case 'equals': {
+        const opaque = first === undefined || second === undefined ? undefined : this.#opaqueEquality(first, second);
+        return priced(opaque ?? this.#smaller(first, second));
+      }
       case 'not_equals':
         return priced(this.#smaller(first, second));
     }
@@ -308,6 +313,15 @@ class Estimator {
       return priced(this.#smaller(first, second));
     const library = this.#libraryCost(name, id, target, args);
     return library === undefined ? priced(one) : priced(library.cost, library.size);
+  }
+
+  /** Values of the libraries' types have prices of their own. */
+  #opaqueEquality(a: Expr, b: Expr): Range | undefined {
+    const { kind, name = '' } = this.#typeOf(a);
+    if (kind !== 'opaque' || this.#typeOf(b).name !== name) return undefined;
+    if (name === 'kubernetes.NamedFormat') return factor({ min: 1, max: longestFormatName }, perCharacter);
+    if (name === 'kubernetes.URL') return factor({ min: 1, max: this.#size(b)?.max ?? 1 }, perCharacter);
+    return name === 'optional_type' ? undefined : one;
   }
 
   #smaller(a: Expr | undefined, b: Expr | undefined): Range {
@@ -351,7 +365,29 @@ class Estimator {
         return { cost: multiply(sizeOf(target), element) };
       }
       case 'url':
+      case 'jsonpatch.escapeKey':
+        return { ...scanned(first), size: sizeOf(first) };
+      case 'ip':
+        return id === 'cidr_ip' ? undefined : scanned(first);
+      case 'cidr':
+      case 'isIP':
+      case 'isCIDR':
+      case 'quantity':
+      case 'isQuantity':
+      case 'semver':
+      case 'isSemver':
         return scanned(first);
+      case 'ip.isCanonical':
+        return scanned(first, 2);
+      case 'strings.quote':
+        return { ...scanned(first), size: { min: sizeOf(first).min + 2, max: sizeOf(first).max * 2 + 2 } };
+      case 'validate':
+        return { cost: factor(factor(sizeOf(first), perCharacter), longestFormatPattern * perPatternCharacter) };
+      case 'fieldSelector':
+      case 'labelSelector':
+        return {
+          cost: add(add(fixed(10), factor(sizeOf(first), perCharacter)), factor(factor(sizeOf(first), 0.5), 50)),
+        };
       case 'lowerAscii':
       case 'upperAscii':
       case 'substring':
@@ -363,13 +399,14 @@ class Estimator {
           size: replacedSize(sizeOf(target), sizeOf(first), sizeOf(args[1])),
         };
       case 'split':
-        return { cost: factor(sizeOf(target), 2 * perCharacter), size: { min: 0, max: sizeOf(target).max } };
+        return {
+          cost: factor(sizeOf(target), 2 * perCharacter),
+          size: { min: 0, max: limitOf(args[1]) ?? sizeOf(target).max },
+        };
       case 'join': {
         const list = sizeOf(target);
         const place = target === undefined ? undefined : this.#places.get(target.id);
-        const entry = target === undefined ? undefined : this.#entrySizes(target)?.value;
-        const element =
-          entry ?? (place === undefined || place.kind === 'object' ? unknown : placeSize(elementOf(place)));
+        const element = place === undefined || place.kind === 'object' ? unknown : placeSize(elementOf(place));
         let size = multiply(list, element);
         if (first !== undefined) {
           const separators: Range = { min: Math.max(0, list.min - 1), max: Math.max(0, list.max - 1) };
@@ -426,6 +463,13 @@ class Estimator {
     if (known !== undefined) return known;
     return expr.kind === 'ident' ? this.#local(expr.name)?.entries : undefined;
   }
+}
+
+/** A limit that is written down as a number. */
+function limitOf(expr: Expr | undefined): number | undefined {
+  return expr?.kind === 'literal' && typeof expr.value === 'bigint' && expr.value >= 0n
+    ? Number(expr.value)
+    : undefined;
 }
 
 const scalars: ReadonlySet<CelType['kind']> = new Set([

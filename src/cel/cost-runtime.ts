@@ -17,6 +17,11 @@ const scan =
 const pattern: Price = ([text = null, expression = null]) =>
   Math.ceil((1 + sizeOf(text)) * perCharacter) * Math.ceil(sizeOf(expression) * perPatternCharacter);
 
+const selector: Price = ([, text = null]) => {
+  const size = sizeOf(text);
+  return 10 + Math.ceil(size / 2) * 50 + Math.ceil(size * perCharacter);
+};
+
 /** Every element below, strings by their length. Counting ends where no limit reaches: values may share parts without end. */
 function traversal(value: Value): number {
   const count = { left: tooMany };
@@ -65,6 +70,7 @@ const byFunction: ReadonlyMap<string, Price> = new Map<string, Price>([
   ['replace', scan(2)],
   ['split', scan(2)],
   ['join', ([list = null]) => Math.ceil(sizeOf(list) * perCharacter)],
+  ...['fieldSelector', 'labelSelector'].map((name) => [name, selector] as [string, Price]),
   ['find', pattern],
   ['findAll', pattern],
   ['matches', pattern],

@@ -347,7 +347,7 @@ spec:
     assert.match(
       await eventually(
         'the Service answers',
-        async () => (await machine.kubectl('exec', 'client', '--', 'fetch', 'http://web')).stdout,
+        async () => (await machine.kubectl('exec', 'client', '--', 'fetch', 'http://web')).stdout || undefined,
       ),
       /^one /,
     );

@@ -438,7 +438,7 @@ const refused: readonly (readonly [title: string, sample: Sample, errors: readon
       kind: 'EndpointSlice',
       addressType: 'IPv4',
       endpoints: [{ addresses: [] }, { addresses: ['fd00::1', '::ffff:a9fe:a9fe', '0.0.0.0'] }],
-      ports: [{ port: 80 }, { port: 81 }],
+      ports: [{ port: 80 }, { port: 81 }, { name: 'longer-than-a-port-of-a-container', port: 82 }],
     },
     [
       'endpoints[0].addresses: Required value: must contain at least 1 address',

@@ -4,7 +4,6 @@ import {
   validateDns1123Label,
   validateDns1123Subdomain,
   validateIpAddress,
-  validatePortName,
   validatePortNumber,
   validateQualifiedName,
 } from '#machinery';
@@ -72,7 +71,7 @@ function validatePorts(slice: EndpointSlice, found: Findings): void {
   for (const [index, port] of ports.entries()) {
     const field = `ports[${index}]`;
     const name = port.name ?? '';
-    if (name !== '') found.each(`${field}.name`, name, validatePortName(name));
+    if (name !== '') found.each(`${field}.name`, name, validateDns1123Label(name));
     if (names.has(name)) found.duplicate(`${field}.name`, name);
     names.add(name);
     if (port.port != null) found.each(`${field}.port`, port.port, validatePortNumber(port.port));

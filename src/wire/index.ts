@@ -18,7 +18,13 @@ export {
   type HttpsTransportOptions,
   openHttpsTransport,
 } from './http/https-transport.ts';
-export { type HttpsServer, type ServeHttpsOptions, type ServerTls, serveHttps } from './http/serve-https.ts';
+export {
+  type HttpsServer,
+  type ServeHttpsOptions,
+  type ServerTls,
+  type ServeTimeouts,
+  serveHttps,
+} from './http/serve-https.ts';
 export { Http2Connection, type Http2Limits } from './http2/connection.ts';
 export type { ServerStream } from './http2/stream.ts';
 export {

@@ -1,8 +1,9 @@
-import type { Server as Http1Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server as Http1Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { constants as cryptoConstants } from 'node:crypto';
 import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls';
-import { type Log, nodeHttp, systemClock } from '#base';
+import { type Log, nodeHttp, systemClock, type Timer } from '#base';
 import type { ExchangeHandler } from './exchange.ts';
 import { Http1Exchange } from './h1-exchange.ts';
 import { Http2Connection } from '../http2/connection.ts';
@@ -24,6 +25,17 @@ export interface ServeHttpsOptions {
   readonly log?: Log;
   /** Default 250. */
   readonly maxConcurrentStreams?: number;
+  readonly timeouts?: ServeTimeouts;
+}
+
+/** How long a peer may keep others waiting; in milliseconds. */
+export interface ServeTimeouts {
+  /** For the TLS handshake; default 10,000. */
+  readonly handshakeMs?: number;
+  /** For the head of a request (HTTP/1.1) and the preface of a connection (HTTP/2); default 15,000. How bodies come is the handler's to judge. */
+  readonly headMs?: number;
+  /** A connection without a request; default 120,000. */
+  readonly idleMs?: number;
 }
 
 export interface HttpsServer {
@@ -35,24 +47,32 @@ export interface HttpsServer {
 }
 
 const handshakeTimeoutMs = 10_000;
-const headersTimeoutMs = 15_000;
-const requestTimeoutMs = 300_000;
-const keepAliveTimeoutMs = 120_000;
+const headTimeoutMs = 15_000;
+const idleTimeoutMs = 120_000;
+/** Late connections are looked for so many times in the time that they have. */
+const looksPerTimeout = 3;
 const largestHeaders = 64 * 1024;
+const mostHeaderFields = 200;
 const mostConnections = 20_000;
 const closeGraceMs = 1_000;
 
 /** HTTP/2 and HTTP/1.1 on one TLS port, with limits on everything a stranger can make grow. */
 export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServer> {
   const { host, port, handle } = options;
+  const timeouts = {
+    handshakeMs: handshakeTimeoutMs,
+    headMs: headTimeoutMs,
+    idleMs: idleTimeoutMs,
+    ...options.timeouts,
+  };
   const limits = {
     maxConcurrentStreams: options.maxConcurrentStreams ?? 250,
     largestHeaderBytes: largestHeaders,
-    mostHeaderFields: 200,
+    mostHeaderFields,
   };
   const connections = new Set<Http2Connection>();
-  const http1 = http1Server(handle);
-  const tls = createTlsServer(tlsOptions(options.tls));
+  const http1 = http1Server(handle, timeouts);
+  const tls = createTlsServer({ ...tlsOptions(options.tls), handshakeTimeout: timeouts.handshakeMs });
   const sockets = new Set<Socket>();
   tls.maxConnections = mostConnections;
   tls.on('connection', (socket: Socket) => {
@@ -72,6 +92,14 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
     connections.add(connection);
     socket.once('close', () => void connections.delete(connection));
   });
+  const everyMs = timeouts.headMs / looksPerTimeout;
+  const idleLooks = Math.ceil(timeouts.idleMs / everyMs);
+  const look = (): Timer =>
+    systemClock.setTimer(() => {
+      for (const connection of connections) connection.look({ greetingLooks: looksPerTimeout, idleLooks });
+      looking = look();
+    }, everyMs);
+  let looking = look();
   await new Promise<void>((resolve, reject) => {
     tls.once('error', reject);
     tls.listen({ host, port }, () => {
@@ -93,8 +121,9 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
           timer.cancel();
           resolve();
         });
+        looking.cancel();
         for (const connection of connections) connection.close();
-        http1.closeIdleConnections();
+        http1.close();
         if (sockets.size === 0) timer.cancel();
       });
       return closing;
@@ -112,31 +141,50 @@ function tlsOptions({ cert, key, clientCa }: ServerTls): TlsOptions {
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['h2', 'http/1.1'],
-    handshakeTimeout: handshakeTimeoutMs,
     // No resumption: a session must not outlive the trust that it began with.
     secureOptions: cryptoConstants.SSL_OP_NO_TICKET | cryptoConstants.SSL_OP_NO_RENEGOTIATION,
   };
 }
 
-function http1Server(handle: ExchangeHandler): Http1Server {
+function http1Server(handle: ExchangeHandler, timeouts: Required<ServeTimeouts>): Http1Server {
   const server = nodeHttp.createServer({
     maxHeaderSize: largestHeaders,
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: keepAliveTimeoutMs,
+    headersTimeout: timeouts.headMs,
+    // The handler bounds bodies: those that are handed on may take their time.
+    requestTimeout: 0,
+    keepAliveTimeout: timeouts.idleMs,
+    connectionsCheckingInterval: timeouts.headMs / looksPerTimeout,
     noDelay: true,
     insecureHTTPParser: false,
   });
-  server.maxHeadersCount = 200;
-  server.on('request', (request, response: ServerResponse) => handle(new Http1Exchange(request, response)));
+  // All fields are seen, then counted: what Node leaves out beyond its own count would still frame the body.
+  server.maxHeadersCount = 0;
+  // It never listens itself, and looks for late heads only once it does.
+  server.emit('listening');
+  server.on('request', (request, response: ServerResponse) => {
+    if (!hasTooManyFields(request)) return handle(new Http1Exchange(request, response));
+    refuse(request.socket, '431 Request Header Fields Too Large');
+  });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {});
+    if (hasTooManyFields(request)) return refuse(socket, '431 Request Header Fields Too Large');
     handle(new Http1Exchange(request, undefined, head));
   });
   server.on('connect', (_request, socket) => void socket.destroy());
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    else socket.destroy();
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    refuse(socket, clientErrors.get(error.code ?? '') ?? '400 Bad Request');
   });
   return server;
 }
+
+const hasTooManyFields = (request: IncomingMessage): boolean => request.rawHeaders.length > mostHeaderFields * 2;
+
+function refuse(socket: Duplex, status: string): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => void socket.destroy());
+}
+
+const clientErrors = new Map([
+  ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+  ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+]);

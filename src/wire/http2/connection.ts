@@ -67,6 +67,8 @@ export class Http2Connection {
   #cheapMs = 0;
   #closing = false;
   #ended = false;
+  #looks = 0;
+  #lastSeen = 0;
 
   constructor(socket: Socket, handle: ExchangeHandler, limits: Http2Limits) {
     this.socket = socket;
@@ -103,6 +105,20 @@ export class Http2Connection {
     this.#closing = true;
     this.#goAway(errorCode.noError);
     if (this.#streams.size === 0) this.#finish();
+  }
+
+  /**
+   * Called now and then: breaks a connection that has not greeted after so many looks, and ends one that had no stream during
+   * so many; the peer is told a look before, so that what it has just sent is refused in a way that lets it try again.
+   */
+  look(limits: { readonly greetingLooks: number; readonly idleLooks: number }): void {
+    this.#looks = this.#streams.size === 0 && this.#lastSeen === this.#lastStream ? this.#looks + 1 : 0;
+    this.#lastSeen = this.#lastStream;
+    if (!this.#settled && this.#looks > limits.greetingLooks) this.socket.destroy();
+    else if (this.#looks === limits.idleLooks && !this.#closing) {
+      this.#closing = true;
+      this.#goAway(errorCode.noError);
+    } else if (this.#looks > limits.idleLooks) this.#finish();
   }
 
   // ------------------------------------------------------------ for streams

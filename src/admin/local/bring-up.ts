@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { requireWholeRestore } from '../backup/restore-mark.ts';
 import { serverPidFile } from './cluster.ts';
 import { type ClusterLayout, nodeLayout } from './layout.ts';
 import { startOnNode } from './nodes.ts';
@@ -34,7 +35,7 @@ export function reach(state: ClusterState, pki: ClusterPki): Reach {
   return { transport, client: openClient({ transport, userAgent: 'k8ts' }), close: () => transport.close() };
 }
 
-/** Starts the control plane's process, on its node or, without real nodes, here. */
+/** Starts the control plane's process, on its node or, without real nodes, here. Throws RestoreInterrupted. */
 export function startServerProcess(options: {
   readonly layout: ClusterLayout;
   readonly state: ClusterState;
@@ -42,6 +43,7 @@ export function startServerProcess(options: {
   readonly ownCommand: OwnCommand;
 }): void {
   const { layout, state, configFile, ownCommand } = options;
+  requireWholeRestore(layout);
   const { program, args } = ownCommand('server', '--config', configFile);
   const master = state.nodes.find((one) => one.controlPlane);
   if (master !== undefined) {

@@ -310,7 +310,7 @@ function writeCni(configuration: AgentConfiguration, range: { readonly podCidr: 
 
 async function importPauseImage(runtime: Runtime, configuration: AgentConfiguration): Promise<void> {
   const archive = join(configuration.kubeletDir, 'pause-image.tar');
-  const mark = join(configuration.containerd.rootDir, 'pause-image.imported');
+  const mark = join(configuration.containerd.rootDir, 'pause-image-2.imported');
   if (existsSync(mark)) return;
   mkdirSync(dirname(archive), { recursive: true });
   writeFileSync(archive, buildPauseImage());

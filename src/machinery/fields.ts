@@ -48,11 +48,16 @@ export function escapeFieldValue(value: string): string {
   return value.replace(/[\\,=]/g, '\\$&');
 }
 
+/** Each is asked of every object of a list. */
+const mostRequirements = 1000;
+
 /** Reads `metadata.name=x,status.phase!=Running`. Throws ApiError 400; which fields are allowed is the kind's to say. */
 export function parseFieldSelector(text: string): FieldRequirement[] {
   const requirements: FieldRequirement[] = [];
   for (const term of splitTerms(text)) {
     if (term === '') continue;
+    if (requirements.length === mostRequirements)
+      throw errBadRequest(`invalid selector: more than ${mostRequirements} requirements in one selector`);
     const match = /!=|==?/.exec(term);
     if (match === null) throw errBadRequest(`invalid selector: '${text}'; can't understand '${term}'`);
     requirements.push({

@@ -91,7 +91,7 @@ export {
   validateObjectMeta,
   validateObjectMetaUpdate,
 } from './object-meta.ts';
-export { cloneObject, deepEqual, deepFreeze, setOwn } from './objects.ts';
+export { cloneObject, deepEqual, deepFreeze, nestsDeeper, setOwn } from './objects.ts';
 export { controllerOf, controllerReference } from './owners.ts';
 export {
   addQuantities,

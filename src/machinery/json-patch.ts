@@ -1,9 +1,13 @@
 import { ApiError, errBadRequest, errStatus, errTooLarge } from './errors.ts';
 import { goQuote } from './go-text.ts';
-import { cloneObject, deepEqual, setOwn } from './objects.ts';
+import { cloneObject, deepEqual, extentOf, setOwn } from './objects.ts';
 
 const mostOperations = 10_000;
 const mostCopiedBytes = 3 * 1024 * 1024;
+/** As the decoder's: walks of the result recurse. */
+const mostDepth = 1000;
+/** Items that operations push along in arrays, and values that moves look at: with ten thousand operations this bounds the time. */
+const mostTouched = 50_000_000;
 
 type Container = Record<string, unknown> | unknown[];
 
@@ -66,6 +70,7 @@ function read(container: Container, step: string, op: string, path: string): unk
 class Document {
   root: unknown;
   #copiedBytes = 0;
+  #touched = 0;
 
   constructor(root: unknown) {
     this.root = root;
@@ -86,7 +91,8 @@ class Document {
         if (steps.length > source.length && source.every((step, at) => step === steps[at])) {
           throw refused('a value cannot be moved into itself');
         }
-        return this.#add(path, this.#remove(from as string, op));
+        const value = this.#remove(from as string, op);
+        return steps.length > source.length ? this.#add(path, value) : this.#put(path, value);
       }
       case 'copy': {
         const copied = this.#get(pointer(from), op, from as string);
@@ -135,7 +141,20 @@ class Document {
     return { container, step };
   }
 
+  /** Puts a value in, unless the document would become too deep. */
   #add(path: string, value: unknown): void {
+    const { depth, values } = extentOf(value);
+    if (depth + pointer(path).length > mostDepth) throw refused(`the document would nest deeper than ${mostDepth}`);
+    this.#touch(values);
+    this.#put(path, value);
+  }
+
+  #touch(values: number): void {
+    this.#touched += values;
+    if (this.#touched > mostTouched) throw refused('the operations together move too many values');
+  }
+
+  #put(path: string, value: unknown): void {
     if (path === '') {
       this.root = value;
       return;
@@ -143,10 +162,16 @@ class Document {
     const { container, step } = this.#parent(path, 'add');
     if (!Array.isArray(container)) setOwn(container, step, value);
     else if (step === '-') container.push(value);
-    else container.splice(index(step, container.length, container.length), 0, value);
+    else {
+      const at = index(step, container.length, container.length);
+      this.#touch(container.length - at);
+      container.splice(at, 0, value);
+    }
   }
 
   #replace(path: string, value: unknown): void {
+    if (extentOf(value).depth + pointer(path).length > mostDepth)
+      throw refused(`the document would nest deeper than ${mostDepth}`);
     if (path === '') {
       this.root = value;
       return;
@@ -161,8 +186,10 @@ class Document {
     if (path === '') throw refused('the whole document cannot be removed');
     const { container, step } = this.#parent(path, op);
     const old = read(container, step, op, path);
-    if (Array.isArray(container)) container.splice(Number(step), 1);
-    else delete container[step];
+    if (Array.isArray(container)) {
+      this.#touch(container.length - Number(step));
+      container.splice(Number(step), 1);
+    } else delete container[step];
     return old;
   }
 }

@@ -53,6 +53,9 @@ const operators = new Map<Token, LabelOperator>([
   ['<', 'lt'],
 ]);
 
+/** Each is asked of every object of a list: upstream has no limit, but it is no single thread either. */
+const mostRequirements = 1000;
+
 class SyntaxProblem extends Error {}
 
 class Parser {
@@ -71,6 +74,8 @@ class Parser {
       if (first.token !== 'identifier' && first.token !== '!') {
         throw new SyntaxProblem(`found '${first.text}', expected: !, identifier, or 'end of string'`);
       }
+      if (requirements.length === mostRequirements)
+        throw new SyntaxProblem(`more than ${mostRequirements} requirements in one selector`);
       try {
         requirements.push(this.#requirement());
       } catch (error) {

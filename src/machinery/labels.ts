@@ -16,18 +16,31 @@ export interface LabelRequirement {
 type Labels = Readonly<Record<string, string>> | undefined;
 
 const integer = /^[+-]?[0-9]+$/;
+/** From here on a set is faster than looking through the values. */
+const manyValues = 16;
 
-function meets({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
+/** A requirement ready to be asked of many objects. */
+interface Asked extends LabelRequirement {
+  readonly among: { has(value: string): boolean };
+}
+
+function asked(requirement: LabelRequirement): Asked {
+  const { values } = requirement;
+  const among = values.length < manyValues ? { has: (one: string) => values.includes(one) } : new Set(values);
+  return { ...requirement, among };
+}
+
+function meets({ key, operator, values, among }: Asked, labels: Labels): boolean {
   const present = labels !== undefined && Object.hasOwn(labels, key);
   const value = present ? labels[key] : undefined;
   switch (operator) {
     case 'in':
     case '=':
     case '==':
-      return present && values.includes(value as string);
+      return present && among.has(value as string);
     case 'notin':
     case '!=':
-      return !present || !values.includes(value as string);
+      return !present || !among.has(value as string);
     case 'exists':
       return present;
     case '!':
@@ -63,6 +76,7 @@ function requirementText({ key, operator, values }: LabelRequirement): string {
 export class LabelSelector {
   readonly requirements: readonly LabelRequirement[];
   readonly #nothing: boolean;
+  #asked: readonly Asked[] | undefined;
 
   constructor(requirements: readonly LabelRequirement[], nothing = false) {
     this.requirements = requirements.length > 1 ? requirements.toSorted(byKey) : requirements;
@@ -71,7 +85,8 @@ export class LabelSelector {
 
   matches(labels: Labels): boolean {
     if (this.#nothing) return false;
-    for (const one of this.requirements) if (!meets(one, labels)) return false;
+    this.#asked ??= this.requirements.map(asked);
+    for (const one of this.#asked) if (!meets(one, labels)) return false;
     return true;
   }
 

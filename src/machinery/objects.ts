@@ -81,3 +81,39 @@ export function deepEqual(a: unknown, b: unknown): boolean {
   }
   return extra === 0;
 }
+
+/** True when JSON text nests deeper than `most`: to be asked before text of a user's is parsed inside an object. */
+export function nestsDeeper(text: string, most: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (quoted) {
+      if (code === 0x5c) at++;
+      else if (code === 0x22) quoted = false;
+    } else if (code === 0x22) quoted = true;
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > most) return true;
+    } else if (code === 0x7d || code === 0x5d) depth--;
+  }
+  return false;
+}
+
+/** How deep JSON data nests and of how many values it consists; walked without recursion. */
+export function extentOf(value: unknown): { readonly depth: number; readonly values: number } {
+  let values = 0;
+  let depth = 0;
+  let layer: unknown[] = [value];
+  while (layer.length > 0) {
+    values += layer.length;
+    const below: unknown[] = [];
+    for (const one of layer) {
+      if (typeof one !== 'object' || one === null) continue;
+      if (Array.isArray(one)) for (const inner of one) below.push(inner);
+      else for (const key in one) below.push((one as Json)[key]);
+    }
+    if (layer.some((one) => typeof one === 'object' && one !== null)) depth++;
+    layer = below;
+  }
+  return { depth, values };
+}

@@ -62,6 +62,50 @@ test('doubling by copy is bounded', () => {
   assert.ok(performance.now() - start < 500);
 });
 
+test('operations on long arrays are bounded, those on short ones are not', () => {
+  const cpuMs = (act: () => unknown): number => {
+    const before = process.cpuUsage();
+    act();
+    return process.cpuUsage(before).user / 1000;
+  };
+  const many = (one: object): object[] => Array.from({ length: 10_000 }, () => one);
+  const long = { a: new Array(700_000).fill(1) };
+  for (const one of [
+    { op: 'remove', path: '/a/1' },
+    { op: 'add', path: '/a/1', value: 1 },
+    { op: 'move', from: '/a/1', path: '/a/-' },
+  ]) {
+    assert.ok(cpuMs(() => assert.throws(() => applyJsonPatch(long, many(one)), { code: 422 })) < 1500);
+    assert.doesNotThrow(() =>
+      applyJsonPatch({ a: new Array(10_001).fill(1) }, one.op === 'move' ? many(one).slice(5000) : [one]),
+    );
+  }
+});
+
+test('operations cannot nest a document deeper than the decoder lets it be', () => {
+  const nested = (levels: number): unknown => JSON.parse(`${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`);
+  const below = '/a'.repeat(600);
+  const deepen = [
+    { op: 'add', path: '', value: nested(600) },
+    { op: 'add', path: below, value: nested(600) },
+  ];
+  assert.throws(() => applyJsonPatch({}, deepen), { code: 422 });
+  assert.throws(() => applyJsonPatch({}, [deepen[0], { op: 'copy', from: '', path: below }]), { code: 422 });
+  assert.throws(() => applyJsonPatch({}, [deepen[0], { op: 'replace', path: below, value: nested(600) }]), {
+    code: 422,
+  });
+  assert.throws(
+    () =>
+      applyJsonPatch({ b: nested(900) }, [
+        deepen[0],
+        { op: 'add', path: '/b', value: nested(900) },
+        { op: 'move', from: '/b', path: below },
+      ]),
+    { code: 422 },
+  );
+  assert.doesNotThrow(() => applyJsonPatch({}, [deepen[0], { op: 'add', path: below, value: nested(300) }]));
+});
+
 test('patches never reach a prototype', () => {
   const hostile = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}') as object;
   applyMergePatch({}, hostile);

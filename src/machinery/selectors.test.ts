@@ -123,3 +123,28 @@ test('field selectors', () => {
     }),
   );
 });
+
+test('selectors made to be slow are refused or quick', () => {
+  const words = (count: number): string[] => Array.from({ length: count }, (_, i) => `w${i.toString(36)}`);
+  const before = process.cpuUsage();
+  const selector = parseLabelSelector(`a in (${words(12_000).join(',')}),b notin (${words(100).join(',')})`);
+  for (let i = 0; i < 50_000; i++) assert.equal(selector.matches({ a: 'z' }), false);
+  assert.equal(selector.matches({ a: 'w0' }), true);
+  assert.equal(selector.matches({ a: 'w0', b: 'w1' }), false);
+  assert.ok(process.cpuUsage(before).user < 1_500_000);
+  const absent = (count: number): string =>
+    words(count)
+      .map((word) => `!${word}`)
+      .join(',');
+  assert.equal(parseLabelSelector(absent(1000)).matches({ a: 'z' }), true);
+  assert.throws(() => parseLabelSelector(absent(1001)), { code: 400, message: /more than 1000 requirements/ });
+  assert.throws(
+    () =>
+      parseFieldSelector(
+        words(1001)
+          .map((word) => `${word}!=x`)
+          .join(','),
+      ),
+    { code: 400 },
+  );
+});

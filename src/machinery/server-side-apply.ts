@@ -22,7 +22,7 @@ import {
   trackUpdate,
   withFields,
 } from './managed-fields.ts';
-import { cloneObject, setOwn } from './objects.ts';
+import { cloneObject, nestsDeeper, setOwn } from './objects.ts';
 import { canonicalizeScalars } from './schema-defaults.ts';
 
 type Json = Record<string, unknown>;
@@ -113,11 +113,13 @@ function entriesBefore(
   return trackUpdate({ live: undefined, updated: draft, manager: 'before-first-apply', node, apiVersion, nowMs });
 }
 
+const deepestRecorded = 1000;
+
 /** Fields that `kubectl apply` without server side set last: taking those over is no conflict for kubectl. */
 function allowedByLastApplied(live: AnyObject | undefined, manager: string, node: SchemaNode): FieldSet | undefined {
   if (manager !== 'kubectl') return undefined;
   const recorded = live?.metadata.annotations?.['kubectl.kubernetes.io/last-applied-configuration'];
-  if (recorded === undefined) return undefined;
+  if (recorded === undefined || nestsDeeper(recorded, deepestRecorded)) return undefined;
   try {
     const config: unknown = JSON.parse(recorded);
     return isObject(config) && config['apiVersion'] === live?.apiVersion ? fieldsNamed(config, node) : undefined;

@@ -5,6 +5,7 @@ import type {
   HPAScalingRules,
   MetricSpec,
 } from '#api';
+import { nestsDeeper } from '#machinery';
 import { measureFromV1, measureToV1, metricFromV1, metricToV1 } from './metric-conversion.ts';
 
 const prefix = 'autoscaling.alpha.kubernetes.io/';
@@ -101,8 +102,11 @@ function withAnnotations<M extends { annotations?: Record<string, string> }>(
   return (Object.keys(annotations).length === 0 ? rest : { ...rest, annotations }) as M;
 }
 
+/** No metric or behavior nests as deep. */
+const deepestAnnotation = 100;
+
 function parseObject(text: string | undefined): unknown {
-  if (text === undefined) return undefined;
+  if (text === undefined || nestsDeeper(text, deepestAnnotation)) return undefined;
   try {
     return JSON.parse(text);
   } catch {

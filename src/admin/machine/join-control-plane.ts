@@ -5,12 +5,13 @@ import { type Client, openClient, openKubeconfigTransport } from '#client';
 import { openClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
 import { isApiReady } from '../local/bring-up.ts';
+import { linkPlugins } from '../local/own-folders.ts';
 import { cniPluginFolder } from '../local/prerequisites.ts';
 import { addressAt, linkOf } from './addresses.ts';
 import { tokenText } from './bootstrap-token.ts';
 import { certificateNames, planAgentConfiguration, planComponents, planServerConfiguration } from './components.ts';
 import { etcdServerSettings, openMembers, peerUrl, requireEtcd, writeEtcd } from './etcd/local-etcd.ts';
-import { downloadCertificates, writeCertificates } from './etcd/shared-certificates.ts';
+import { downloadCertificates, externalEtcdSettings, writeCertificates } from './etcd/shared-certificates.ts';
 import { writeAtomically, writeJson } from './files.ts';
 import { hostResolvers, identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
 import { askToJoin, isReady, type JoinOptions } from './join.ts';
@@ -39,7 +40,6 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
   const { endpoint, token, node, ownCommand, version, clock, telling, timeoutMs, port } = options;
   const layout = machineLayout(options.root);
   const uplink = linkOf(node.address);
-  requireEtcd(options.path);
   await telling.phase('preflight', () => checkMachine(layout, options));
   const cluster = await askToJoin(options);
   const { settings, ca } = cluster;
@@ -51,11 +51,13 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
       await transport.close();
     }
   });
-  if (!files.has('etcd/ca.key'))
+  const external = externalEtcdSettings(layout, files);
+  if (external === undefined && !files.has('etcd/ca.key'))
     throw new CodedError(
       'NoEtcd',
-      'the control plane of this cluster has no etcd that others could join: make the cluster with k8ts init --etcd=local',
+      'the control plane of this cluster has no etcd that others could share: make the cluster with k8ts init --etcd=local',
     );
+  if (external === undefined) requireEtcd(options.path);
   writeRecord(layout, {
     ...{ format: 1, role: 'control-plane', nodeName: node.nodeName, nodeIp: node.address, version },
     ...{ before: observeFolders(layout), serviceCidr: settings.serviceCidr },
@@ -67,7 +69,7 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
   const pki = openClusterPki({
     ...{ dir: layout.pkiDir, clock, clusterDomain: settings.dnsDomain },
     ...{ apiServerNames: names, apiServerAddresses: addresses },
-    etcd: { names: [node.nodeName], addresses: [node.address] },
+    ...(external === undefined ? { etcd: { names: [node.nodeName], addresses: [node.address] } } : {}),
   });
   const server = `https://${node.address}:${port}`;
   for (const identity of Object.values(identitiesOf(layout)))
@@ -84,34 +86,11 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
     ...{ commonName: 'kubernetes-admin', organizations: ['system:masters'], usages: ['client'], days: 1 },
   });
   const credentials = { ca, clientCert: admin.certificatePem, clientKey: admin.keyPem };
-  const others = await telling.phase('the other control planes', async () => {
-    const transport = openHttpsTransport({ server: `https://${endpoint}`, ...credentials });
-    try {
-      return await controlPlanes(openClient({ transport, userAgent: 'k8ts' }), node.address);
-    } finally {
-      await transport.close();
-    }
-  });
-  const members = await openMembers(layout, { addresses: others, clock });
+  const member = external === undefined ? await addMember(options, { layout, credentials }) : undefined;
   try {
-    const added = await telling.phase('member of etcd added', async () => {
-      const before = await members.list();
-      const mine = before.find((one) => one.peerUrls.includes(peerUrl(node.address)));
-      // A member that was added by an earlier try and never started.
-      if (mine !== undefined) await members.remove(mine.id);
-      return members.addLearner(peerUrl(node.address));
-    });
-    writeEtcd({
-      ...{ layout, node, state: 'existing' },
-      members: added.members.map((one) => ({
-        name: one.id === added.added.id ? node.nodeName : one.name,
-        peerUrl: one.peerUrls[0] as string,
-      })),
-    });
-    const clientUrls = added.members.flatMap((one) => one.clientUrls);
     writeJson(configFile(layout, 'server'), {
       ...planServerConfiguration({ layout, cluster: settings, node, port, store: '', version }),
-      ...etcdServerSettings(layout, node, clientUrls),
+      ...(member === undefined ? external : etcdServerSettings(layout, node, member.clientUrls)),
     });
     writeJson(
       configFile(layout, 'agent'),
@@ -120,21 +99,17 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
         ...{ cniBinDir: cniPluginFolder(), dnsUpstreams: hostResolvers() },
       }),
     );
+    if (settings.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
     mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
     await telling.phase('control plane', async () => {
       const components = planComponents(layout, 'control-plane', ownCommand);
       await startComponents(layout, planSupervision(layout, components, ownCommand));
-      await members.promote(added.added.id, timeoutMs);
+      await member?.promote();
       const transport = openHttpsTransport({ server, ...credentials });
       try {
         await waitFor({
-          ...{
-            what: 'the API server is ready',
-            clock,
-            timeoutMs,
-            logFile: `${layout.logDir}/server.log`,
-            advice: reset,
-          },
+          ...{ what: 'the API server is ready', clock, timeoutMs, logFile: `${layout.logDir}/server.log` },
+          advice: reset,
           ask: () => isApiReady(transport),
         });
       } finally {
@@ -142,7 +117,7 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
       }
     });
   } finally {
-    members.close();
+    member?.close();
   }
   await telling.phase(`node ${node.nodeName} ready`, async () => {
     const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
@@ -151,10 +126,53 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
       await waitFor({
         what: `node ${node.nodeName} is ready`,
         ...{ clock, timeoutMs, logFile: `${layout.logDir}/agent.log`, advice: reset },
-        ask: async () => isReady(await client.get<Node>(nodes, node.nodeName)),
+        ask: async () => {
+          const found = await client.get<Node>(nodes, node.nodeName);
+          return settings.cni === 'none' || isReady(found);
+        },
       });
     } finally {
       await transport.close();
+    }
+  });
+}
+
+/** Adds this machine's member of etcd, as a learner, and says how it is to be run. */
+async function addMember(
+  options: JoinControlPlaneOptions,
+  means: { layout: MachineLayout; credentials: { ca: string; clientCert: string; clientKey: string } },
+) {
+  const { endpoint, node, clock, telling, timeoutMs } = options;
+  const { layout, credentials } = means;
+  return telling.phase('member of etcd added', async () => {
+    const transport = openHttpsTransport({ server: `https://${endpoint}`, ...credentials });
+    let addresses: string[];
+    try {
+      addresses = await controlPlanes(openClient({ transport, userAgent: 'k8ts' }), node.address);
+    } finally {
+      await transport.close();
+    }
+    const members = await openMembers(layout, { addresses, clock });
+    try {
+      const mine = (await members.list()).find((one) => one.peerUrls.includes(peerUrl(node.address)));
+      // A member that was added by an earlier try and never started.
+      if (mine !== undefined) await members.remove(mine.id);
+      const { added, members: all } = await members.addLearner(peerUrl(node.address));
+      writeEtcd({
+        ...{ layout, node, state: 'existing' },
+        members: all.map((one) => ({
+          name: one.id === added.id ? node.nodeName : one.name,
+          peerUrl: one.peerUrls[0] as string,
+        })),
+      });
+      return {
+        clientUrls: all.flatMap((one) => one.clientUrls),
+        promote: () => members.promote(added.id, timeoutMs),
+        close: () => members.close(),
+      };
+    } catch (error) {
+      members.close();
+      throw error;
     }
   });
 }

@@ -9,6 +9,7 @@ import { generateToken, joiningGroup } from '../bootstrap-token.ts';
 import { createToken, ensure, secrets } from '../cluster-objects.ts';
 import { writeAtomically } from '../files.ts';
 import type { MachineLayout } from '../layout.ts';
+import { configFile } from '../record.ts';
 
 /** What every control plane of a cluster must have the same: by name in the Secret, kubeadm's names where it has them. */
 const sharedFiles: Readonly<Record<string, string>> = {
@@ -23,6 +24,7 @@ const sharedFiles: Readonly<Record<string, string>> = {
   'external-etcd-ca.crt': 'external-etcd/ca.crt',
   'external-etcd.crt': 'external-etcd/client.crt',
   'external-etcd.key': 'external-etcd/client.key',
+  'k8ts-external-etcd.servers': 'external-etcd/servers',
   'k8ts-encryption.key': 'encryption.key',
 };
 const name = 'kubeadm-certs';
@@ -68,12 +70,14 @@ export async function uploadCertificates(options: {
 }): Promise<string> {
   const { layout, client, clock, random } = options;
   const key = random.bytes(keyBytes);
-  const present = Object.entries(sharedFiles).filter(([, file]) => existsSync(join(layout.pkiDir, file)));
+  const contents = new Map<string, Buffer>();
+  for (const [entry, file] of Object.entries(sharedFiles)) {
+    const path = join(layout.pkiDir, file);
+    if (existsSync(path)) contents.set(entry, readFileSync(path));
+  }
+  for (const [entry, content] of externalEtcd(layout)) contents.set(entry, content);
   const data = Object.fromEntries(
-    present.map(([entry, file]) => [
-      entry,
-      sealFile(key, readFileSync(join(layout.pkiDir, file)), random).toString('base64'),
-    ]),
+    [...contents].map(([entry, content]) => [entry, sealFile(key, content, random).toString('base64')]),
   );
   // A token without use: when it ends, the Secret that it owns ends.
   const token = generateToken(random);
@@ -107,6 +111,38 @@ export async function uploadCertificates(options: {
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: joiningGroup }],
   } as never);
   return Buffer.from(key).toString('hex');
+}
+
+/** Where an etcd that somebody else runs is, and what opens it; nothing when the store is another one. */
+function externalEtcd(layout: MachineLayout): [entry: string, content: Buffer][] {
+  const { store, etcdTls, etcdMember } = JSON.parse(readFileSync(configFile(layout, 'server'), 'utf8')) as {
+    store: string;
+    etcdTls?: { ca: string; cert?: string; key?: string };
+    etcdMember?: object;
+  };
+  if (!store.startsWith('etcd:') || etcdMember !== undefined) return [];
+  const found: [string, Buffer][] = [['k8ts-external-etcd.servers', Buffer.from(store.slice(5))]];
+  if (etcdTls !== undefined) found.push(['external-etcd-ca.crt', readFileSync(etcdTls.ca)]);
+  if (etcdTls?.cert !== undefined) found.push(['external-etcd.crt', readFileSync(etcdTls.cert)]);
+  if (etcdTls?.key !== undefined) found.push(['external-etcd.key', readFileSync(etcdTls.key)]);
+  return found;
+}
+
+/** What a server is told of an etcd that somebody else runs; undefined when the cluster has its own. */
+export function externalEtcdSettings(layout: MachineLayout, files: ReadonlyMap<string, Buffer>): object | undefined {
+  const servers = files.get('external-etcd/servers')?.toString('utf8');
+  if (servers === undefined) return undefined;
+  const at = (name: string): string => join(layout.pkiDir, 'external-etcd', name);
+  const has = (name: string): boolean => files.has(`external-etcd/${name}`);
+  if (!has('ca.crt')) return { store: `etcd:${servers}` };
+  return {
+    store: `etcd:${servers}`,
+    etcdTls: {
+      ca: at('ca.crt'),
+      ...(has('client.crt') ? { cert: at('client.crt') } : {}),
+      ...(has('client.key') ? { key: at('client.key') } : {}),
+    },
+  };
 }
 
 /** Reads what control planes share. Nothing is written. Throws CodedError `CertificateKey`. */

@@ -48,6 +48,10 @@ const notDone = [
   'waiting for name resolution',
   'not capable',
   'not supported for learner',
+  // Of changes of members: some seconds after the last one it is another answer.
+  'unhealthy cluster',
+  'too many learner members',
+  'not enough started members',
 ];
 
 /** What an error of gRPC means for the request. */

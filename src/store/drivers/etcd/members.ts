@@ -24,6 +24,7 @@ export interface StoreMembers {
   close(): void;
 }
 
+const addWithinMs = 30_000;
 const promoteEveryMs = 300;
 const promoteAttemptMs = 5000;
 
@@ -42,7 +43,7 @@ export function openEtcdMembers(options: {
     },
     async addLearner(peerUrl) {
       const request = { peerUrls: [peerUrl], isLearner: true };
-      const { value } = await connection.call(methods.memberAdd, request, { changes: 'once' });
+      const { value } = await connection.call(methods.memberAdd, request, { changes: 'once', limitMs: addWithinMs });
       if (value.member === undefined) throw new CodedError('StoreMember', 'etcd named no member that it added');
       return { added: memberOf(value.member), members: value.members.map(memberOf) };
     },
@@ -63,7 +64,7 @@ export function openEtcdMembers(options: {
       }
     },
     async remove(id) {
-      await connection.call(methods.memberRemove, { id: BigInt(`0x${id}`) });
+      await connection.call(methods.memberRemove, { id: BigInt(`0x${id}`) }, { limitMs: addWithinMs });
     },
     close: () => connection.close(),
   };

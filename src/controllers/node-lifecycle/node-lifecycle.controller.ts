@@ -27,6 +27,8 @@ function start(context: ControllerContext): RunningPart {
   const known = new Set<string>();
   let timer: Timer | undefined;
   let looking: Promise<void> = Promise.resolve();
+  /** Nodes whose pods were told since the node became not ready. Once: a kubelet that lives may say otherwise of its pods. */
+  const marked = new Set<string>();
   let open = true;
 
   const now = (): string => rfc3339(clock.nowMs());
@@ -41,6 +43,7 @@ function start(context: ControllerContext): RunningPart {
     const node = nodeInformer.get(undefined, name);
     if (node === undefined) {
       records.delete(name);
+      marked.delete(name);
       if (known.delete(name)) tell(name, 'RemovingNode', `Removing Node ${name} from Controller`);
       return;
     }
@@ -52,9 +55,13 @@ function start(context: ControllerContext): RunningPart {
     if (taints !== undefined) await writeTaints(node, taints);
     const latest = nodeInformer.get(undefined, name) ?? node;
     if (evictionTaintOf(latest) === undefined) {
+      marked.delete(name);
       const cleared = planNoExecute(latest, undefined, now());
       if (cleared !== undefined) await writeTaints(latest, cleared);
-    } else await markPodsNotReady(name);
+    } else if (!marked.has(name)) {
+      await markPodsNotReady(name);
+      marked.add(name);
+    }
   }
 
   function tell(name: string, reason: string, what: string, uid = name): void {

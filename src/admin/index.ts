@@ -60,3 +60,8 @@ export type { MachineLayout } from './machine/layout.ts';
 
 /** Machines of a cluster of several (init, join, reset …), loaded when first needed. */
 export const loadMachine = () => import('./machine/index.ts');
+/** How a node asks for its certificates: loaded by the agent that needs one, without the rest. */
+export const loadNodeCertificate = async () => ({
+  ...(await import('./machine/node-certificate.ts')),
+  ...(await import('./machine/files.ts')),
+});

@@ -10,7 +10,7 @@ import {
   openKubeconfigTransport,
   readKubeconfig,
 } from '#client';
-import { buildPauseImage, type Kubelet, pauseImageName, startKubelet } from '#kubelet';
+import { buildPauseImage, type Kubelet, loadKubelet, pauseImageName } from '#kubelet';
 import {
   cniConfiguration,
   cniFileName,
@@ -58,6 +58,8 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
     ...{ informers, transports: [transport, proxyTransport], file: serversFile, log },
     own: kubeconfigTarget(await readKubeconfig(configuration.kubeconfig)).cluster.server,
   });
+  // Loaded while the container runtime starts.
+  const kubeletCode = loadKubelet();
   const network = startNetwork({ configuration, clock, random, log, informers, podInformers });
   let runtime: Runtime | undefined;
   let kubelet: Kubelet | undefined;
@@ -83,6 +85,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
       {
         name: 'kubelet',
         async start() {
+          const { startKubelet } = await kubeletCode;
           kubelet = await startKubelet({
             nodeName: configuration.nodeName,
             nodeIp: configuration.nodeIp,

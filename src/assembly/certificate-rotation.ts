@@ -102,7 +102,7 @@ export async function temporaryCredential(configuration: AgentConfiguration, clo
 
 async function rotateClient(options: RotationOptions, signal: AbortSignal): Promise<void> {
   const { configuration, client, clock } = options;
-  const { requestNodeCertificate, writeAtomically } = await loadMachine();
+  const { requestNodeCertificate, writeAtomically } = await loadNodeCertificate();
   const { certificatePem, keyPem } = await requestNodeCertificate({
     ...{ client, clock, signal, purpose: 'client', nodeName: configuration.nodeName },
   });
@@ -112,7 +112,7 @@ async function rotateClient(options: RotationOptions, signal: AbortSignal): Prom
 
 async function rotateServing(options: RotationOptions, signal: AbortSignal): Promise<void> {
   const { configuration, client, clock } = options;
-  const { requestNodeCertificate, writeAtomically } = await loadMachine();
+  const { requestNodeCertificate, writeAtomically } = await loadNodeCertificate();
   const { certificatePem, keyPem } = await requestNodeCertificate({
     ...{ client, clock, signal, purpose: 'serving', nodeName: configuration.nodeName },
     dnsNames: [configuration.nodeName],
@@ -123,7 +123,7 @@ async function rotateServing(options: RotationOptions, signal: AbortSignal): Pro
   options.onServing(servingCredential(configuration) ?? (await temporaryCredential(configuration, clock)));
 }
 
-async function loadMachine() {
-  const { loadMachine: load } = await import('#admin');
+async function loadNodeCertificate() {
+  const { loadNodeCertificate: load } = await import('#admin');
   return load();
 }

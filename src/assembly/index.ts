@@ -9,7 +9,7 @@ export type {
   ProxyFlags,
   SchedulerFlags,
 } from './components/component-flags.ts';
-export { loadPrograms, type RunnableComponent, runAgent, runComponent, runIngress, runServer } from './run.ts';
+export { type RunnableComponent, runAgent, runComponent, runIngress, runServer } from './run.ts';
 export type { ServerConfiguration } from './server-configuration.ts';
 
 /** Throws CodedError `AuditPolicy` with everything that is wrong with a policy file. */
@@ -31,6 +31,6 @@ export const loadDemo = async () => ({
 
 /** Tries the path of packets between pods, Services and names in throw-away namespaces: see the network's doctor. */
 export const examinePath = async (): Promise<PathFinding[]> => {
-  const [{ examinePath: examine }, { systemRandom }] = await Promise.all([import('#network'), import('#base')]);
-  return examine({ random: systemRandom });
+  const [{ loadDoctor }, { systemRandom }] = await Promise.all([import('#network'), import('#base')]);
+  return (await loadDoctor()).examinePath({ random: systemRandom });
 };

@@ -81,17 +81,6 @@ export async function runComponent(component: RunnableComponent): Promise<void> 
   });
 }
 
-/** Loads the code of both programs and runs nothing. */
-export async function loadPrograms(): Promise<void> {
-  await Promise.all([
-    import('./server.ts'),
-    import('./agent.ts'),
-    import('./ingress.ts'),
-    import('#controllers'),
-    import('#scheduler'),
-  ]);
-}
-
 function readConfiguration<T>(file: string): T {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as T;

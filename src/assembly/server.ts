@@ -257,7 +257,7 @@ async function startClusterControllers(
   ];
   await installAddons(client, configuration);
   if (configuration.simulate > 0) {
-    const { startSimulatedNodes } = await import('#kubelet');
+    const { startSimulatedNodes } = await (await import('#kubelet')).loadSimulatedNodes();
     parts.push(await startSimulatedNodes({ client, informers, clock, random, log, count: configuration.simulate }));
   }
   return { close: async () => void (await Promise.all(parts.map((one) => one.close()))) };

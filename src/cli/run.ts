@@ -22,7 +22,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
   const [verb, option, file, ...rest] = argv;
   if (verb === 'compile' && argv.length === 1) {
-    await compile();
+    await (await import('./compile.ts')).compile();
     return true;
   }
   if (option !== '--config' || file === undefined || file.startsWith('-') || rest.length > 0) return false;
@@ -34,11 +34,4 @@ async function ranWithoutParser(argv: readonly string[]): Promise<boolean> {
   const { runAgent, runIngress, runServer } = await import('#assembly');
   await (verb === 'server' ? runServer(file) : verb === 'agent' ? runAgent(file) : runIngress(file));
   return true;
-}
-
-/** Loads everything, so that compiled code is kept of it: whoever must compile also keeps the compiler in memory (20 MiB). */
-async function compile(): Promise<void> {
-  const [{ commands }, { loadPrograms }] = await Promise.all([import('./catalogue.ts'), import('#assembly')]);
-  const { loadMachine } = await import('#admin');
-  await Promise.all([import('./program.ts'), loadPrograms(), loadMachine(), ...commands.map((one) => one.load())]);
 }

@@ -9,14 +9,12 @@ export {
   pauseImageName,
 } from './images/oci-archive.ts';
 export { type TarEntry, tarOf } from './images/tar.ts';
-export { type Kubelet, type KubeletOptions, startKubelet } from './kubelet.ts';
-export {
-  podStages,
-  type SimulatedNodeShape,
-  type SimulatedNodes,
-  type SimulatedNodesOptions,
-  type Stage,
-  simulationAnnotations,
-  startSimulatedNodes,
-} from './simulated/index.ts';
-export { removeAllPods } from './remove-all-pods.ts';
+export type { Kubelet, KubeletOptions } from './kubelet.ts';
+export type { SimulatedNodeShape, SimulatedNodes, SimulatedNodesOptions } from './simulated/index.ts';
+
+/** Runs real pods: loaded by the process that does. */
+export const loadKubelet = () => import('./kubelet.ts');
+/** Nodes without containers: loaded by whoever wants some. */
+export const loadSimulatedNodes = () => import('./simulated/index.ts');
+/** Stops and removes every pod of a runtime: loaded by its command. */
+export const loadRemoveAllPods = () => import('./remove-all-pods.ts');

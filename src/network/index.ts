@@ -2,7 +2,7 @@ export { cniConfiguration, cniFileName, type CniOptions } from './cni/configurat
 export { type DnsServerOptions, startDnsServer } from './dns/dns-server.ts';
 export { type NetworkPolicies, type NetworkPoliciesOptions, startNetworkPolicies } from './policy/network-policies.ts';
 export { type ReservationsOptions, startReservationCare } from './cni/reservations.ts';
-export { examinePath, type PathFinding } from './doctor/examine-path.ts';
+export type { PathFinding } from './doctor/examine-path.ts';
 export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-proxy.ts';
 export type { NetworkMode } from './routes/plan-routes.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';
@@ -13,3 +13,5 @@ export { removeNodeNetwork } from './routes/remove-network.ts';
 export const loadIngress = () => import('./ingress/ingress-controller.ts');
 /** Keeps that process running: loaded by the agent. */
 export const loadIngressSupervisor = () => import('./ingress/supervisor.ts');
+/** Tries the path of packets in throw-away namespaces: loaded by its command. */
+export const loadDoctor = () => import('./doctor/examine-path.ts');

@@ -12,7 +12,7 @@ interface Means {
 /** Runs a kubelet alone, on a container runtime that somebody else runs. */
 export async function startKubeletAlone(options: Means & { flags: KubeletFlags }): Promise<Closable> {
   const { flags, clock, random, log } = options;
-  const { startKubelet } = await import('#kubelet');
+  const { startKubelet } = await (await import('#kubelet')).loadKubelet();
   const { tls } = flags;
   const transport = await openKubeconfigTransport({ file: flags.kubeconfig });
   const kubelet = await startKubelet({

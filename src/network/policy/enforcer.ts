@@ -3,8 +3,9 @@ import { Backoff, type Closable, CodedError, messageOf, runCommand, sleep, type 
 import type { Informer } from '#client';
 import type { NetworkPoliciesOptions } from './network-policies.ts';
 import { podFacts } from './pod-facts.ts';
-import { emptyPolicyRuleset, policyDifference, policyScript, policyTable } from './policy-ruleset.ts';
+import { emptyPolicyRuleset, policyDifference, policyScript } from './policy-ruleset.ts';
 import { PolicyState } from './policy-state.ts';
+import { hasPolicyTable } from './policy-table.ts';
 
 export interface EnforcerOptions extends NetworkPoliciesOptions {
   readonly policies: Informer<NetworkPolicy>;
@@ -15,12 +16,6 @@ const checkEveryMs = 5_000;
 const patienceMs = 10_000;
 /** So long an address that the runtime gave may be unknown to the API. */
 const earlyMs = 60_000;
-
-/** True when this network namespace has rules of policies. */
-export async function hasPolicyTable(): Promise<boolean> {
-  const { code } = await runCommand('nft', ['list', 'chain', 'ip', policyTable, 'forward'], { okCodes: [0, 1] });
-  return code === 0;
-}
 
 /**
  * Keeps the table of policies in step with policies, pods and namespaces. Only what changed is sent, each time in one transaction; a

@@ -1,6 +1,7 @@
 import { type NetworkPolicy, type Pod, resource } from '#api';
 import { type Clock, type Closable, type Log, messageOf } from '#base';
 import type { Informers } from '#client';
+import { hasPolicyTable } from './policy-table.ts';
 
 export interface NetworkPoliciesOptions {
   readonly nodeName: string;
@@ -39,8 +40,7 @@ export async function startNetworkPolicies(options: NetworkPoliciesOptions): Pro
   // Rules of an earlier run, whose last policy was deleted meanwhile, are looked for when the node has nothing more urgent to do.
   const look = clock.setTimer(() => {
     if (enforcer !== undefined || closed) return;
-    import('./enforcer.ts')
-      .then(({ hasPolicyTable }) => hasPolicyTable())
+    hasPolicyTable()
       .then((left) => (left && !closed ? enforce() : undefined))
       .catch((error) => options.log.debug({ error: messageOf(error) }, 'not known whether policies left rules'));
   }, 5_000);

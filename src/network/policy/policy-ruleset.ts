@@ -8,6 +8,7 @@ import {
   type RulePlan,
   type Selection,
 } from './plan-policies.ts';
+import { policyTable } from './policy-table.ts';
 
 /**
  * What the rules of one node must be. Only policies that select a pod of this node have rules. A rule is one line of one of two chains,
@@ -46,7 +47,6 @@ export interface PolicyRules {
   readonly isolated: { readonly ingress: readonly PodSet[]; readonly egress: readonly PodSet[] };
 }
 
-export const policyTable = 'k8ts_policy';
 export const fixedPolicySets = {
   ingress: 'isolated_ingress',
   egress: 'isolated_egress',

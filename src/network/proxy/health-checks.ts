@@ -1,5 +1,5 @@
-import { createServer, type Server } from 'node:http';
-import { type Closable, type Log, messageOf } from '#base';
+import type { Server } from 'node:http';
+import { type Closable, type Log, messageOf, nodeHttp } from '#base';
 
 /** What the healthCheckNodePort of a Service tells a load balancer of this node. */
 export interface HealthCheck {
@@ -36,7 +36,7 @@ export class HealthCheckServers implements Closable {
   }
 
   #listen(port: number): void {
-    const server = createServer((request, response) => {
+    const server = nodeHttp.createServer((request, response) => {
       request.resume();
       const check = this.#checks.get(port);
       const count = check?.localEndpoints ?? 0;

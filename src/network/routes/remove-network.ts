@@ -1,5 +1,5 @@
 import { runCommand } from '#base';
-import { policyTable } from '../policy/policy-ruleset.ts';
+import { policyTable } from '../policy/policy-table.ts';
 import { removeAnnouncedAddresses } from '../proxy/announcements.ts';
 import { tableName } from '../proxy/ruleset.ts';
 import { tunnelName, tunnelTable } from '../tunnel/plan-tunnel.ts';

@@ -7,7 +7,7 @@ import { openLog, runCommand, systemClock, systemRandom } from '#base';
 import { type NewObject, type Pod, type PodSpec, resource } from '#api';
 import { openTokenIssuer } from '#apiserver';
 import type { Client } from '#client';
-import { type Kubelet, startKubelet } from '#kubelet';
+import { type Kubelet, loadKubelet } from '#kubelet';
 import { type Authority, type Credential, createAuthority, issueCertificate } from '#pki';
 import { startCluster, type TestCluster } from '#testkit';
 import { type Containerd, startContainerd } from '../containerd.ts';
@@ -74,6 +74,7 @@ export async function openTestNode(): Promise<TestNode> {
     nowMs,
   });
 
+  const { startKubelet } = await loadKubelet();
   const start = (): Promise<Kubelet> =>
     startKubelet({
       nodeName: 'n1',

@@ -1,7 +1,15 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, type Log, messageOf, type Timer } from '#base';
 import { errTimeout, errTooLarge } from '#machinery';
-import { BodyTooLarge, type HttpExchange, type HttpsServer, type Identity, type ServerTls, serveHttps } from '#wire';
+import {
+  BodyTooLarge,
+  type HttpExchange,
+  type HttpsServer,
+  type Identity,
+  type ServerTls,
+  type ServeTimeouts,
+  serveHttps,
+} from '#wire';
 import type {
   AuthenticationResult,
   Handler,
@@ -16,6 +24,7 @@ export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: ServerTls;
+  readonly timeouts?: ServeTimeouts;
 }
 
 export type Listening = HttpsServer;
@@ -25,12 +34,13 @@ const bodyTimeoutMs = 60_000;
 
 /** Serves the chain on a TLS port, HTTP/2 and HTTP/1.1, requests to switch protocols included. */
 export function listenHttps(options: ListenOptions & { handler: Handler; clock: Clock; log: Log }): Promise<Listening> {
-  const { host, port, tls, handler, clock, log } = options;
+  const { host, port, tls, timeouts, handler, clock, log } = options;
   return serveHttps({
     host,
     port,
     tls,
     log,
+    ...(timeouts === undefined ? {} : { timeouts }),
     handle: (exchange) => {
       const request = new SocketRequest(exchange, clock);
       handler(request).then(

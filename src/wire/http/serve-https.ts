@@ -92,7 +92,7 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
     connections.add(connection);
     socket.once('close', () => void connections.delete(connection));
   });
-  const everyMs = timeouts.headMs / looksPerTimeout;
+  const everyMs = Math.ceil(timeouts.headMs / looksPerTimeout);
   const idleLooks = Math.ceil(timeouts.idleMs / everyMs);
   const look = (): Timer =>
     systemClock.setTimer(() => {
@@ -153,7 +153,7 @@ function http1Server(handle: ExchangeHandler, timeouts: Required<ServeTimeouts>)
     // The handler bounds bodies: those that are handed on may take their time.
     requestTimeout: 0,
     keepAliveTimeout: timeouts.idleMs,
-    connectionsCheckingInterval: timeouts.headMs / looksPerTimeout,
+    connectionsCheckingInterval: Math.ceil(timeouts.headMs / looksPerTimeout),
     noDelay: true,
     insecureHTTPParser: false,
   });

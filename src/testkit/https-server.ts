@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type Closable, systemClock } from '#base';
+import { openAuthenticator } from '#apiserver';
+import { openClusterPki } from '#pki';
+import { type HttpsTransport, openHttpsTransport, type ServeTimeouts } from '#wire';
+import { startCluster, type TestCluster } from './cluster.ts';
+
+/** A test cluster's API server behind a real TLS socket on loopback, with credentials to speak to it. */
+export interface TestHttpsServer extends Closable, AsyncDisposable {
+  readonly cluster: TestCluster;
+  readonly port: number;
+  readonly url: string;
+  /** PEM. */
+  readonly ca: string;
+  /** A connection of a user; default: an administrator. */
+  transport(user?: { readonly name: string; readonly groups?: readonly string[] }): HttpsTransport;
+  /** A TLS socket without a client certificate, or with the administrator's. */
+  socket(protocol: 'h2' | 'http/1.1', as?: 'administrator'): Promise<TLSSocket>;
+  /** A TCP connection that says nothing. */
+  silent(): Promise<Socket>;
+}
+
+export async function startHttpsServer(
+  options: {
+    readonly timeouts?: ServeTimeouts;
+    readonly controllers?: readonly string[];
+    readonly nodes?: number;
+  } = {},
+): Promise<TestHttpsServer> {
+  const pki = openClusterPki({ clock: systemClock });
+  const serving = pki.issue({ commonName: 'kube-apiserver', usages: ['server'], ipAddresses: ['127.0.0.1'] });
+  const ca = pki.ca.certificatePem;
+  const cluster = await startCluster({
+    nodes: options.nodes ?? 0,
+    controllers: options.controllers ?? [],
+    scheduler: false,
+    server: {
+      authenticator: (objects) =>
+        openAuthenticator({
+          clock: systemClock,
+          objects,
+          clientRoots: () => [pki.ca.certificate],
+          audiences: ['test'],
+        }),
+    },
+  });
+  const { port } = await cluster.server.listen({
+    host: '127.0.0.1',
+    port: 0,
+    tls: { cert: serving.certificatePem, key: serving.keyPem, clientCa: ca },
+    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+  });
+  const url = `https://127.0.0.1:${port}`;
+  const transports: HttpsTransport[] = [];
+  const clientPair = (name: string, groups: readonly string[]): { cert: string; key: string } => {
+    const pair = pki.issue({ commonName: name, organizations: [...groups], usages: ['client'] });
+    return { cert: pair.certificatePem, key: pair.keyPem };
+  };
+  const administrator = clientPair('kubernetes-admin', ['system:masters']);
+  const close = async (): Promise<void> => {
+    await Promise.all(transports.map((one) => one.close()));
+    await cluster.close();
+  };
+  return {
+    cluster,
+    port,
+    url,
+    ca,
+    transport(user) {
+      const pair = user === undefined ? administrator : clientPair(user.name, user.groups ?? []);
+      const transport = openHttpsTransport({ server: url, ca, clientCert: pair.cert, clientKey: pair.key });
+      transports.push(transport);
+      return transport;
+    },
+    async socket(protocol, as) {
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port,
+        ca,
+        ALPNProtocols: [protocol],
+        ...(as === undefined ? {} : administrator),
+      });
+      socket.on('error', () => {});
+      await once(socket, 'secureConnect');
+      return socket;
+    },
+    async silent() {
+      const socket = connectTcp(port, '127.0.0.1');
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      return socket;
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -25,6 +25,9 @@ export interface StoreMembers {
 }
 
 const addWithinMs = 30_000;
+const addEveryMs = 500;
+/** Refusals, with nothing done, while a member that was added just before has not been heard for long enough or has no vote yet. */
+const notYet = /unhealthy cluster|too many learner members|not enough started members/;
 const promoteEveryMs = 300;
 const promoteAttemptMs = 5000;
 
@@ -43,9 +46,18 @@ export function openEtcdMembers(options: {
     },
     async addLearner(peerUrl) {
       const request = { peerUrls: [peerUrl], isLearner: true };
-      const { value } = await connection.call(methods.memberAdd, request, { changes: 'once', limitMs: addWithinMs });
-      if (value.member === undefined) throw new CodedError('StoreMember', 'etcd named no member that it added');
-      return { added: memberOf(value.member), members: value.members.map(memberOf) };
+      const endMs = clock.monotonicMs() + addWithinMs;
+      for (;;) {
+        try {
+          const limitMs = Math.max(1, endMs - clock.monotonicMs());
+          const { value } = await connection.call(methods.memberAdd, request, { changes: 'once', limitMs });
+          if (value.member === undefined) throw new CodedError('StoreMember', 'etcd named no member that it added');
+          return { added: memberOf(value.member), members: value.members.map(memberOf) };
+        } catch (error) {
+          if (!notYet.test(messageOf(error)) || clock.monotonicMs() > endMs) throw error;
+        }
+        await sleep(clock, addEveryMs);
+      }
     },
     async promote(id, timeoutMs) {
       const endMs = clock.monotonicMs() + timeoutMs;

@@ -132,7 +132,17 @@ export async function runPage(page: string, machines: Machines): Promise<string[
         ?.at(-1) ?? '';
     const token = /--token (\S+)/.exec(line)?.[1] ?? '';
     const hash = /sha256:\S+/.exec(line)?.[0] ?? '';
-    const lines = printed ? script.replace(/--token \S+/, `--token ${token}`).replace(/sha256:\S+/, hash) : script;
+    const key =
+      outputs
+        .join('\n')
+        .match(/--certificate-key [0-9a-f]+/g)
+        ?.at(-1) ?? '';
+    const lines = printed
+      ? script
+          .replace(/--token \S+/, `--token ${token}`)
+          .replace(/sha256:\S+/, hash)
+          .replace(/--certificate-key \S+/, key)
+      : script;
     outputs.push(await machines.must(machine, lines));
   }
   return outputs;

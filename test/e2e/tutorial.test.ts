@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { etcdMissing } from '../../src/testkit/etcd.ts';
 import { eventually, whyNoContainers } from './harness.ts';
 import { busyboxImage } from './images.ts';
 import { Machines, runPage } from './machines.ts';
@@ -109,5 +110,18 @@ describe('the tutorial', { skip }, () => {
     assert.doesNotMatch(tables, /k8ts_policy/);
     for (const way of ['pod to pod', 'Service', 'NodePort', 'DNS'])
       assert.match(doctor, new RegExp(`^ok +${way} +arrives`, 'm'));
+  });
+
+  test('10: disaster recovery', async () => {
+    const outputs = await runPage('10-disaster-recovery', machines);
+    assert.match(outputs[1] ?? '', /^WHOLE +yes/m);
+    assert.match(outputs[3] ?? '', /soup$/);
+    assert.match(outputs[4] ?? '', /node\/worker1 +Ready/);
+  });
+
+  test('11: several control planes', { skip: etcdMissing() }, async () => {
+    const text = await page('11-several-control-planes');
+    assert.equal(count(text, /^(master|worker1|worker2) +Ready +control-plane /gm), 3, text);
+    assert.equal(count(text, /^after-the-loss +0 /gm), 2, text);
   });
 });

@@ -1,14 +1,16 @@
 import { Command, CommanderError } from 'commander';
 import { commands } from './catalogue.ts';
+import { helpStyle } from './help.ts';
 import { version } from './version.ts';
 
 /** Parses a command line and runs its verb; returns the exit code: 0 done, 2 wrong usage (told on stderr). */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   const program = new Command('k8ts')
     .description('Kubernetes, written in TypeScript')
+    .usage('<command> [options]')
     .version(version, '-v, --version')
     .showHelpAfterError('(k8ts --help lists all commands)')
-    .configureHelp({ helpWidth: 80 })
+    .configureHelp(helpStyle)
     .exitOverride();
   try {
     for (const one of commands) {

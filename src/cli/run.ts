@@ -7,13 +7,29 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     const { runProgram } = await import('./program.ts');
     return await runProgram(argv);
   } catch (error) {
-    const known = error instanceof CodedError || (error instanceof Error && 'status' in error);
-    process.stderr.write(
-      `k8ts: ${known ? messageOf(error) : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
+    process.stderr.write(`k8ts: ${failureText(error)}\n`);
     return error instanceof CodedError && error.code === 'WrongUsage' ? 2 : 1;
   }
 }
+
+/** One line for what was to be expected (also refusals of the system: no space, no right, no such folder); a trace for a bug. */
+export function failureText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof CodedError || 'status' in error) return messageOf(error);
+  if (!('syscall' in error) || !('code' in error)) return error.stack ?? error.message;
+  const hint = Object.hasOwn(systemHints, String(error.code)) ? `: ${systemHints[String(error.code)]}` : '';
+  return `${error.message}${hint}`;
+}
+
+const systemHints: Readonly<Record<string, string>> = {
+  EACCES: 'run it as the user who owns that, or with sudo',
+  EPERM: 'run it with sudo',
+  EROFS: 'the file system is read-only; name another place',
+  ENOSPC: 'the disk is full; make room (df -h) and say it again',
+  EDQUOT: 'the quota is used up; make room and say it again',
+  EMFILE: 'too many files are open (ulimit -n)',
+  ENOENT: 'make it, name another place, or look whether its file system can be written',
+};
 
 /**
  * `server`, `agent`, `ingress` and `supervise`, each with `--config FILE`, as other commands start them: a parser of options would cost each of

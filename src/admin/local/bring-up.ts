@@ -119,6 +119,7 @@ const patienceMs = 200;
 function lastWords(logFile: string): string {
   try {
     const line = readFileSync(logFile, 'utf8').trim().split('\n').at(-1) ?? '';
+    if (line === '') return `Its log ${logFile} is empty: is the disk full (df -h)?`;
     return `Its log ${logFile} ends with: ${line.slice(0, 500)}`;
   } catch {
     return `It left no log in ${logFile}.`;

@@ -45,8 +45,8 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
       'record requests as this audit.k8s.io/v1 Policy says (default: their metadata)',
     )
     .option('--audit-log-path <file>', 'record requests in this file')
-    .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default 100)', parseCount)
-    .option('--audit-log-maxbackup <n>', 'keep so many of those (default 10)', parseCount)
+    .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default: 100)', parseCount)
+    .option('--audit-log-maxbackup <n>', 'keep so many of those (default: 10)', parseCount)
     .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount);
   for (const [, flag, description] of files)
     command.option(`${flag} <file>`, `${description} (default: in --cert-dir)`);

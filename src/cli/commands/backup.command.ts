@@ -14,6 +14,7 @@ import {
 } from '#admin';
 import { environmentVariable, messageOf, rfc3339, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
+import { withExamples } from '../help.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { withRoot } from '../machine/options.ts';
 import { parseOutput } from '../options.ts';
@@ -23,6 +24,10 @@ import { version } from '../version.ts';
 
 export const backupCommand = defineCommand('backup', (command) => {
   command.helpCommand(false);
+  withExamples(command, [
+    ['k8ts backup monday.k8ts', 'the cluster of k8ts up'],
+    ['k8ts backup check monday.k8ts', 'is it whole, and what is in it?'],
+  ]);
   withRoot(withCluster(command))
     .argument('<file>', 'where to write it; holds keys and secrets (mode 0600)')
     .action(async (file: string, options: ClusterOptions & { root: string }, self: Command) =>

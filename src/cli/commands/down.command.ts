@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { defaultKubeconfigFile, readState, stopCluster, withClusterLock } from '#admin';
 import { CodedError, systemClock, systemRandom } from '#base';
 import { readKubeconfig, removeFromKubeconfig, writeKubeconfig } from '#client';
@@ -24,7 +24,7 @@ export const downCommand = defineCommand('down', (command) => {
         }
         await progress.phase(`stop cluster ${options.name}`, () => stopCluster(systemClock, layout, state));
         if (options.delete === true) {
-          await progress.phase('delete its data', async () => rmSync(layout.dataDir, { recursive: true, force: true }));
+          await progress.phase('delete its data', async () => deleteFolder(layout.dataDir));
           const file = defaultKubeconfigFile();
           const config = await readKubeconfig(file, { missingIsEmpty: true });
           const next = removeFromKubeconfig(config, `k8ts-${options.name}`);
@@ -33,3 +33,12 @@ export const downCommand = defineCommand('down', (command) => {
       });
     });
 });
+
+/** Deletes a folder; where something is mounted on it, all that is in it. */
+function deleteFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch (error) {
+    if (!existsSync(folder) || readdirSync(folder).length > 0) throw error;
+  }
+}

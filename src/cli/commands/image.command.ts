@@ -1,22 +1,26 @@
-import { createWriteStream, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { requireState } from '#admin';
-import { CodedError } from '#base';
 import { defineCommand } from '../command.ts';
-import { loadImages } from '../local/images.ts';
+import { withExamples } from '../help.ts';
+import { loadImages, requireArchive } from '../local/images.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { openProgress } from '../progress.ts';
 
 export const imageCommand = defineCommand('image', (command) => {
-  withCluster(command.command('load <file>'))
+  const load = withCluster(command.command('load <file>'));
+  withExamples(load, [
+    ['docker save web:1 | k8ts image load -', 'an image of docker'],
+    ['k8ts image load web.tar --name test', 'an archive, into another cluster'],
+  ]);
+  load
     .description('load an image archive (OCI or docker save; - for standard input) into every node')
     .action(async (file: string, options: ClusterOptions) => {
       const layout = layoutOf(options);
       const state = requireState(layout);
-      if (file !== '-' && !existsSync(file))
-        throw new CodedError('NoFile', `${file} does not exist: give an image archive, or - for standard input`);
+      if (file !== '-') requireArchive(file);
       const folder = file === '-' ? mkdtempSync(join(tmpdir(), 'k8ts-image-')) : undefined;
       try {
         const archive = folder === undefined ? file : join(folder, 'archive.tar');

@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { loadBackup, loadMachine, type MachineLayout } from '#admin';
 import { environmentVariable, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
+import { withExamples } from '../help.ts';
 import { parseList, storeOf } from '../components/flags.ts';
 import { type KeepingOptions, keepingAsked, withKeeping } from '../local/keeping.ts';
 import { ownCommand } from '../local/programs.ts';
@@ -37,9 +38,13 @@ interface InitFlags extends KeepingOptions {
 }
 
 export const initCommand = defineCommand('init', (command) => {
+  withExamples(command, [
+    ['k8ts init', 'prints how to join'],
+    ['k8ts init --apiserver-advertise-address=192.168.60.10', 'its address'],
+  ]);
   withKeeping(withRoot(command))
     .option('--apiserver-advertise-address <address>', 'address by which the other machines reach this one')
-    .option('--apiserver-bind-port <port>', 'port of the API (default 6443)', parsePort)
+    .option('--apiserver-bind-port <port>', 'port of the API (default: 6443)', parsePort)
     .option(
       '--apiserver-cert-extra-sans <names>',
       "more names and addresses in the API's certificate",
@@ -47,11 +52,11 @@ export const initCommand = defineCommand('init', (command) => {
       [],
     )
     .option('--control-plane-endpoint <host[:port]>', 'name or address of all control planes, if there will be several')
-    .option('--pod-network-cidr <range>', 'addresses of pods (default 10.244.0.0/16)')
+    .option('--pod-network-cidr <range>', 'addresses of pods (default: 10.244.0.0/16)')
     .addOption(
       new Option(
         '--cni <network>',
-        'k8ts: nodes get their pod network at once (default); none: they wait for one that you apply as a manifest',
+        'k8ts: nodes get their pod network at once; none: they wait for one that you apply as a manifest',
       ).choices(['k8ts', 'none']),
     )
     .addOption(
@@ -60,8 +65,8 @@ export const initCommand = defineCommand('init', (command) => {
         'how pods of other nodes are reached: routes, vxlan, or auto (default: routes on one link, else vxlan)',
       ).choices(['auto', 'routes', 'vxlan']),
     )
-    .option('--service-cidr <range>', 'addresses of Services (default 10.96.0.0/12)')
-    .option('--service-dns-domain <domain>', 'domain of Services (default cluster.local)')
+    .option('--service-cidr <range>', 'addresses of Services (default: 10.96.0.0/12)')
+    .option('--service-dns-domain <domain>', 'domain of Services (default: cluster.local)')
     .option('--node-name <name>', "name of this machine's node (default: its host name)")
     .option('--cri-socket <path>', 'use the container runtime that listens there, instead of a containerd of its own')
     .addOption(
@@ -75,7 +80,7 @@ export const initCommand = defineCommand('init', (command) => {
     .option('--etcd-keyfile <file>', 'its key')
     .option('--upload-certs', 'put what control planes share into the cluster, encrypted, for two hours')
     .option('--token <token>', 'the token with which machines join (default: a new one)')
-    .option('--token-ttl <duration>', 'how long the token counts, 0: for ever (default 24h)', parseDurationMs)
+    .option('--token-ttl <duration>', 'how long the token counts, 0: for ever (default: 24h)', parseDurationMs)
     .option('--ignore-preflight-errors <names>', 'findings that do not matter: NumCPU,Swap or all', collectNames, [])
     .option('--config <file>', "kubeadm's InitConfiguration and ClusterConfiguration")
     .option('--wait <duration>', 'how long to wait for the control plane', parseDurationMs, 120_000)

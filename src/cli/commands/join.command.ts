@@ -42,7 +42,7 @@ export const joinCommand = defineCommand('join', (command) => {
     .option('--control-plane', 'be one more control plane (of a cluster of k8ts init --etcd=local)')
     .option('--certificate-key <key>', 'opens the certificates that control planes share (k8ts certs upload)')
     .option('--apiserver-advertise-address <address>', 'the same as --node-ip, for a control plane')
-    .option('--apiserver-bind-port <port>', 'port of the API on this machine (default 6443)', parsePort)
+    .option('--apiserver-bind-port <port>', 'port of the API on this machine (default: 6443)', parsePort)
     .option('--ignore-preflight-errors <names>', 'findings that do not matter: Swap or all', collectNames, [])
     .option('--config <file>', "kubeadm's JoinConfiguration")
     .option('--wait <duration>', 'how long to wait for the node to be ready', parseDurationMs, 120_000)

@@ -28,6 +28,7 @@ import { CodedError, systemClock } from '#base';
 import type { Client } from '#client';
 import { isConflict, isNotFound } from '#machinery';
 import { defineCommand } from '../command.ts';
+import { withExamples } from '../help.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
 import { parseDurationMs, parseName } from '../options.ts';
@@ -37,6 +38,10 @@ import { openProgress } from '../progress.ts';
 type Work = (layout: ClusterLayout, state: ClusterState, name: string, waitMs: number) => Promise<void>;
 
 export const nodeCommand = defineCommand('node', (command) => {
+  withExamples(command, [
+    ['k8ts node add worker2', 'one node more'],
+    ['k8ts node stop worker2', 'a power cut: its pods move after a while'],
+  ]);
   verb(command, 'add', 'add a node', add);
   verb(command, 'stop', 'cut the power of a node', stop);
   verb(command, 'start', 'give a stopped node power again', start);
@@ -44,9 +49,10 @@ export const nodeCommand = defineCommand('node', (command) => {
 });
 
 function verb(parent: Command, name: string, description: string, work: Work): void {
-  withCluster(parent.command(`${name} <node>`))
+  withCluster(parent.command(name))
     .description(description)
     .option('--wait <duration>', 'how long to wait for the node', parseDurationMs, 60_000)
+    .argument('<node>', 'its name, for instance worker2', parseName)
     .action(async (nodeName: string, options: ClusterOptions & { wait: number }) => {
       if (!isRoot()) throw new CodedError('NeedsRoot', 'nodes with real containers need root: run it with sudo');
       const layout = layoutOf(options);
@@ -54,7 +60,7 @@ function verb(parent: Command, name: string, description: string, work: Work): v
         const state = requireState(layout);
         const supervised = leaveUnsupervised(layout);
         try {
-          await work(layout, state, parseName(nodeName), options.wait);
+          await work(layout, state, nodeName, options.wait);
         } finally {
           if (supervised) superviseCluster({ layout, state: requireState(layout), ownCommand });
         }

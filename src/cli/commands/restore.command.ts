@@ -15,6 +15,7 @@ import {
 } from '#admin';
 import { CodedError, rfc3339, systemClock, systemRandom } from '#base';
 import { defineCommand } from '../command.ts';
+import { withExamples } from '../help.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
 import { collectNames, withRoot } from '../machine/options.ts';
 import { parseDurationMs, parseMoment, parseName } from '../options.ts';
@@ -39,6 +40,10 @@ interface RestoreOptions {
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
 export const restoreCommand = defineCommand('restore', (command) => {
+  withExamples(command, [
+    ['k8ts restore monday.k8ts', 'all of it'],
+    ['k8ts restore monday.k8ts --at 2026-11-23T02:40:00Z', 'as it was then'],
+  ]);
   withRoot(command)
     .argument('<file>', 'a backup')
     .option('--at <moment>', 'a revision or a time inside its history instead of when it was taken', parseMoment)

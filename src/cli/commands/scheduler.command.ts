@@ -8,7 +8,7 @@ interface Flags extends ElectionOptions {
 
 export const schedulerCommand = defineCommand('scheduler', (command) => {
   withElection(command.requiredOption('--kubeconfig <file>', 'how to reach the API'))
-    .option('--scheduler-name <name>', 'schedules the pods with this spec.schedulerName (default default-scheduler)')
+    .option('--scheduler-name <name>', 'schedules the pods with this spec.schedulerName (default: default-scheduler)')
     .action(async (options: Flags) => {
       const { runComponent } = await import('#assembly');
       const { kubeconfig, schedulerName } = options;

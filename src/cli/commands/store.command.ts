@@ -1,5 +1,6 @@
 import { systemClock } from '#base';
 import { defineCommand } from '../command.ts';
+import { withExamples } from '../help.ts';
 import { etcdTlsOf, type StoreOptions, withEtcdTls } from '../components/flags.ts';
 import { parseOutput } from '../options.ts';
 
@@ -15,6 +16,7 @@ export const storeCommand = defineCommand('store', (command) => {
     .description('copy the data of a cluster, whose control plane is stopped, into an empty store')
     .requiredOption('--from <store>', 'lmdb:DIR or etcd:URL[,URL]')
     .requiredOption('--to <store>', 'lmdb:DIR or etcd:URL[,URL]; must be empty');
+  withExamples(copy, [['k8ts store copy --from lmdb:DIR --to etcd:http://10.0.0.9:2379', 'to etcd']]);
   withEtcdTls(copy)
     .option('-o, --output <format>', 'json', parseOutput)
     .action(async (options: CopyFlags) => {

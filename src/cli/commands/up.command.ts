@@ -34,9 +34,10 @@ import {
 import { CodedError, systemClock, systemRandom } from '#base';
 import { mergeKubeconfig, parseKubeconfig, readKubeconfig, writeKubeconfig } from '#client';
 import { defineCommand } from '../command.ts';
+import { withExamples } from '../help.ts';
 import { dnsAnswers } from '../local/dns-probe.ts';
 import { type KeepingOptions, keepingAsked, withKeeping } from '../local/keeping.ts';
-import { loadImages } from '../local/images.ts';
+import { loadImages, requireArchive } from '../local/images.ts';
 import { layoutOf, withCluster } from '../local/options.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
 import { parseCount, parseDurationMs, parsePort } from '../options.ts';
@@ -61,18 +62,23 @@ export interface UpOptions extends KeepingOptions {
 const collect = (value: string, list: string[]): string[] => [...list, value];
 
 export const upCommand = defineCommand('up', (command) => {
+  withExamples(command, [
+    ['k8ts up --nodes 3', 'a master and two workers'],
+    ['k8ts up --name test --isolated', 'a second cluster, without a way out'],
+    ['k8ts up --nodes 0 --simulate 3', 'without root and containers'],
+  ]);
   withKeeping(withCluster(command))
-    .option('--nodes <n>', 'real nodes with containers (default 1); 0 needs no root', parseCount)
+    .option('--nodes <n>', 'real nodes with containers (default: 1); 0 needs no root', parseCount)
     .option('--simulate <n>', 'simulated nodes sim-0, sim-1, …', parseCount)
     .option('--isolated', 'give the nodes no route beyond this machine')
     .option('--kubeconfig <file>', 'write this kubeconfig alone instead of merging into the default one')
-    .option('--api-port <port>', 'port of the API (default 6443)', parsePort)
+    .option('--api-port <port>', 'port of the API (default: 6443)', parsePort)
     .option('--image <file>', 'image archive to load into every node (repeatable)', collect, [])
     .option('--wait <duration>', 'how long to wait for the cluster', parseDurationMs, 120_000)
     .addOption(
       new Option(
         '--cni <network>',
-        'k8ts: nodes get their pod network at once (default); none: they wait for one that you apply as a manifest',
+        'k8ts: nodes get their pod network at once; none: they wait for one that you apply as a manifest',
       ).choices(['k8ts', 'none']),
     )
     .addOption(
@@ -91,6 +97,7 @@ export const upCommand = defineCommand('up', (command) => {
         );
       }
       if ((options.nodes ?? 1) > 200) throw new InvalidArgumentError('at most 200 nodes fit on one link');
+      for (const file of options.image) requireArchive(file);
       const layout = layoutOf(options);
       await withClusterLock(`${layout.runDir}.lock`, () => up(layout, options, openProgress()));
     });

@@ -45,12 +45,7 @@ export interface ElectionOptions {
 
 export function withElection(command: Command): Command {
   return command
-    .option(
-      '--leader-elect [boolean]',
-      'act only while holding the Lease in kube-system (default true)',
-      parseSwitch,
-      true,
-    )
+    .option('--leader-elect [boolean]', 'act only while holding the Lease in kube-system', parseSwitch, true)
     .option('--leader-elect-lease-duration <duration>', 'how long others wait for a silent leader', parseDurationMs)
     .option('--leader-elect-renew-deadline <duration>', 'how long a leader tries to renew', parseDurationMs)
     .option('--leader-elect-retry-period <duration>', 'pause between tries', parseDurationMs);

@@ -24,14 +24,14 @@ const off = 'off';
 
 export function withKeeping(command: Command): Command {
   return command
-    .option('--history <duration>', 'how far back k8ts restore --at may go (default 1h)', parseIntervalMs)
+    .option('--history <duration>', 'how far back k8ts restore --at may go (default: 1h)', parseIntervalMs)
     .option('--snapshot-every <duration>', 'take backups by schedule; 0: no longer', parseIntervalMs)
-    .option('--snapshot-keep <n>', 'how many of those stay (default 24)', parseCount)
+    .option('--snapshot-keep <n>', 'how many of those stay (default: 24)', parseCount)
     .option('--snapshot-dir <dir>', 'where they lie (default: snapshots in the data folder)')
     .option('--audit-policy-file <file>', 'record requests as this audit.k8s.io/v1 Policy says')
     .option('--audit-log-path <file>', 'where to (default: audit.log among the logs); off: no longer')
-    .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default 100)', parseCount)
-    .option('--audit-log-maxbackup <n>', 'keep so many of those (default 10)', parseCount)
+    .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default: 100)', parseCount)
+    .option('--audit-log-maxbackup <n>', 'keep so many of those (default: 10)', parseCount)
     .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount);
 }
 

@@ -48,6 +48,7 @@ export function reportOf(layout: ClusterLayout, state: ClusterState): ClusterRep
     const own = nodeLayout(layout, node.name);
     const agentRuns = note('agent', node.name, join(own.runDir, 'agent.pid'));
     const runtimeRuns = note('containerd', node.name, join(own.runDir, 'containerd', 'containerd.pid'));
+    note('ingress', node.name, join(own.runDir, 'ingress.pid')); // only while there are Ingresses
     const status =
       agentRuns && runtimeRuns ? 'running' : node.stopped || (!agentRuns && !runtimeRuns) ? 'stopped' : 'dead';
     return { name: node.name, address: nodeAddress(state, node), status } as const;

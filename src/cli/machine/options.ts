@@ -6,7 +6,7 @@ import { environmentVariable } from '#base';
 export function withRoot(command: Command): Command {
   return command.option(
     '--root <dir>',
-    'put everything of this machine below a folder (default /, or $K8TS_ROOT)',
+    'put everything of this machine below a folder (default: $K8TS_ROOT, or /)',
     environmentVariable('K8TS_ROOT') ?? '/',
   );
 }

@@ -48,6 +48,7 @@ export async function createObject(create: CreateOptions): Promise<Result> {
   if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '') {
     throw errBadRequest('resourceVersion should not be set on objects to be created');
   }
+  if (create.managed !== true) claimFields(create);
   const generated = (metadata.name ?? '') === '' && (metadata.generateName ?? '') !== '';
   const admission = admit({
     context,
@@ -63,21 +64,27 @@ export async function createObject(create: CreateOptions): Promise<Result> {
   beginObject(context, draft, kind);
   hooksOf(context, kind)?.prepareCreate?.(draft, { dryRun: options.dryRun, request });
   if (generated) generateName(context, draft);
-  if (create.managed !== true) {
-    trackUpdate({
-      live: undefined,
-      updated: draft,
-      manager: managerOf(request, options),
-      operation: 'Update',
-      node: kind.node,
-      apiVersion: kind.apiVersion,
-      subresource: '',
-      nowMs: context.clock.nowMs(),
-    });
-  }
   validateNew(draft, kind, request);
   await admission.validate();
   return storeNew(create, generated);
+}
+
+/**
+ * The manager owns what was sent, with its static defaults, as upstream's: not what admission and preparation add afterwards. Else the first
+ * server-side apply of the same manifest would take that away again (a claim's storage class, a Job's selector).
+ */
+function claimFields({ context, kind, request, draft, options }: CreateOptions): void {
+  const { status: _, ...withoutStatus } = draft;
+  trackUpdate({
+    live: undefined,
+    updated: kind.definition.status === true ? withoutStatus : draft,
+    manager: managerOf(request, options),
+    operation: 'Update',
+    node: kind.node,
+    apiVersion: kind.apiVersion,
+    subresource: '',
+    nowMs: context.clock.nowMs(),
+  });
 }
 
 async function storeNew(create: CreateOptions, generated: boolean): Promise<Result> {

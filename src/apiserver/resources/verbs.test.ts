@@ -258,3 +258,22 @@ test('server-side apply creates, merges and refuses conflicts', async () => {
   const forced = await apply('two', { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '2' } }, '&force=true');
   assert.equal(forced.body.data.a, '2');
 });
+
+test('a new object is owned as it was sent, with static defaults: what the server adds stays when it is applied server-side later', async () => {
+  await using t = await testServer();
+  const jobs = '/apis/batch/v1/namespaces/default/jobs';
+  const containers = [{ name: 'c', image: 'i' }];
+  const job = {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: 'j' },
+    spec: { suspend: true, template: { spec: { restartPolicy: 'Never', containers } } },
+    status: { active: 5 },
+  };
+  const created = await t.ask('POST', jobs, job);
+  assert.equal(created.status, 201, JSON.stringify(created.body));
+  const [{ fieldsV1 }] = created.body.metadata.managedFields;
+  assert.deepEqual(Object.keys(fieldsV1), ['f:spec']);
+  assert.equal('f:selector' in fieldsV1['f:spec'], false);
+  assert.equal('f:completionMode' in fieldsV1['f:spec'], true);
+});

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { AnyObject } from '#api';
 import type { KindDefinition } from '#kinds';
 import type { ByteSink, Identity, Transport } from '#wire';
+import type { Measures } from './http/measures.ts';
 
 /** What a request asks for, read from its raw target once; every later link decides on this and never parses again. */
 export interface RequestInfo {
@@ -250,6 +251,8 @@ export interface ServerObjects {
   transport(identity?: Identity): Transport;
   /** By group and plural, any version. */
   definition(group: string, plural: string, version?: string): KindDefinition | undefined;
+  /** Where parts of the server say how long something took. */
+  readonly measures?: Measures;
   /** By the name of the kind. */
   kind(group: string, version: string, kind: string): KindDefinition | undefined;
 }

@@ -42,7 +42,7 @@ import type { AggregationOptions, Aggregator } from './aggregation/aggregator.ts
 import type { ExtensionAuthentication } from './bootstrap/extension-authentication.ts';
 import { RequestMetrics } from './http/metrics.ts';
 import { healthRoutes, type HealthCheck } from './discovery/health.ts';
-import { apiVersionServed, versionRoute, type VersionOptions } from './discovery/version.ts';
+import { apiVersionServed, buildOf, versionRoute, type VersionOptions } from './discovery/version.ts';
 import type { KindHooks, ResourceContext } from './resources/context.ts';
 import { CacheView } from './resources/object-view.ts';
 import type { Seal } from './resources/object-storage.ts';
@@ -132,11 +132,21 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     log = silentLog,
     catalogue = openKindCatalogue(),
   } = options;
+  const metrics = new RequestMetrics(clock, catalogue);
+  const { measures } = metrics;
   const feed = new StoreFeed({ store, root: storageRoot, clock, log });
-  const registry = new ResourceRegistry({ catalogue, store, feed, log, sealOf: options.sealOf ?? (() => undefined) });
+  const registry = new ResourceRegistry({
+    catalogue,
+    store,
+    feed,
+    log,
+    measures,
+    sealOf: options.sealOf ?? (() => undefined),
+  });
   const views = new Map<string, CacheView>();
   let handler: Handler | undefined;
   const objects: ServerObjects = {
+    measures,
     view(groupVersion, plural) {
       const name = `${groupVersion} ${plural}`;
       let view = views.get(name);
@@ -195,14 +205,13 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   store.failed.catch(() => {
     storeFailed = true;
   });
-  const metrics = new RequestMetrics(clock, catalogue);
   metrics.start();
   const routes = [
     versionRoute(options.version ?? {}),
     ...healthRoutes(checks),
     ...discoveryRoutes({ catalogue, remote: parts.aggregator }),
     ...(options.issuer === undefined ? [] : issuerRoutes(options.issuer)),
-    metrics.route(() => cacheMetrics(registry)),
+    metrics.route(() => [...cacheMetrics(registry), ...RequestMetrics.buildInfo(buildOf(options.version ?? {}))]),
     ...lazyOpenApi({ objects, catalogue }),
     ...(options.routes?.(objects, catalogue) ?? []),
     ...parts.routes,
@@ -301,15 +310,32 @@ function lazyOpenApi(options: { objects: ServerObjects; catalogue: KindCatalogue
 }
 
 function cacheMetrics(registry: ResourceRegistry): string[] {
-  const lines = ['# TYPE apiserver_storage_objects gauge'];
+  const objects = ['# TYPE apiserver_storage_objects gauge'];
+  const watchers = ['# TYPE apiserver_registered_watchers gauge'];
+  const running = [
+    '# HELP apiserver_longrunning_requests Watches that are served now.',
+    '# TYPE apiserver_longrunning_requests gauge',
+  ];
+  const events = [
+    '# HELP apiserver_watch_events_total Events sent to watchers.',
+    '# TYPE apiserver_watch_events_total counter',
+  ];
   for (const { cache } of registry.openStorages()) {
-    const { group, plural } = cache.form.definition.resource;
-    lines.push(`apiserver_storage_objects{resource="${group === '' ? plural : `${plural}.${group}`}"} ${cache.size}`);
-    lines.push(
-      `apiserver_registered_watchers{resource="${group === '' ? plural : `${plural}.${group}`}"} ${cache.watchers.size}`,
-    );
+    const { group, version, plural, kind } = cache.form.definition.resource;
+    const resource = group === '' ? plural : `${plural}.${group}`;
+    objects.push(`apiserver_storage_objects{resource="${resource}"} ${cache.size}`);
+    if (cache.watchers.size > 0) {
+      watchers.push(`apiserver_registered_watchers{resource="${resource}"} ${cache.watchers.size}`);
+      running.push(
+        `apiserver_longrunning_requests{verb="WATCH",group="${group}",version="${version}",resource="${plural}",subresource="",scope="cluster",component="apiserver"} ${cache.watchers.size}`,
+      );
+    }
+    if (cache.eventsSent > 0)
+      events.push(
+        `apiserver_watch_events_total{group="${group}",version="${version}",kind="${kind}"} ${cache.eventsSent}`,
+      );
   }
-  return lines;
+  return [...objects, ...watchers, ...running, ...events];
 }
 
 /** Events end with a lease; those of one minute share one. */

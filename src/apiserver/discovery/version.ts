@@ -19,15 +19,12 @@ export function gitVersion({ version = '0.1.0' }: VersionOptions): string {
   return `v${major}.${minor}.${patch}+k8ts.${version}`;
 }
 
-export function versionRoute(options: VersionOptions): Route {
+/** What this program is, in the fields of upstream's build information. */
+export function buildOf(options: VersionOptions): Readonly<Record<string, string>> {
   const { major, minor } = apiVersionServed;
-  const info = Object.freeze({
+  return {
     major,
     minor,
-    emulationMajor: major,
-    emulationMinor: minor,
-    minCompatibilityMajor: major,
-    minCompatibilityMinor: String(Number(minor) - 1),
     gitVersion: gitVersion(options),
     gitCommit: options.gitCommit ?? unknownCommit,
     gitTreeState: 'clean',
@@ -35,6 +32,20 @@ export function versionRoute(options: VersionOptions): Route {
     goVersion: `node${process.version}`,
     compiler: 'node',
     platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+  };
+}
+
+export function versionRoute(options: VersionOptions): Route {
+  const { major, minor } = apiVersionServed;
+  const { major: _major, minor: _minor, ...build } = buildOf(options);
+  const info = Object.freeze({
+    major,
+    minor,
+    emulationMajor: major,
+    emulationMinor: minor,
+    minCompatibilityMajor: major,
+    minCompatibilityMinor: String(Number(minor) - 1),
+    ...build,
   });
   return { path: '/version', handle: async () => jsonResponse(200, info) };
 }

@@ -7,7 +7,7 @@ import { statusResponse } from './respond.ts';
 /** The outermost link: anything thrown becomes a Status; warnings and the audit id become headers. */
 export function guardLink(log: Log, metrics?: RequestMetrics): Link {
   return async (request, next) => {
-    const began = metrics?.begin() ?? 0;
+    const began = metrics?.begin(request) ?? 0;
     let response: ServerResponse;
     try {
       response = await next(request);
@@ -24,7 +24,7 @@ export function guardLink(log: Log, metrics?: RequestMetrics): Link {
     }
     if (request.warnings.length > 0) response.headers.warning = warningHeaders(request.warnings);
     if (request.auditId !== undefined) response.headers['audit-id'] = request.auditId;
-    metrics?.end(request, response.status, began);
+    metrics?.end(request, response, began);
     return response;
   };
 }

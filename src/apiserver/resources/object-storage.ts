@@ -1,8 +1,9 @@
 import { type AnyObject, apiVersionOf } from '#api';
 import { deepEqual, deepFreeze } from '#machinery';
-import type { Entry, Lease, Store } from '#store';
+import type { Entry, Lease, Store, Write, WriteResult } from '#store';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { ResourceCache } from '../watchcache/resource-cache.ts';
+import type { Measures } from '../http/measures.ts';
 import { KeyLocks } from './key-locks.ts';
 import { comparison, encodeStored } from '../watchcache/stored-form.ts';
 
@@ -23,11 +24,21 @@ export class ObjectStorage {
   readonly locks = new KeyLocks();
   readonly #store: Store;
   readonly #seal: Seal | undefined;
+  readonly #measures: Measures | undefined;
+  readonly #type: string;
 
-  constructor(options: { store: Store; cache: ResourceCache; seal?: Seal | undefined }) {
+  constructor(options: {
+    store: Store;
+    cache: ResourceCache;
+    seal?: Seal | undefined;
+    measures?: Measures | undefined;
+  }) {
     this.#store = options.store;
     this.cache = options.cache;
     this.#seal = options.seal;
+    this.#measures = options.measures;
+    const { group, plural } = options.cache.form.definition.resource;
+    this.#type = group === '' ? plural : `${plural}.${group}`;
   }
 
   /** The object as of everything acknowledged so far. */
@@ -59,7 +70,10 @@ export class ObjectStorage {
   }
 
   async remove(current: CachedObject): Promise<Written> {
-    const result = await this.#store.write({ key: this.cache.prefix + current.key, ifModRevision: current.revision });
+    const result = await this.#write('delete', {
+      key: this.cache.prefix + current.key,
+      ifModRevision: current.revision,
+    });
     if (!result.applied) return { written: false, current: this.#entry(current.key, result.current) };
     return { written: true, object: current.atRevision(result.revision) };
   }
@@ -69,7 +83,7 @@ export class ObjectStorage {
     const stored = encoded ?? encodeStored(draft, head);
     const fullKey = this.cache.prefix + key;
     const value = this.#seal === undefined ? stored : this.#seal.seal(stored, fullKey);
-    const result = await this.#store.write({
+    const result = await this.#write(ifModRevision === 0 ? 'create' : 'update', {
       key: fullKey,
       value,
       ifModRevision,
@@ -80,6 +94,17 @@ export class ObjectStorage {
     draft.apiVersion = apiVersionOf(definition.resource);
     draft.kind = definition.resource.kind;
     return { written: true, object: this.cache.accept(key, result.revision, stored, deepFreeze(draft)) };
+  }
+
+  async #write(operation: 'create' | 'update' | 'delete', write: Write): Promise<WriteResult> {
+    const measures = this.#measures;
+    const beganMs = measures?.clock.monotonicMs() ?? 0;
+    const result = await this.#store.write(write);
+    if (measures !== undefined) {
+      const labels = `operation="${operation}",type="${this.#type}"`;
+      measures.observe('etcd_request_duration_seconds', labels, (measures.clock.monotonicMs() - beganMs) / 1000);
+    }
+    return result;
   }
 
   #entry(key: string, entry: Entry | undefined): CachedObject | undefined {

@@ -1,3 +1,4 @@
+import type { Measures } from '../http/measures.ts';
 import { type AnyObject, apiVersionOf } from '#api';
 import type { Log } from '#base';
 import type { KindCatalogue, KindDefinition } from '#kinds';
@@ -18,6 +19,7 @@ export class ResourceRegistry {
     readonly feed: StoreFeed;
     readonly log: Log;
     readonly sealOf: (segment: string) => Seal | undefined;
+    readonly measures?: Measures;
   };
   readonly #resources = new Map<KindDefinition, KindResource>();
   readonly #storages = new Map<string, ObjectStorage>();
@@ -28,6 +30,7 @@ export class ResourceRegistry {
     feed: StoreFeed;
     log: Log;
     sealOf: (segment: string) => Seal | undefined;
+    measures?: Measures;
   }) {
     this.catalogue = options.catalogue;
     this.#options = options;
@@ -72,7 +75,7 @@ export class ResourceRegistry {
     const segment = segmentOf(definition);
     let storage = this.#storages.get(segment);
     if (storage === undefined) {
-      const { store, feed, log, sealOf } = this.#options;
+      const { store, feed, log, sealOf, measures } = this.#options;
       const stored = this.#storedAs(definition);
       const seal = sealOf(segment);
       const cache = new ResourceCache({
@@ -85,7 +88,7 @@ export class ResourceRegistry {
         ...(seal === undefined ? {} : { unseal: (value: Uint8Array, key: string) => seal.unseal(value, key) }),
         ...(segment === 'pods' ? { indexBy: nodeNameOf } : {}),
       });
-      storage = new ObjectStorage({ store, cache, seal });
+      storage = new ObjectStorage({ store, cache, seal, measures });
       this.#storages.set(segment, storage);
     }
     return storage;

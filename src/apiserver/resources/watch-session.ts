@@ -138,6 +138,7 @@ export class WatchSession {
         if (++looked % initialPerTurn === 0) await nextTurn();
         continue;
       }
+      this.#cache.eventsSent++;
       if (!this.#output.event('ADDED', object, undefined)) await this.#ready();
       else if (++looked % initialPerTurn === 0) await nextTurn();
     }
@@ -173,6 +174,7 @@ export class WatchSession {
     this.#after = change.revision - 1;
     // An object that stopped matching is shown as it was when it last matched, under the revision of the change.
     const shown = is ? (object as CachedObject) : change.last;
+    this.#cache.eventsSent++;
     if (!this.#output.event(type, shown, change)) this.#blocked = true;
   }
 

@@ -40,6 +40,8 @@ export class ResourceCache implements FeedReader {
   readonly watchers = new WatcherSet();
   /** In-process readers who keep decoded objects; while there are none, decoded copies of writes are not kept. */
   objectReaders = 0;
+  /** Events that watchers were sent. */
+  eventsSent = 0;
   /** Counts up with each change. */
   generation = 0;
   readonly #options: ResourceCacheOptions;

@@ -2,7 +2,8 @@ import { builtinSchema, type SchemaNode } from '#api';
 import type { KindDefinition } from '#kinds';
 import { applyJsonPatch, cloneObject, errInternal, pruneUnknown } from '#machinery';
 import { messageOf } from '#base';
-import type { AdmissionAttributes, AdmissionPlugin, ObjectView } from '../../contract.ts';
+import type { AdmissionAttributes, AdmissionPlugin, ObjectView, ServerObjects } from '../../contract.ts';
+import { labelText } from '../../http/measures.ts';
 import { seenAs, versionFor } from '../equivalent.ts';
 import type { AdmissionOptions } from '../options.ts';
 import { askWebhook, replaceContent } from './review.ts';
@@ -91,7 +92,8 @@ export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
   const invoke = async ({ webhook, version }: Match, original: AdmissionAttributes): Promise<boolean> => {
     const { attributes, back } = await seenAs(original, version, options.objects);
     const uid = options.random.uuid();
-    const { patch } = await askWebhook({ webhook, attributes, original, uid, resolve, mutating: true });
+    const asking = askWebhook({ webhook, attributes, original, uid, resolve, mutating: true });
+    const { patch } = await measured(options.objects, { webhook, attributes, type: 'admit', asking });
     if (patch === undefined || patch.length === 0 || attributes.object === undefined) return false;
     try {
       const { object, definition, subresource } = attributes;
@@ -133,7 +135,7 @@ export function validatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
         matching.map(async ({ webhook, version }) => {
           const seen = await seenAs(attributes, version, options.objects);
           const uid = options.random.uuid();
-          return askWebhook({
+          const asking = askWebhook({
             webhook,
             attributes: seen.attributes,
             original: attributes,
@@ -141,11 +143,31 @@ export function validatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
             resolve,
             mutating: false,
           });
+          return measured(options.objects, { webhook, attributes, type: 'validating', asking });
         }),
       );
       for (const result of results) if (result.status === 'rejected') throw result.reason;
     },
   };
+}
+
+/** Says how long a webhook took, and whether it refused or failed. */
+async function measured<T>(
+  { measures }: ServerObjects,
+  call: { webhook: Webhook; attributes: AdmissionAttributes; type: 'admit' | 'validating'; asking: Promise<T> },
+): Promise<T> {
+  if (measures === undefined) return call.asking;
+  const beganMs = measures.clock.monotonicMs();
+  let rejected = true;
+  try {
+    const answer = await call.asking;
+    rejected = false;
+    return answer;
+  } finally {
+    const labels = `name="${labelText(call.webhook.name)}",type="${call.type}",operation="${call.attributes.operation}",rejected="${rejected}"`;
+    const seconds = (measures.clock.monotonicMs() - beganMs) / 1000;
+    measures.observe('apiserver_admission_webhook_admission_duration_seconds', labels, seconds);
+  }
 }
 
 /** A Service's cluster IP, where the server's own machine routes to it. */

@@ -8,7 +8,7 @@ import { holdingOf, type ServiceAllocator } from './allocator.ts';
 const prefix = '/k8ts/claims/services/';
 const leaseSeconds = 120;
 const leaseUsedMs = 60_000;
-const attempts = 8;
+const attempts = 24;
 const looksWhenFull = 5;
 const pauseMs = 20;
 const followMs = 5000;

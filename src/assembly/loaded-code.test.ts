@@ -44,6 +44,7 @@ test('the supervisor of a machine loads none of the programs it runs', async () 
     [],
   );
   assert.deepEqual(fetchOf(nodes), []);
+  assert.ok(!nodes.includes('NativeModule crypto'));
 });
 
 test('a server loads neither containers nor the commands', async () => {

@@ -1,5 +1,3 @@
-import { randomBytes, randomFillSync, randomUUID } from 'node:crypto';
-
 /** Randomness for the whole product; a simulation passes a seeded one. */
 export interface Random {
   bytes(length: number): Uint8Array;
@@ -11,12 +9,19 @@ export interface Random {
 }
 
 const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
+/** Loaded with the first number: a process that needs none (the supervisor) spares 3 MiB. */
+let loaded: typeof import('node:crypto') | undefined;
+function nodeCrypto(): typeof import('node:crypto') {
+  loaded ??= process.getBuiltinModule('node:crypto');
+  return loaded;
+}
+
 const pool = new Uint32Array(1024);
 let poolUsed = pool.length;
 
 function nextUint32(): number {
   if (poolUsed === pool.length) {
-    randomFillSync(pool);
+    nodeCrypto().randomFillSync(pool);
     poolUsed = 0;
   }
   return pool[poolUsed++] as number;
@@ -27,8 +32,8 @@ function intBelow(below: number): number {
 }
 
 export const systemRandom: Random = {
-  bytes: (length) => randomBytes(length),
-  uuid: () => randomUUID(),
+  bytes: (length) => nodeCrypto().randomBytes(length),
+  uuid: () => nodeCrypto().randomUUID(),
   int: intBelow,
   suffix(length) {
     let text = '';

@@ -8,7 +8,7 @@ import { ChangeWindow } from './change-window.ts';
 import { OrderedIndex, type Snapshot } from './ordered-index.ts';
 import { encodeStored } from './stored-form.ts';
 import { type FeedReader, prefixEnd, type StoreFeed } from './store-feed.ts';
-import { type Deliver, type WatcherScope, WatcherSet } from './watcher-set.ts';
+import { type Deliver, touches, type WatcherScope, WatcherSet } from './watcher-set.ts';
 
 export interface ResourceCacheOptions {
   readonly store: Store;
@@ -144,14 +144,17 @@ export class ResourceCache implements FeedReader {
   /** Changes after `revision`: from the window, else from the store's history. Throws Compacted. */
   async changesAfter(revision: number, deliver: Deliver, scope: WatcherScope, cut: Cut): Promise<() => void> {
     let from = revision;
+    const within: Deliver = (change) => {
+      if (touches(scope, change)) deliver(change);
+    };
     for (;;) {
       const recent = this.#window.after(from);
       if (recent !== undefined) {
-        for (const change of recent) deliver(change);
+        for (const change of recent) within(change);
         return this.watch(scope, deliver, cut);
       }
       const upTo = this.#window.since;
-      await this.#history(from, upTo, deliver);
+      await this.#history(from, upTo, within);
       from = upTo;
     }
   }

@@ -50,6 +50,15 @@ export class WatcherSet {
   }
 }
 
+/**
+ * Whether a change of the past is one that a watcher of this scope may be told. The index is not asked: who watches by it checks each
+ * object himself.
+ */
+export function touches({ key, namespace }: WatcherScope, change: Change): boolean {
+  if (key !== undefined) return change.key === key;
+  return namespace === undefined || change.key.startsWith(`${namespace}/`);
+}
+
 function bucketName({ key, indexed, namespace }: WatcherScope): string {
   if (key !== undefined) return `k${key}`;
   if (indexed !== undefined) return `i${indexed}`;

@@ -1,5 +1,14 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { type Clock, type Closable, type Log, messageOf, type Random, type Timer } from '#base';
+import {
+  type Clock,
+  type Closable,
+  type Log,
+  messageOf,
+  type Random,
+  type Timer,
+  processRecord,
+  readProcess,
+} from '#base';
 import { openClient, openInformers, openKubeconfigTransport } from '#client';
 import { loadIngress } from '#network';
 
@@ -79,14 +88,15 @@ export async function startIngress(options: IngressProcessOptions): Promise<Clos
 /** Both listen for a moment: no connection is refused while an older process of a former agent goes. */
 function replaceOlder(pidFile: string, log: Log): void {
   try {
-    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const pid = readProcess(pidFile)?.pid;
     const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    if (pid !== process.pid && words.includes('ingress') && words.includes('--config')) process.kill(pid, 'SIGTERM');
+    if (pid !== undefined && pid !== process.pid && words.includes('ingress') && words.includes('--config'))
+      process.kill(pid, 'SIGTERM');
   } catch {
     // There is none.
   }
   try {
-    writeFileSync(pidFile, String(process.pid), { mode: 0o600 });
+    writeFileSync(pidFile, JSON.stringify(processRecord(process.pid)), { mode: 0o600 });
   } catch (error) {
     log.warn({ pidFile, error: messageOf(error) }, 'the process number could not be written');
   }

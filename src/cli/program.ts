@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { commands } from './catalogue.ts';
 import { helpStyle } from './help.ts';
 import { version } from './version.ts';
@@ -21,6 +21,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
+    if (error instanceof InvalidArgumentError) process.stderr.write(`error: ${error.message}\n`); // of an action: not told yet
     const fine = ['commander.helpDisplayed', 'commander.help', 'commander.version'].includes(error.code);
     return fine ? 0 : 2;
   }

@@ -197,6 +197,7 @@ describe('commands that cannot be done', () => {
       [['up', '--api-port', '70000'], /expected a port, 1 to 65535/],
       [['up', '--wait', 'soon'], /expected a duration/],
       [['status', '-o', 'xml'], /expected json/],
+      [['node', 'add', 'Bad_Name'], /'Bad_Name' is invalid/],
       [['node', 'stop'], /missing required argument 'node'/],
       [['image', 'load'], /missing required argument 'file'/],
     ] as const) {
@@ -254,6 +255,18 @@ describe('commands that cannot be done', () => {
     }
     assert.equal((await machine.k8ts('up', '--name', machine.name)).code, 0);
     await machine.must('get', 'node', 'sim-0');
+  });
+
+  test('an up that is refused leaves the running cluster supervised', async () => {
+    const again = ['up', '--name', machine.name];
+    assertSaid(await machine.k8ts(...again, '--nodes', '2'), 1, /^k8ts: cluster \S+ exists with --nodes 0, not 2: /);
+    assertSaid(await machine.k8ts(...again, '--nodes', '0', '--image', '/none'), 1, /^k8ts: \/none does not exist: /);
+    const { processes } = JSON.parse((await machine.k8ts('status', '--name', machine.name, '-o', 'json')).stdout) as {
+      processes: { name: string }[];
+    };
+    assert.deepEqual(processes.map((one) => one.name).sort(), ['server', 'supervisor']);
+    const none = await machine.k8ts('image', 'load', join(root, 'package.json'), '--name', machine.name);
+    assertSaid(none, 1, /^k8ts: cluster \S+ has no running node with containers: its nodes are simulated$/);
   });
 
   test('not Linux', async () => {

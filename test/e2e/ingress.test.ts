@@ -313,8 +313,12 @@ spec: {type: ExternalName, externalName: headless.default.svc.cluster.local, por
     }
     assert.deepEqual([...new Set(failures)], [], `${failures.length} of ${asked} requests`);
 
-    const pidOf = (file: string): string => readFileSync(`/run/k8ts/${machine.name}/master/${file}`, 'utf8').trim();
-    await run('kill', ['-KILL', pidOf('ingress.pid')]);
+    const { processes } = JSON.parse((await machine.k8ts('status', '--name', machine.name, '-o', 'json')).stdout) as {
+      processes: { name: string; node: string; pid: number }[];
+    };
+    const servers = processes.filter((one) => one.name === 'ingress');
+    assert.deepEqual(servers.map((one) => one.node).sort(), ['master', 'worker1'], 'k8ts status lists them');
+    await run('kill', ['-KILL', String(servers[0]?.pid)]);
     await eventually('it answers again', async () => (await get(at('/'), { host: 'web.test' })).status === 200, 20_000);
   });
 

@@ -31,6 +31,7 @@ import { defineCommand } from '../command.ts';
 import { withExamples } from '../help.ts';
 import { type ClusterOptions, layoutOf, withCluster } from '../local/options.ts';
 import { isRoot, ownCommand } from '../local/programs.ts';
+import { reportOf } from '../local/report.ts';
 import { parseDurationMs, parseName } from '../options.ts';
 import { version } from '../version.ts';
 import { openProgress } from '../progress.ts';
@@ -58,11 +59,17 @@ function verb(parent: Command, name: string, description: string, work: Work): v
       const layout = layoutOf(options);
       await withClusterLock(`${layout.runDir}.lock`, async () => {
         const state = requireState(layout);
+        if (reportOf(layout, state).status === 'stopped' && state.nodes.some((one) => !one.stopped))
+          throw new CodedError(
+            'ClusterStopped',
+            `cluster ${state.name} is stopped: k8ts up --name ${state.name} first`,
+          );
         const supervised = leaveUnsupervised(layout);
         try {
           await work(layout, state, nodeName, options.wait);
         } finally {
-          if (supervised) superviseCluster({ layout, state: requireState(layout), ownCommand });
+          // Where the only node had no power there was nothing to supervise.
+          if (supervised || name === 'start') superviseCluster({ layout, state: requireState(layout), ownCommand });
         }
       });
     });

@@ -103,12 +103,29 @@ export const upCommand = defineCommand('up', (command) => {
     });
 });
 
-/** Starts the cluster and waits until it is useful. */
+/** Starts the cluster and waits until it is useful. What was supervised before is also after a failure: the cluster may run on. */
 export async function up(layout: ClusterLayout, options: UpOptions, progress: Progress): Promise<void> {
-  const startMs = systemClock.monotonicMs();
   requireWholeRestore(layout);
   const existing = readState(layout);
-  leaveUnsupervised(layout);
+  const supervised = leaveUnsupervised(layout);
+  try {
+    await bringUp({ layout, existing, options, progress });
+  } catch (error) {
+    const state = readState(layout);
+    if (supervised && state !== undefined) superviseCluster({ layout, state, ownCommand });
+    throw error;
+  }
+}
+
+interface BringUp {
+  readonly layout: ClusterLayout;
+  readonly existing: ClusterState | undefined;
+  readonly options: UpOptions;
+  readonly progress: Progress;
+}
+
+async function bringUp({ layout, existing, options, progress }: BringUp): Promise<void> {
+  const startMs = systemClock.monotonicMs();
   const wantsNodes = (existing?.nodes.length ?? options.nodes ?? 1) > 0;
   if (wantsNodes) await installPrerequisites({ install: options.install, say: progress.say });
   const described =
@@ -162,7 +179,6 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
       const name = `kubernetes.default.svc.${state.clusterDomain}`;
       await wait('DNS answers', agents, () => dnsAnswers(nodeAddress(state, master), name, 500));
     }
-    for (const file of options.image) await progress.phase(`image ${file}`, () => loadImages(layout, state, file));
   } finally {
     await close();
   }
@@ -171,6 +187,7 @@ export async function up(layout: ClusterLayout, options: UpOptions, progress: Pr
   const base = options.kubeconfig === undefined ? await readKubeconfig(file, { missingIsEmpty: true }) : undefined;
   const own = parseKubeconfig(kubeconfigText);
   await writeKubeconfig(file, base === undefined ? own : mergeKubeconfig(base, own), systemRandom);
+  for (const image of options.image) await progress.phase(`image ${image}`, () => loadImages(layout, state, image));
   process.stderr.write(
     `\nCluster ${state.name} is up (${((systemClock.monotonicMs() - startMs) / 1000).toFixed(2)} s).\n`,
   );

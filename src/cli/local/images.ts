@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type ClusterLayout, type ClusterState, enterArguments, nodeLayout } from '#admin';
+import { join, resolve } from 'node:path';
+import { type ClusterLayout, type ClusterState, enterArguments, nodeLayout, readProcess } from '#admin';
 import { CodedError, messageOf, runCommand } from '#base';
 
 /** Imports an image archive (OCI layout archive or docker-save), or a folder with an OCI layout, into every node that runs; containerd takes only blobs it lacks. */
@@ -19,9 +19,14 @@ export async function loadImages(layout: ClusterLayout, state: ClusterState, fil
 }
 
 async function loadArchive(layout: ClusterLayout, state: ClusterState, file: string): Promise<string[]> {
-  const nodes = state.nodes.filter((one) => !one.stopped);
-  if (nodes.length === 0)
-    throw new CodedError('NoNode', `cluster ${state.name} has no running node with containers to load an image into`);
+  const nodes = state.nodes.filter((one) => {
+    const { runDir } = nodeLayout(layout, one.name);
+    return readProcess(join(runDir, 'containerd', 'containerd.pid')) !== undefined;
+  });
+  if (nodes.length === 0) {
+    const next = state.nodes.length === 0 ? 'its nodes are simulated' : `k8ts up --name ${state.name} starts it`;
+    throw new CodedError('NoNode', `cluster ${state.name} has no running node with containers: ${next}`);
+  }
   const names = await Promise.all(
     nodes.map(async (node) => {
       const own = nodeLayout(layout, node.name);
@@ -35,7 +40,7 @@ async function loadArchive(layout: ClusterLayout, state: ClusterState, file: str
         'k8s.io',
         'images',
         'import',
-        file,
+        resolve(file), // inside, the working folder is another
       ];
       try {
         const { stdout } = await runCommand('nsenter', args, { timeoutMs: 600_000 });

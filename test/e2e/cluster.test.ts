@@ -49,7 +49,7 @@ describe('a cluster of one node, as kubectl sees it', { skip }, () => {
     assert.match(wide, /^NAME +READY +STATUS +RESTARTS +AGE +IP +NODE +NOMINATED NODE +READINESS GATES$/m);
     assert.match(wide, /^web-[a-z0-9]+-[a-z0-9]{5} +1\/1 +Running +0 +\S+ +10\.244\.0\.\d+ +master +<none> +<none>$/m);
     await machine.must('run', 'client', '--image=docker.io/library/busybox:1', '--command', '--', 'sleep', '100000');
-    await machine.must('wait', '--for=condition=Ready', 'pod/client', '--timeout=30s');
+    await machine.must('wait', '--for=condition=Ready', 'pod/client', '--timeout=90s');
     for (const name of ['web', 'web.default', 'web.default.svc.cluster.local']) {
       assert.match(await machine.must('exec', 'client', '--', 'fetch', `http://${name}`), /^one web-/);
     }

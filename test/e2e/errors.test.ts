@@ -442,7 +442,7 @@ describe('containers and their runtime', { skip: whyNoContainers() ?? false }, (
 
   test('containerd killed: containers go on, the agent starts it again, the node is Ready', async () => {
     await machine.must('run', 'web', '--image=k8ts.test/web:1', '--port=8080');
-    await machine.must('wait', '--for=condition=Ready', 'pod/web', '--timeout=30s');
+    await machine.must('wait', '--for=condition=Ready', 'pod/web', '--timeout=90s');
     await machine.must('expose', 'pod', 'web', '--type=NodePort', '--name=web');
     const nodePort = await machine.must('get', 'service', 'web', '-o', 'jsonpath={.spec.ports[0].nodePort}');
     const address = await machine.must('get', 'node', 'master', '-o', 'jsonpath={.status.addresses[0].address}');
@@ -462,7 +462,7 @@ describe('containers and their runtime', { skip: whyNoContainers() ?? false }, (
     await eventually('exec works again', async () => (await machine.kubectl('exec', 'web', '--', 'true')).code === 0);
     assert.equal(await answers(), true);
     await machine.must('run', 'next', '--image=k8ts.test/web:2');
-    await machine.must('wait', '--for=condition=Ready', 'pod/next', 'node/master', '--timeout=30s');
+    await machine.must('wait', '--for=condition=Ready', 'pod/next', 'node/master', '--timeout=90s');
     const now = await machine.json<PodJson>('pod', 'web');
     assert.deepEqual(
       now.status.containerStatuses?.map((one) => [one.containerID, one.restartCount]),

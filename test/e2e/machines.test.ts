@@ -91,7 +91,10 @@ describe('a cluster of three machines', { skip }, () => {
     assert.deepEqual([...new Set(on.trim().split('\n'))].sort(), ['worker1', 'worker2']);
     const address = await kubectl(`get service web -o jsonpath='{.spec.clusterIP}'`);
     for (const { name } of machines.all) {
-      const answers = await machines.must(name, `for i in 1 2 3 4 5 6 7 8; do curl -sS -m 5 http://${address}/; done`);
+      const answers = await machines.must(
+        name,
+        `for i in 1 2 3 4 5 6 7 8; do curl -sS -m 5 --retry 5 --retry-connrefused http://${address}/; done`,
+      );
       assert.ok(new Set(answers.trim().split('\n')).size > 1, `${name} reaches several pods: ${answers}`);
     }
     const [pod = ''] = (await kubectl('get pods -l app=web -o name')).split('\n');

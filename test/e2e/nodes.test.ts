@@ -146,9 +146,9 @@ describe('a cluster of three nodes', { skip }, () => {
     nodePort = Number(await machine.must('get', 'service', 'web', '-o', 'jsonpath={.spec.ports[0].nodePort}'));
     for (const address of Object.values(addresses)) {
       const url = `http://${address}:${nodePort}/`;
-      await eventually(`${url} answers`, async () => (await get(url)).startsWith('one web-'), 10_000);
+      await eventually(`${url} answers`, async () => (await get(url)).startsWith('one web-'), 60_000);
       const seen = new Set<string>();
-      await eventually(`every pod answers through ${url}`, async () => seen.add(await get(url)).size === 4, 20_000);
+      await eventually(`every pod answers through ${url}`, async () => seen.add(await get(url)).size === 4, 60_000);
     }
   });
 
@@ -168,9 +168,9 @@ spec:
         )
         .join('---'),
     );
-    await machine.must('wait', '--for=condition=Ready', 'pod/on-worker1', 'pod/on-worker2', '--timeout=30s');
+    await machine.must('wait', '--for=condition=Ready', 'pod/on-worker1', 'pod/on-worker2', '--timeout=90s');
     const fetchFrom = (pod: string, url: string): Promise<string> =>
-      eventually(`${pod} gets ${url}`, () => machine.must('exec', pod, '--', 'fetch', url), 10_000);
+      eventually(`${pod} gets ${url}`, () => machine.must('exec', pod, '--', 'fetch', url), 60_000);
     for (const [from, to] of [
       ['worker1', 'worker2'],
       ['worker2', 'worker1'],
@@ -182,7 +182,7 @@ spec:
       assert.match(await fetchFrom(`on-${from}`, `http://${addresses.master}:${nodePort}/`), /^one web-/);
       assert.equal(await fetchFrom(`on-${from}`, `http://${addresses[to]}:18080/`), `two on-${to}\n`);
       const url = `http://${addresses[to]}:18080/`;
-      assert.equal(await eventually(`${url} answers`, () => get(url), 10_000), `two on-${to}\n`);
+      assert.equal(await eventually(`${url} answers`, () => get(url), 60_000), `two on-${to}\n`);
     }
     await machine.must('delete', 'pod', 'on-worker1', 'on-worker2', '--now');
   });
@@ -235,7 +235,7 @@ spec:
     await eventually('four on each', async () => (await runningOn('web', 'worker1')).length === 4);
     const url = `http://${addresses.worker1}:${nodePort}/`;
     const seen = new Set<string>();
-    await eventually('all eight answer through it', async () => seen.add(await get(url)).size === 8, 20_000);
+    await eventually('all eight answer through it', async () => seen.add(await get(url)).size === 8, 60_000);
     assert.equal((await status()).status, 'running');
   });
 
@@ -251,7 +251,7 @@ spec:
     const [pod] = await runningOn('web', 'worker3');
     const address = (await status()).nodes.find((one) => one.name === 'worker3')?.address;
     const url = `http://${address}:${nodePort}/`;
-    assert.match(await eventually(`${url} answers`, () => get(url), 10_000), /^one web-/);
+    assert.match(await eventually(`${url} answers`, () => get(url), 60_000), /^one web-/);
 
     const again = await machine.k8ts('node', 'add', 'worker3', '--name', machine.name);
     assert.equal(again.code, 1);

@@ -149,7 +149,7 @@ describe('the published package', () => {
       t.after(() => machine.remove());
       await machine.up('--nodes', '0', '--simulate', '1');
       await machine.must('create', 'deployment', 'web', '--image=k8ts.test/web:1', '--replicas=2');
-      await machine.must('rollout', 'status', 'deployment/web', '--timeout=30s');
+      await machine.must('rollout', 'status', 'deployment/web', '--timeout=90s');
     });
 
     test('a cluster with containers', async (t) => {

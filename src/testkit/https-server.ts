@@ -16,6 +16,8 @@ export interface TestHttpsServer extends Closable, AsyncDisposable {
   readonly ca: string;
   /** A connection of a user; default: an administrator. */
   transport(user?: { readonly name: string; readonly groups?: readonly string[] }): HttpsTransport;
+  /** An administrator's certificate and key, PEM. */
+  credentials(): { readonly cert: string; readonly key: string };
   /** A TLS socket without a client certificate, or with the administrator's. */
   socket(protocol: 'h2' | 'http/1.1', as?: 'administrator'): Promise<TLSSocket>;
   /** A TCP connection that says nothing. */
@@ -74,6 +76,7 @@ export async function startHttpsServer(
       transports.push(transport);
       return transport;
     },
+    credentials: () => administrator,
     async socket(protocol, as) {
       const socket = connectTls({
         host: '127.0.0.1',

@@ -63,6 +63,8 @@ export async function readBody(
       case 'application/yaml':
         return { value: decodeYaml(bytes), findings: [] };
       case 'application/vnd.kubernetes.protobuf': {
+        // Custom kinds have no message to be read as.
+        if (type.custom === true) throw errUnsupportedMediaType(mediaType, bodyTypes.slice(0, 2));
         const { apiVersion, kind, raw } = decodeEnvelope(bytes);
         const value = decodeProtobuf(raw, type.node, { apiVersion, kind });
         return { value, findings: [] };

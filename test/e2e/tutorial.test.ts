@@ -107,7 +107,7 @@ describe('the tutorial', { skip }, () => {
     assert.equal(count(open, /^shop-/gm), 2);
     assert.match(closed, /^shop-[\s\S]*the stranger stays outside$/m);
     assert.match(out, /^shop-[\s\S]*no way out$/m);
-    assert.doesNotMatch(tables, /k8ts_policy/);
+    assert.match(tables, /table ip k8ts\n$/);
     for (const way of ['pod to pod', 'Service', 'NodePort', 'DNS'])
       assert.match(doctor, new RegExp(`^ok +${way} +arrives`, 'm'));
   });

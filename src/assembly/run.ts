@@ -82,12 +82,17 @@ export async function runComponent(component: RunnableComponent): Promise<void> 
 }
 
 function readConfiguration<T>(file: string): T {
+  let text: string;
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as T;
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CodedError('ConfigurationUnreadable', `${file} cannot be read as JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new CodedError('ConfigurationUnreadable', `${file} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    // The parser's words quote the file, which may hold what is nobody's business.
+    throw new CodedError('ConfigurationUnreadable', `${file} is no JSON: give the file that k8ts wrote for this part`);
   }
 }
 

@@ -1,8 +1,13 @@
 import { createSocket } from 'node:dgram';
-import { type Closable, type Log, messageOf, runCommand } from '#base';
+import { type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
 
 /** The discard port: what is sent there wants no answer. */
 const discardPort = 9;
+/**
+ * When it is told again where an address is: a machine that asked while two nodes held it may have heard the wrong one last, and none
+ * changes its mind within a second.
+ */
+const againMs = [3_000, 8_000];
 const longestLabel = 15;
 const labelEnd = ':lb';
 
@@ -14,12 +19,15 @@ const labelEnd = ':lb';
 export class Announcements implements Closable {
   readonly #uplink: string;
   readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #timers = new Set<Timer>();
   #wanted: ReadonlySet<string> = new Set();
   #held: Set<string> | undefined;
   #running: Promise<void> = Promise.resolve();
   #waiting = false;
 
-  constructor(options: { readonly uplink: string; readonly log: Log }) {
+  constructor(options: { readonly uplink: string; readonly clock: Clock; readonly log: Log }) {
+    this.#clock = options.clock;
     this.#uplink = options.uplink;
     this.#log = options.log;
   }
@@ -45,6 +53,7 @@ export class Announcements implements Closable {
   /** Addresses stay: connections outlive the agent, and its next start finds them. */
   async close(): Promise<void> {
     await this.#running;
+    for (const one of this.#timers) one.cancel();
   }
 
   async #sync(others: ReadonlySet<string>): Promise<void> {
@@ -63,8 +72,18 @@ export class Announcements implements Closable {
       this.#held.add(address);
       this.#log.info({ address }, 'a load-balancer address is answered here');
       const stranger = neighbourOf(address, (one) => others.has(one));
-      if (stranger !== undefined) speak(address, stranger);
+      if (stranger === undefined) continue;
+      speak(address, stranger);
+      for (const delayMs of againMs) this.#speakLater(address, stranger, delayMs);
     }
+  }
+
+  #speakLater(address: string, stranger: string, delayMs: number): void {
+    const timer = this.#clock.setTimer(() => {
+      this.#timers.delete(timer);
+      if (this.#held?.has(address) === true) speak(address, stranger);
+    }, delayMs);
+    this.#timers.add(timer);
   }
 
   #label(): string | undefined {

@@ -53,7 +53,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   const healthChecks = new Map<number, HealthCheck>();
   const healthPorts = new Map<string, number>();
   const healthServers = new HealthCheckServers(log);
-  const announcements = new Announcements({ uplink: options.network.uplink, log });
+  const announcements = new Announcements({ uplink: options.network.uplink, clock, log });
   const session = new NftSession({ clock, log });
   const backoff = new Backoff({ firstMs: 100, longestMs: 30_000 });
   let network = withAddresses(options.network, []);

@@ -7,6 +7,7 @@ import { isNotFound } from '#machinery';
 import { openPodCgroups } from './cgroups/pod-cgroups.ts';
 import { openCri } from './cri/client.ts';
 import type { Cri } from './cri/contract.ts';
+import { keepStorageLimits } from './eviction/storage-limits.ts';
 import { startImageCollector } from './images/collector.ts';
 import { openImagePuller } from './images/puller.ts';
 import { startLogRotation } from './logs/rotation.ts';
@@ -165,6 +166,13 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   const running = pods;
   const rotation = startLogRotation({ cri, clock, log, signal });
   const collector = startImageCollector({ cri, clock, log, signal });
+  const limits = keepStorageLimits({
+    ...{ clock, log, signal },
+    pods: () => running.list(),
+    volumeUsage: (pod) => volumes.usage(pod),
+    containerStats: () => cri.listContainerStats(),
+    tell: (pod, message) => context.events.pod(pod, 'Warning', 'Evicted', message),
+  });
   const server =
     options.tls === undefined
       ? undefined
@@ -205,7 +213,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
       objects.close();
       storage.close();
       await server?.close();
-      await Promise.all([reporting.done, lease, rotation, collector]);
+      await Promise.all([reporting.done, lease, rotation, collector, limits]);
       informers.close();
       await recorder.close();
       cri.close();

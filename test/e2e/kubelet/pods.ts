@@ -538,6 +538,23 @@ test('the runtime dies and comes back: nothing is restarted, the node says so', 
   assert.equal(now.status?.containerStatuses?.[0]?.restartCount, 0);
 });
 
+test('a pod that outgrows the limit of its emptyDir is evicted', async () => {
+  await node.run('greedy', {
+    terminationGracePeriodSeconds: 0,
+    containers: [
+      {
+        name: 'c',
+        ...sh('dd if=/dev/zero of=/data/file bs=1M count=3; sleep 3600'),
+        volumeMounts: [{ name: 'data', mountPath: '/data' }],
+      },
+    ],
+    volumes: [{ name: 'data', emptyDir: { sizeLimit: '1Mi' } }],
+  });
+  const evicted = await node.waitPod('greedy', (pod) => pod.status?.phase === 'Failed', 60_000);
+  assert.equal(evicted.status?.reason, 'Evicted');
+  assert.match(evicted.status?.message ?? '', /^Usage of EmptyDir volume "data" exceeds the limit "1Mi"/);
+});
+
 test('only certificates of the cluster get in', async () => {
   assert.equal((await node.get('/pods', null)).status, 401);
   assert.equal((await node.get('/pods')).status, 200);

@@ -1,5 +1,8 @@
 import { CodedError, messageOf } from '#base';
 
+/** Codes of errors in what was typed. */
+const wrongUsage: ReadonlySet<string> = new Set(['WrongUsage', 'UnknownStore']);
+
 /** Runs one command line and returns its exit code: 0 done, 1 failed (one line on stderr), 2 wrong usage. */
 export async function runCli(argv: readonly string[]): Promise<number> {
   try {
@@ -8,7 +11,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     return await runProgram(argv);
   } catch (error) {
     process.stderr.write(`k8ts: ${failureText(error)}\n`);
-    return error instanceof CodedError && error.code === 'WrongUsage' ? 2 : 1;
+    return error instanceof CodedError && wrongUsage.has(error.code) ? 2 : 1;
   }
 }
 

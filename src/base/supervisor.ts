@@ -60,7 +60,10 @@ export function startSupervisor(options: SupervisorOptions): Closable {
   };
 }
 
-/** Supervises until SIGTERM or SIGINT, known by `pidFile`; one at a time. Throws CodedError `Supervised`. */
+/**
+ * Supervises until SIGTERM or SIGINT, known by `pidFile`; one at a time. SIGUSR2 ends it alone and leaves its programs running. Throws
+ * CodedError `Supervised`.
+ */
 export async function superviseUntilSignal(options: {
   readonly programs: readonly SupervisedProgram[];
   readonly pidFile: string;
@@ -77,6 +80,8 @@ export async function superviseUntilSignal(options: {
   writeFileSync(pidFile, JSON.stringify(processRecord(process.pid)), { mode: 0o600 });
   const stop = Promise.withResolvers<void>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve());
+  // Leaves what it watches: heard between two steps, never between the start of a program and the note of its number.
+  process.once('SIGUSR2', () => process.exit(0));
   const supervisor = startSupervisor({ programs, clock: systemClock, log });
   await stop.promise;
   await supervisor.close();

@@ -150,6 +150,10 @@ describe("upstream's client library", () => {
       seen.delete(one.metadata?.name ?? '');
     });
     let ended = false;
+    // Also when it fails: nothing goes on trying for ever.
+    t.after(() => {
+      ended = true;
+    });
     let breaks = 0;
     informer.on('error', () => {
       breaks++;
@@ -164,7 +168,7 @@ describe("upstream's client library", () => {
           await attempt();
           return;
         } catch (error) {
-          if ((error as { code?: unknown }).code === doneCode) return;
+          if (ended || (error as { code?: unknown }).code === doneCode) return;
           await new Promise((resolve) => setTimeout(resolve, 50));
         }
       }

@@ -28,8 +28,8 @@ export interface SupervisorOptions {
 }
 
 const restartDelay = { firstMs: 200, longestMs: 30_000 };
-/** Who has run for so long is no longer failing. */
-const soundAfterMs = 60_000;
+/** Who has run for so long is no longer failing: what kills it then is not itself. */
+const soundAfterMs = 10_000;
 const lookEveryMs = 500;
 const stopGraceMs = 20_000;
 

@@ -82,6 +82,7 @@ async function counts(name: string): Promise<Record<string, number>> {
 }
 
 async function settled(): Promise<void> {
+  await eventually('the API answers', async () => (await machines.shell('master', 'kubectl get nodes')).code === 0);
   await kubectl('wait --for=condition=Ready node --all --timeout=90s');
   await kubectl('wait --for=condition=Available deployment/web --timeout=90s');
   await eventually('four pods, all ready', async () => {
@@ -138,6 +139,7 @@ describe('requests and writes go on while the cluster is being cut to pieces', {
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );
+    t.after(() => void load.kill('SIGKILL'));
     let output = '';
     load.stdout.on('data', (piece) => {
       output += piece;

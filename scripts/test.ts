@@ -40,9 +40,7 @@ const testOptions = [
 
 function nodeTests(patterns: readonly string[]): Promise<number> {
   const files = patterns.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
-  return files.length === 0
-    ? Promise.resolve(0)
-    : run(node, [...testOptions, '--test-concurrency=3', '--test-timeout=180000', ...files]);
+  return files.length === 0 ? Promise.resolve(0) : run(node, [...testOptions, '--test-timeout=180000', ...files]);
 }
 
 /**

@@ -122,6 +122,6 @@ describe('the tutorial', { skip }, () => {
   test('11: several control planes', { skip: etcdMissing() }, async () => {
     const text = await page('11-several-control-planes');
     assert.equal(count(text, /^(master|worker1|worker2) +Ready +control-plane /gm), 3, text);
-    assert.equal(count(text, /^after-the-loss +0 /gm), 2, text);
+    assert.ok(count(text, /^after-the-loss +0 /gm) >= 2, text);
   });
 });

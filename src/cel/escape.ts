@@ -1,23 +1,9 @@
-const keywords: ReadonlySet<string> = new Set([
-  'true',
-  'false',
-  'null',
-  'in',
-  'as',
-  'break',
-  'const',
-  'continue',
-  'else',
-  'for',
-  'function',
-  'if',
-  'import',
-  'let',
-  'loop',
-  'package',
-  'namespace',
-  'return',
-]);
+import { reserved } from './lexer.ts';
+
+/** Words of the language; `var`, `void` and `while` are reserved, but Kubernetes leaves them as they are. */
+const keywords: ReadonlySet<string> = new Set(['true', 'false', 'null', 'in', ...reserved]).difference(
+  new Set(['var', 'void', 'while']),
+);
 const accessible = /^[A-Za-z_.\-/][A-Za-z0-9_.\-/]*$/;
 const replacements: Readonly<Record<string, string>> = {
   __: '__underscores__',

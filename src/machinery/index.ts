@@ -127,3 +127,4 @@ export { validateAgainstSchema } from './schema-types.ts';
 export { applyStrategicMergePatch } from './strategic-merge-patch.ts';
 export { type TrackedWrite, trackUpdate } from './managed-fields.ts';
 export { type Application, applyServerSide } from './server-side-apply.ts';
+export { meetsNodeRequirement } from './node-selector.ts';

@@ -1,4 +1,5 @@
 import type { DaemonSet, Node, NodeSelectorTerm, PodSpec, Toleration } from '#api';
+import { meetsNodeRequirement } from '#machinery';
 import { tolerates } from '../taint-eviction/plan.ts';
 
 /** What every daemon pod tolerates, beside what its template says. */
@@ -80,32 +81,12 @@ function matchesSelector(spec: PodSpec, node: Node): boolean {
   return terms === undefined || terms.some((term) => matchesTerm(term, node));
 }
 
-type Requirement = NonNullable<NodeSelectorTerm['matchExpressions']>[number];
-
 function matchesTerm({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm, node: Node): boolean {
   if (matchExpressions.length + matchFields.length === 0) return false;
   const labels = node.metadata.labels ?? {};
   const label = (key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
   return (
-    matchExpressions.every((one) => meets(one, label(one.key))) &&
-    matchFields.every((one) => one.key === 'metadata.name' && meets(one, node.metadata.name))
+    matchExpressions.every((one) => meetsNodeRequirement(one, label(one.key))) &&
+    matchFields.every((one) => one.key === 'metadata.name' && meetsNodeRequirement(one, node.metadata.name))
   );
-}
-
-function meets({ operator, values = [] }: Requirement, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    default: {
-      if (value === undefined || !/^[+-]?\d+$/.test(value) || !/^[+-]?\d+$/.test(values[0] ?? '')) return false;
-      const bound = BigInt(values[0] as string);
-      return operator === 'Gt' ? BigInt(value) > bound : BigInt(value) < bound;
-    }
-  }
 }

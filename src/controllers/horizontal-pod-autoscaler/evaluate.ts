@@ -1,5 +1,6 @@
 import type { HorizontalPodAutoscaler, MetricSpec, MetricStatus, MetricTarget, Pod } from '#api';
 import { messageOf } from '#base';
+import { isPodReady } from '#kinds';
 import { quantityMilli } from '#machinery';
 import type { Directory } from '../discovery/directory.ts';
 import type { MetricSource } from './metric-source.ts';
@@ -220,17 +221,10 @@ function byTotal(
     const replicas = within ? statusReplicas : Math.ceil(milli / each - 1e-9);
     return { replicas, current: { averageValue: fromMilli(Math.ceil(milli / Math.max(1, statusReplicas))) } };
   }
-  const ready = pods.filter((pod) => isReadyToServe(pod)).length;
+  const ready = pods.filter((pod) => pod.status?.phase === 'Running' && isPodReady(pod)).length;
   const ratio = milli / quantityMilli(target.value ?? '0');
   const replicas = proposeFromRatio({ currentReplicas: specReplicas, ratio, pods: ready, tolerances });
   return { replicas, current: { value: fromMilli(milli) } };
-}
-
-function isReadyToServe(pod: Pod): boolean {
-  return (
-    pod.status?.phase === 'Running' &&
-    pod.status.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true
-  );
 }
 
 function tolerancesOf({ spec }: HorizontalPodAutoscaler): Tolerances {

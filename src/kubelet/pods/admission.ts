@@ -1,5 +1,5 @@
 import type { Node, NodeSelectorRequirement, Pod } from '#api';
-import { quantityMilli } from '#machinery';
+import { meetsNodeRequirement, quantityMilli } from '#machinery';
 import { allContainers, isSidecar } from './containers.ts';
 import { podAmount } from './resources.ts';
 
@@ -129,25 +129,7 @@ export function matchesNode(pod: Pod, node: Node): boolean {
   });
 }
 
-function holds(
-  { key, operator, values = [] }: NodeSelectorRequirement,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
-    default:
-      return false;
-  }
+function holds(requirement: NodeSelectorRequirement, labels: Readonly<Record<string, string>>): boolean {
+  const { key } = requirement;
+  return meetsNodeRequirement(requirement, Object.hasOwn(labels, key) ? labels[key] : undefined);
 }

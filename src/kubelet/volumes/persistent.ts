@@ -7,7 +7,7 @@ import {
   type Volume,
 } from '#api';
 import type { Client } from '#client';
-import { isNotFound } from '#machinery';
+import { isNotFound, meetsNodeRequirement } from '#machinery';
 import { VolumeError } from './errors.ts';
 
 const claims = resource('v1', 'persistentvolumeclaims');
@@ -64,25 +64,9 @@ export function verifyReachable(volume: PersistentVolume, labels: Readonly<Recor
 }
 
 function termHolds({ matchExpressions = [] }: NodeSelectorTerm, labels: Readonly<Record<string, string>>): boolean {
-  return matchExpressions.every(({ key, operator, values = [] }) => {
-    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-    switch (operator) {
-      case 'In':
-        return value !== undefined && values.includes(value);
-      case 'NotIn':
-        return value === undefined || !values.includes(value);
-      case 'Exists':
-        return value !== undefined;
-      case 'DoesNotExist':
-        return value === undefined;
-      case 'Gt':
-        return value !== undefined && Number(value) > Number(values[0]);
-      case 'Lt':
-        return value !== undefined && Number(value) < Number(values[0]);
-      default:
-        return false;
-    }
-  });
+  return matchExpressions.every((one) =>
+    meetsNodeRequirement(one, Object.hasOwn(labels, one.key) ? labels[one.key] : undefined),
+  );
 }
 
 async function read<T>(answer: Promise<T>, missing: string): Promise<T> {

@@ -7,7 +7,6 @@ export { type ServiceProxyOptions, startServiceProxy } from './proxy/service-pro
 export type { NetworkMode } from './routes/plan-routes.ts';
 export { startPodRoutes } from './routes/pod-routes.ts';
 export { startServiceRoute } from './routes/service-route.ts';
-export { removeNodeNetwork } from './routes/remove-network.ts';
 
 /** Serves Ingresses: loaded by the process that does. */
 export const loadIngress = () => import('./ingress/ingress-controller.ts');

@@ -98,13 +98,6 @@ async function heldAddresses(uplink: string, label: string | undefined): Promise
   return new Set(found.map((one) => one.address));
 }
 
-/** Takes every load-balancer address from this machine's links. */
-export async function removeAnnouncedAddresses(): Promise<void> {
-  for (const { link, address, label } of await labelledAddresses())
-    if (label === `${link}${labelEnd}`)
-      await runCommand('ip', ['address', 'delete', `${address}/32`, 'dev', link], { okCodes: [0, 2] });
-}
-
 async function labelledAddresses(): Promise<{ link: string; address: string; label: string }[]> {
   const { stdout } = await runCommand('ip', ['-j', '-4', 'address', 'show']);
   const rows = JSON.parse(stdout === '' ? '[]' : stdout) as {

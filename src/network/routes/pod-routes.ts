@@ -25,7 +25,7 @@ const lookEveryMs = 30_000;
 /**
  * Keeps this node's ways to the pods of every other node: routes marked `proto 118`, and a VXLAN link where no common link leads there.
  * What the kernel has is read at the start, so what an earlier run left is taken over or removed, and again when routes change and every half
- * minute, so what others removed, or a link took along, comes back. Closing leaves all of it: pods go on without this process. See `removePodRoutes`.
+ * minute, so what others removed, or a link took along, comes back. Closing leaves all of it: pods go on without this process.
  */
 export async function startPodRoutes(options: PodRoutesOptions): Promise<Closable> {
   const { nodeName, nodeIp, uplink, mode = 'auto', informers, clock, log, onPodMtu } = options;

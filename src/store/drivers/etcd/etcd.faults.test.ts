@@ -258,6 +258,8 @@ describe('etcd: bad luck', { skip: etcdMissing() }, () => {
   it('another cluster at an address of this one ends the store', async () => {
     const [etcd, other] = [await start(), await start()];
     const middle = await startMiddle(etcd.urls[0] as string);
+    // Whichever answers first is the store's cluster: the one behind the middle must be up by then.
+    await open({ urls: [middle.url], learnMembers: false });
     const store = await open({ urls: [middle.url, other.urls[0] as string], learnMembers: false });
     await store.write({ key: 'a', value: text('1') });
     middle.close();

@@ -1,7 +1,16 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Node, resource } from '#api';
-import { type Clock, type Closable, type Log, messageOf, type Random, runCommand, startInOrder } from '#base';
+import {
+  type Clock,
+  type Closable,
+  type Log,
+  messageOf,
+  type Random,
+  runCommand,
+  startInOrder,
+  makeDirectorySync,
+} from '#base';
 import {
   type Informers,
   kubeconfigTarget,
@@ -125,7 +134,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
     stopping.signal,
   );
   for (const archive of configuration.images) await importOnce(runtime as unknown as Runtime, archive, configuration);
-  mkdirSync(dirname(configuration.readyFile), { recursive: true });
+  makeDirectorySync(dirname(configuration.readyFile));
   writeFileSync(configuration.readyFile, '');
   log.info({ node: configuration.nodeName }, 'the node runs');
   const ingress = superviseIngress(options, transport).catch((error) => {
@@ -307,7 +316,7 @@ function writeCni(configuration: AgentConfiguration, range: { readonly podCidr: 
   const file = join(configuration.containerd.cniConfDir, cniFileName);
   const text = cniConfiguration({ ...range, stateDir: configuration.cniStateDir });
   if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
-  mkdirSync(dirname(file), { recursive: true });
+  makeDirectorySync(dirname(file));
   writeFileSync(file, text, { mode: 0o644 });
 }
 
@@ -315,7 +324,7 @@ async function importPauseImage(runtime: Runtime, configuration: AgentConfigurat
   const archive = join(configuration.kubeletDir, 'pause-image.tar');
   const mark = join(configuration.containerd.rootDir, 'pause-image-2.imported');
   if (existsSync(mark)) return;
-  mkdirSync(dirname(archive), { recursive: true });
+  makeDirectorySync(dirname(archive));
   writeFileSync(archive, buildPauseImage());
   await runtime.importImage(archive);
   rmSync(archive, { force: true });

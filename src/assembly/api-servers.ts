@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type EndpointSlice, resource } from '#api';
-import { type Log, messageOf } from '#base';
+import { type Log, messageOf, makeDirectorySync } from '#base';
 import type { Informers } from '#client';
 import type { FailoverTransport } from '#wire';
 
@@ -48,7 +48,7 @@ export function followApiServers(options: {
     if (servers.join() === known || servers.length === 1) return;
     known = servers.join();
     try {
-      mkdirSync(dirname(file), { recursive: true });
+      makeDirectorySync(dirname(file));
       writeFileSync(`${file}.new`, `${JSON.stringify(servers)}\n`, { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {

@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CodedError, type Random } from '#base';
+import { CodedError, type Random, makeDirectorySync } from '#base';
 
 const keyBytes = 32;
 
@@ -20,7 +20,7 @@ export function openEncryptionKey(pkiDir: string, random: Random): Uint8Array {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const key = random.bytes(keyBytes);
-  mkdirSync(pkiDir, { recursive: true, mode: 0o700 });
+  makeDirectorySync(pkiDir, 0o700);
   writeFileSync(file, `${Buffer.from(key).toString('base64')}\n`, { mode: 0o600, flag: 'wx', flush: true });
   return key;
 }

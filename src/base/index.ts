@@ -1,6 +1,7 @@
 export { Backoff, type BackoffOptions, backoffDelayMs } from './backoff.ts';
 export { type Clock, rfc3339, rfc3339Micro, sleep, systemClock, type Timer } from './clock.ts';
 export { type CommandOptions, type CommandResult, runCommand } from './command.ts';
+export { makeDirectory, makeDirectorySync } from './directories.ts';
 export { environmentVariable } from './environment.ts';
 export { CodedError, InvariantError, invariant, messageOf } from './errors.ts';
 export { type Closable, type Component, startInOrder } from './lifecycle.ts';

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from './backoff.ts';
 import { type Clock, sleep, systemClock } from './clock.ts';
@@ -7,6 +7,7 @@ import { CodedError, messageOf } from './errors.ts';
 import type { Closable } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';
+import { makeDirectorySync } from './directories.ts';
 
 /** A program that is to run for ever. */
 export interface SupervisedProgram {
@@ -76,7 +77,7 @@ export async function superviseUntilSignal(options: {
       'Supervised',
       `process ${other.pid} supervises this machine already: stop it first (kill ${other.pid})`,
     );
-  mkdirSync(dirname(pidFile), { recursive: true, mode: 0o700 });
+  makeDirectorySync(dirname(pidFile), 0o700);
   writeFileSync(pidFile, JSON.stringify(processRecord(process.pid)), { mode: 0o600 });
   const stop = Promise.withResolvers<void>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve());
@@ -117,7 +118,7 @@ async function keepRunning(program: SupervisedProgram, options: Keeping): Promis
 function runOnce(program: SupervisedProgram, { processes, signal }: Keeping): Promise<string> {
   const { args, logFile, pidFile } = program;
   return new Promise((resolve) => {
-    for (const file of [logFile, pidFile]) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    for (const file of [logFile, pidFile]) makeDirectorySync(dirname(file), 0o700);
     const output = openSync(logFile, 'a', 0o600);
     const child = spawn(program.program, [...args], { detached: true, stdio: ['ignore', output, output], cwd: '/' });
     closeSync(output);

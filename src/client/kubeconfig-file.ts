@@ -1,5 +1,6 @@
-import { mkdir, open, readFile, readlink, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, readlink, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { makeDirectory } from '#base';
 import type { Random } from '#base';
 import { encodeYaml } from '#codec';
 import {
@@ -35,7 +36,7 @@ export async function readKubeconfig(
  */
 export async function writeKubeconfig(file: string, config: Kubeconfig, random: Random): Promise<void> {
   const target = await linkTarget(file);
-  await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+  await makeDirectory(dirname(target), 0o700);
   const before = await stat(target).catch(() => undefined);
   const temporary = `${target}.${random.suffix(10)}`;
   const text = encodeYaml(config);

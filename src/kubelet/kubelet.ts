@@ -1,6 +1,6 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, type Closable, type Log, messageOf, type Random } from '#base';
+import { type Clock, type Closable, type Log, messageOf, type Random, makeDirectory } from '#base';
 import { type Pod, type RuntimeClass, resource, type Secret, type Service, type Taint } from '#api';
 import { type Client, openEventRecorder, openInformers } from '#client';
 import { isNotFound } from '#machinery';
@@ -96,8 +96,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
   const ending = new AbortController();
   const { signal } = ending;
-  for (const directory of [rootDir, podLogsDir, containerLogsDir])
-    await mkdir(directory, { recursive: true, mode: 0o755 });
+  for (const directory of [rootDir, podLogsDir, containerLogsDir]) await makeDirectory(directory);
 
   const cri = openCri({ socket: options.criSocket, clock, log });
   const [machine, cgroups, runtimeName, resolvConf] = await Promise.all([

@@ -1,5 +1,6 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeDirectorySync } from '#base';
 
 /** Where a PKI lives: a directory, or nowhere. */
 export interface Files {
@@ -15,7 +16,7 @@ export function openFiles(dir: string | undefined): Files {
   const prepared = new Set<string>();
   const prepare = (path: string): void => {
     if (prepared.has(path)) return;
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectorySync(path, 0o700);
     chmodSync(path, 0o700);
     prepared.add(path);
   };

@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { CodedError } from '#base';
+import { CodedError, makeDirectorySync } from '#base';
 
 /** Small files by their path below a folder, `/` between the parts. */
 export type FileSet = Readonly<Record<string, StoredFile>>;
@@ -53,10 +53,10 @@ export function parseFiles(text: string): FileSet {
 
 /** Writes every file below a folder, each durable. */
 export function writeFiles(dir: string, files: FileSet): void {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeDirectorySync(dir, 0o700);
   for (const [path, { mode, data }] of Object.entries(files)) {
     const file = join(dir, path);
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectorySync(dirname(file), 0o700);
     writeFileSync(file, Buffer.from(data, 'base64'), { mode: mode & 0o700 ? mode : 0o600, flush: true });
   }
 }

@@ -1,5 +1,6 @@
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { makeDirectorySync } from '#base';
 import type { Clock } from '#base';
 import { type ArchivedWrite, openLmdbStore, readSelection, restoreLmdbStore } from '#store';
 import type { VerifiedBackup } from './backup-file.ts';
@@ -59,7 +60,7 @@ export async function prepareData(options: PrepareOptions): Promise<PreparedData
   const { dataDir, storeDir, pkiDir } = places;
   const newStore = `${storeDir}.restoring`;
   const newPki = `${pkiDir}.restoring`;
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  makeDirectorySync(dataDir, 0o711);
   const knownRevision = liveRevision ?? (await revisionOf(storeDir, clock));
   const firstRevision = planFirstRevision({
     backupRevision: backup.selection.header.revision,
@@ -103,7 +104,7 @@ export function exchangeData(data: PreparedData, keep: readonly string[] = []): 
   const { dataDir, storeDir, pkiDir } = places;
   const aside = join(dataDir, 'before-restore');
   if (!existsSync(markIn(dataDir))) rmSync(aside, { recursive: true, force: true });
-  mkdirSync(aside, { recursive: true, mode: 0o700 });
+  makeDirectorySync(aside, 0o700);
   writeFileSync(markIn(dataDir), '', { mode: 0o600, flush: true });
   const move = (from: string, to: string, name: string): void => {
     const kept = join(aside, name);

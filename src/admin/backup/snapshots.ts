@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, type Closable, type Log, messageOf, type Random, type Timer } from '#base';
+import { type Clock, type Closable, type Log, messageOf, type Random, type Timer, makeDirectorySync } from '#base';
 import { partEnding } from './backup-file.ts';
 
 /** A snapshot by its file. */
@@ -76,7 +76,7 @@ export function startSnapshots(options: SnapshotOptions): Closable {
   let running: Promise<void> = Promise.resolve();
 
   const takeOne = async (): Promise<void> => {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeDirectorySync(dir, 0o700);
     removeUnfinished(dir, clock.nowMs());
     const name = snapshotName(clock.nowMs());
     const path = join(dir, name);

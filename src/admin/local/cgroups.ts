@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectorySync } from '#base';
 
 const mountPoint = '/sys/fs/cgroup';
 
@@ -22,7 +23,7 @@ export function makeCgroup(path: string): void {
     for (const part of `${path}/system`.split('/').filter((one) => one !== '')) {
       if (isUnified()) delegate(folder);
       folder = join(folder, part);
-      mkdirSync(folder, { recursive: true });
+      makeDirectorySync(folder);
       if (root.endsWith('/cpuset')) inheritCpuset(folder);
     }
   }

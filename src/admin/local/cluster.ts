@@ -1,7 +1,7 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { type Clock, CodedError, rfc3339 } from '#base';
+import { type Clock, CodedError, rfc3339, makeDirectorySync } from '#base';
 import { dropEmptyCgroup, removeCgroup } from './cgroups.ts';
 import { type ClusterLayout, clusterLayout, defaultDataDir, nodeLayout } from './layout.ts';
 import { chooseLink, hostRoutes, makeLink, removeLink } from './network.ts';
@@ -123,8 +123,8 @@ function canListen(host: string, port: number): Promise<boolean> {
 
 /** Gives the cluster its folders, link and machines; what is there is kept. */
 export async function makeMachines(layout: ClusterLayout, state: ClusterState): Promise<void> {
-  mkdirSync(layout.runDir, { recursive: true, mode: 0o711 });
-  mkdirSync(layout.logDir, { recursive: true, mode: 0o700 });
+  makeDirectorySync(layout.runDir, 0o711);
+  makeDirectorySync(layout.logDir, 0o700);
   if (state.nodes.length === 0) return;
   await makeLink(state);
   for (const node of state.nodes.slice(0, 1)) await keepNamespaceFolder(nodeLayout(layout, node.name));

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackupPlaces } from '../backup/take-backup.ts';
 import { type ClusterLayout, type NodeLayout } from './layout.ts';
@@ -7,7 +7,7 @@ import { ownCniFolders } from './own-folders.ts';
 import { cniPluginFolder } from './prerequisites.ts';
 import { type ClusterState, type NodeState, nodeAddress } from './state.ts';
 import { ingressUser } from '#api';
-import { systemClock } from '#base';
+import { systemClock, makeDirectorySync } from '#base';
 import { type ClusterPki, kubeconfigOf, openClusterPki } from '#pki';
 
 const dnsAddress = '10.96.0.10';
@@ -120,7 +120,7 @@ export function writeAgentConfiguration(options: {
 }): string {
   const { layout, state, node, nodeLayout, pki } = options;
   const folder = join(nodeLayout.dataDir, 'pki');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeDirectorySync(folder, 0o700);
   const address = nodeAddress(state, node);
   const user = `system:node:${node.name}`;
   const client = pki.issue({ commonName: user, organizations: ['system:nodes'], usages: ['client'] });

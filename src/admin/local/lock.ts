@@ -1,13 +1,13 @@
-import { mkdirSync, openSync, closeSync, rmSync, writeSync, readFileSync } from 'node:fs';
+import { openSync, closeSync, rmSync, writeSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { CodedError } from '#base';
+import { CodedError, makeDirectorySync } from '#base';
 
 /**
  * Runs `work` while no other command works on the same cluster. The lock is a file that names its holder; one whose holder is gone
  * is taken over.
  */
 export async function withClusterLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  makeDirectorySync(dirname(file), 0o700);
   take(file, true);
   try {
     return await work();

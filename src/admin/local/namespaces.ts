@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { runCommand } from '#base';
+import { runCommand, makeDirectorySync } from '#base';
 import type { NodeLayout } from './layout.ts';
 import { mountOwnFolders } from './own-folders.ts';
 import { cniPluginFolder } from './prerequisites.ts';
@@ -20,7 +20,7 @@ export async function makeNamespaces(layout: NodeLayout, options: { foreignNetwo
   await showKubeletFolder(layout);
   await enter('mount', '--make-rshared', '/');
   // What CNI keeps of pods, and their network namespaces, are the node's own: nothing of them is left on this machine.
-  mkdirSync('/var/lib/cni', { recursive: true });
+  makeDirectorySync('/var/lib/cni');
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=700,size=64m', 'k8ts-cni', '/var/lib/cni');
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=755,size=16m', 'k8ts-netns', '/run/netns');
 }
@@ -33,8 +33,8 @@ export async function showKubeletFolder(layout: NodeLayout): Promise<void> {
   const mark = join(layout.runDir, 'kubelet-folder');
   if (existsSync(mark)) return;
   const own = join(layout.dataDir, 'kubelet');
-  mkdirSync(own, { recursive: true, mode: 0o755 });
-  mkdirSync(kubeletFolder, { recursive: true, mode: 0o755 });
+  makeDirectorySync(own);
+  makeDirectorySync(kubeletFolder);
   await runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', 'mount', '--rbind', own, kubeletFolder]);
   writeFileSync(mark, '');
 }
@@ -64,7 +64,7 @@ async function unshareNode(layout: NodeLayout): Promise<void> {
 /** Files that keep a mount namespace must lie on a private mount, or the kernel refuses the loop. */
 export async function keepNamespaceFolder(layout: NodeLayout): Promise<void> {
   const folder = dirname(layout.mountnsFile);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeDirectorySync(folder, 0o700);
   const mounted = await runCommand('mountpoint', ['-q', folder], { okCodes: [0, 1, 32] });
   if (mounted.code === 0) return;
   await runCommand('mount', ['--bind', folder, folder]);

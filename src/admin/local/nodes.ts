@@ -1,6 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, sleep } from '#base';
+import { type Clock, sleep, makeDirectorySync } from '#base';
 import { enterCgroup, makeCgroup, processesIn, removeCgroup } from './cgroups.ts';
 import type { NodeLayout } from './layout.ts';
 import { enterArguments, hasNamespaces, makeNamespaces, removeNamespaces, showKubeletFolder } from './namespaces.ts';
@@ -10,8 +10,8 @@ import type { ClusterState, NodeState } from './state.ts';
 
 /** Gives a node what a machine has: folders, cgroups, a link, namespaces. What is there already is kept. */
 export async function makeNode(state: ClusterState, node: NodeState, layout: NodeLayout): Promise<void> {
-  mkdirSync(layout.dataDir, { recursive: true, mode: 0o711 });
-  mkdirSync(layout.runDir, { recursive: true, mode: 0o711 });
+  makeDirectorySync(layout.dataDir, 0o711);
+  makeDirectorySync(layout.runDir, 0o711);
   makeCgroup(layout.cgroup);
   if (hasNamespaces(layout)) return showKubeletFolder(layout);
   await removeNamespaces(layout);

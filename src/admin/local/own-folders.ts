@@ -1,6 +1,5 @@
 import {
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -10,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { runCommand } from '#base';
+import { runCommand, makeDirectorySync } from '#base';
 import type { NodeLayout } from './layout.ts';
 
 /**
@@ -37,13 +36,13 @@ export async function mountOwnFolders(layout: NodeLayout, pluginFolder: string):
     runCommand('nsenter', [`--mount=${layout.mountnsFile}`, '--', program, ...args]);
   for (const { path, name } of ownFolders) {
     const own = join(layout.dataDir, 'cni', name);
-    mkdirSync(own, { recursive: true, mode: 0o755 });
+    makeDirectorySync(own);
     makeMountPoint(path);
     await enter('mount', '--bind', own, path);
   }
   linkPlugins(pluginFolder, ownCniFolders(layout).bin);
   const stage = join(layout.runDir, 'run');
-  mkdirSync(stage, { recursive: true, mode: 0o755 });
+  makeDirectorySync(stage);
   await enter('mount', '-t', 'tmpfs', '-o', 'mode=755,size=20%', 'k8ts-run', stage);
   for (const name of sharedRun) {
     if (!existsSync(join('/run', name))) continue;
@@ -62,7 +61,7 @@ export const distributionPlugins: readonly string[] =
 
 /** Offers the distribution's plugins in the folder where a network that someone applies puts its own; what is there stays. */
 export function linkPlugins(from: string, to: string): void {
-  mkdirSync(to, { recursive: true, mode: 0o755 });
+  makeDirectorySync(to);
   for (const name of readdirSync(from)) {
     if (!distributionPlugins.includes(name)) continue;
     const link = join(to, name);
@@ -81,9 +80,9 @@ function makeMountPoint(path: string): void {
   const missing: string[] = [];
   for (let folder: string = path; !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
   if (missing.length === 0) return;
-  mkdirSync(path, { recursive: true, mode: 0o755 });
+  makeDirectorySync(path);
   const before = existsSync(madeFile) ? readFileSync(madeFile, 'utf8') : '';
-  mkdirSync(dirname(madeFile), { recursive: true, mode: 0o711 });
+  makeDirectorySync(dirname(madeFile), 0o711);
   writeFileSync(madeFile, before + missing.map((one) => `${one}\n`).join(''), { mode: 0o600 });
 }
 

@@ -1,7 +1,16 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Clock, CodedError, isAlive, type ProcessRecord, processRecord, readProcess, sleep } from '#base';
+import {
+  type Clock,
+  CodedError,
+  isAlive,
+  type ProcessRecord,
+  processRecord,
+  readProcess,
+  sleep,
+  makeDirectorySync,
+} from '#base';
 
 export { isAlive, type ProcessRecord, readProcess };
 
@@ -14,7 +23,7 @@ export interface SpawnOptions {
 
 /** Starts a program that outlives this one, in a session of its own, with both outputs appended to `logFile`. */
 export function spawnBackground(options: SpawnOptions): ProcessRecord {
-  for (const file of [options.logFile, options.pidFile]) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  for (const file of [options.logFile, options.pidFile]) makeDirectorySync(dirname(file), 0o700);
   const log = openSync(options.logFile, 'a', 0o600);
   const child = spawn(options.program, [...options.args], { detached: true, stdio: ['ignore', log, log], cwd: '/' });
   closeSync(log);

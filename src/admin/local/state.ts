@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { CodedError } from '#base';
+import { CodedError, makeDirectorySync } from '#base';
 import type { ClusterLayout } from './layout.ts';
 
 /** What `up` decided for a cluster and every later command reads: the file cluster.json in its data folder. */
@@ -79,7 +79,7 @@ export function readState(layout: ClusterLayout): ClusterState | undefined {
 }
 
 export function writeState(layout: ClusterLayout, state: ClusterState): void {
-  mkdirSync(dirname(layout.stateFile), { recursive: true, mode: 0o700 });
+  makeDirectorySync(dirname(layout.stateFile), 0o700);
   const part = `${layout.stateFile}.part`;
   writeFileSync(part, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600, flush: true });
   renameSync(part, layout.stateFile);

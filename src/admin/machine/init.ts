@@ -1,5 +1,4 @@
-import { mkdirSync } from 'node:fs';
-import { type Clock, CodedError, type Random } from '#base';
+import { type Clock, CodedError, type Random, makeDirectorySync } from '#base';
 import { openClient, openKubeconfigTransport } from '#client';
 import { openClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
@@ -118,7 +117,7 @@ export async function initMachine(options: InitOptions): Promise<InitResult> {
           ...{ cniBinDir: cniPluginFolder(), dnsUpstreams: hostResolvers() },
         }),
       );
-      mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
+      makeDirectorySync(layout.logDir);
       if (cluster.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
       await startComponents(
         layout,

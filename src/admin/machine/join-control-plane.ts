@@ -1,6 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import { type Endpoints, type Node, resource } from '#api';
-import { CodedError } from '#base';
+import { CodedError, makeDirectorySync } from '#base';
 import { type Client, openClient, openKubeconfigTransport } from '#client';
 import { openClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
@@ -100,7 +99,7 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
       }),
     );
     if (settings.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
-    mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
+    makeDirectorySync(layout.logDir);
     await telling.phase('control plane', async () => {
       const components = planComponents(layout, 'control-plane', ownCommand);
       await startComponents(layout, planSupervision(layout, components, ownCommand));

@@ -1,6 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import { type Node, resource } from '#api';
-import { type Clock, CodedError, messageOf, type Random } from '#base';
+import { type Clock, CodedError, messageOf, type Random, makeDirectorySync } from '#base';
 import { type Client, openClient, openKubeconfigTransport } from '#client';
 import { isForbidden, isNotFound, isUnauthorized } from '#machinery';
 import type { Credential } from '#pki';
@@ -79,7 +78,7 @@ export async function joinMachine(options: JoinOptions): Promise<void> {
     }),
   );
   await telling.phase(`node ${node.nodeName} ready`, async () => {
-    mkdirSync(layout.logDir, { recursive: true, mode: 0o755 });
+    makeDirectorySync(layout.logDir);
     if (settings.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
     await startComponents(layout, planSupervision(layout, planComponents(layout, 'worker', ownCommand), ownCommand));
     const transport = await openKubeconfigTransport({ file: layout.kubeletConf });

@@ -1,16 +1,6 @@
-import {
-  closeSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type Clock, type Closable, type Log, messageOf, type Timer } from '#base';
+import { type Clock, type Closable, type Log, messageOf, type Timer, makeDirectorySync } from '#base';
 
 /** Where audit events go. */
 export interface AuditSink {
@@ -36,7 +26,7 @@ const flushAtBytes = 256 * 1024;
 /** One JSON line an event, in a file of mode 0600, written in batches. A disk that refuses is reported and does not stop the server. */
 export function openFileSink(options: FileSinkOptions): AuditSink & Closable {
   const { path, clock, log, largestBytes = 100 << 20, kept = 10, oldestMs = Number.POSITIVE_INFINITY } = options;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectorySync(dirname(path), 0o700);
   let file = openSync(path, 'a', 0o600);
   let size = fstatSync(file).size;
   let lines: string[] = [];

@@ -1,9 +1,19 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { readProcess, stopProcess } from '#admin';
-import { type Clock, type Closable, CodedError, type Log, messageOf, runCommand, sleep, type Timer } from '#base';
+import {
+  type Clock,
+  type Closable,
+  CodedError,
+  type Log,
+  messageOf,
+  runCommand,
+  sleep,
+  type Timer,
+  makeDirectorySync,
+} from '#base';
 import { type ContainerdOptions, containerdConfiguration } from './containerd-configuration.ts';
 
 export interface RuntimeOptions extends Omit<ContainerdOptions, 'restrictOomScore'> {
@@ -40,7 +50,7 @@ export async function startContainerd(options: RuntimeOptions): Promise<Runtime>
     options.certsDir,
     dirname(options.logFile),
   ]) {
-    mkdirSync(folder, { recursive: true, mode: 0o711 });
+    makeDirectorySync(folder, 0o711);
   }
   writeFileSync(configFile, containerdConfiguration({ ...options, restrictOomScore: lacksSysResource() }), {
     mode: 0o600,

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, chmodSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ClusterAudit, ClusterKeeping } from '#admin';
-import { CodedError } from '#base';
+import { CodedError, makeDirectorySync } from '#base';
 import { parseCount, parseIntervalMs } from '../options.ts';
 
 /** What a user may ask a control plane to keep: history, snapshots, an audit log. */
@@ -101,7 +101,7 @@ async function auditAsked(
 async function takePolicy(own: string, file: string): Promise<string> {
   const { checkAuditPolicy } = await import('#assembly');
   await checkAuditPolicy(file);
-  mkdirSync(dirname(own), { recursive: true, mode: 0o711 });
+  makeDirectorySync(dirname(own), 0o711);
   copyFileSync(file, own);
   chmodSync(own, 0o600);
   return createHash('sha256').update(readFileSync(own)).digest('hex');

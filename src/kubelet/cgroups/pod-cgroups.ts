@@ -1,6 +1,6 @@
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Log, messageOf } from '#base';
+import { type Log, messageOf, makeDirectory } from '#base';
 import type { Pod } from '#api';
 import { podQos } from '../pods/qos.ts';
 import { type PodLimits, podLimits } from '../pods/resources.ts';
@@ -67,7 +67,7 @@ async function prepareLegacy(controllers: ReadonlyMap<string, string>, name: str
   const memory = controllers.get('memory');
   if (cpu !== undefined) {
     const group = join(cpu, name);
-    await mkdir(group, { recursive: true });
+    await makeDirectory(group);
     await writeFile(join(group, 'cpu.shares'), String(limits.cpuShares));
     if (limits.cpuQuota !== undefined) {
       await writeFile(join(group, 'cpu.cfs_period_us'), String(limits.cpuPeriod)).catch(() => {});
@@ -76,7 +76,7 @@ async function prepareLegacy(controllers: ReadonlyMap<string, string>, name: str
   }
   if (memory !== undefined && limits.memoryBytes !== undefined) {
     const group = join(memory, name);
-    await mkdir(group, { recursive: true });
+    await makeDirectory(group);
     await writeFile(join(group, 'memory.limit_in_bytes'), String(limits.memoryBytes));
   }
 }
@@ -88,7 +88,7 @@ async function prepareUnified(root: string, name: string, limits: PodLimits): Pr
   for (const part of parts) {
     await writeFile(join(group, 'cgroup.subtree_control'), '+cpu +memory +pids').catch(() => {});
     group = join(group, part);
-    await mkdir(group, { recursive: true });
+    await makeDirectory(group);
   }
   await writeFile(join(group, 'cpu.weight'), String(cpuWeight(limits.cpuShares)));
   if (limits.cpuQuota !== undefined) await writeFile(join(group, 'cpu.max'), `${limits.cpuQuota} ${limits.cpuPeriod}`);

@@ -1,5 +1,6 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '#base';
 import type { Pod, VolumeMount } from '#api';
 import type { MountConfig } from '../cri/contract.ts';
 import type { MountedVolume } from '../volumes/pod-volumes.ts';
@@ -108,14 +109,14 @@ async function managedHosts(context: PodContext, { pod, podIps }: MountsInput): 
   const path = join(context.volumes.podDirectory(pod.metadata.uid), 'etc-hosts');
   const { clusterDomain } = context.dns();
   const hostFile = pod.spec?.hostNetwork ? await context.hostsFile() : '';
-  await mkdir(dirname(path), { recursive: true, mode: 0o750 });
+  await makeDirectory(dirname(path), 0o750);
   await writeFile(path, hostsFile({ pod, podIps, hostFile, ...podHostname(pod, clusterDomain) }), { mode: 0o644 });
   return { container_path: '/etc/hosts', host_path: path };
 }
 
 async function terminationMount(context: PodContext, { pod, container, attempt }: MountsInput): Promise<MountConfig> {
   const path = terminationFile(context.volumes.podDirectory(pod.metadata.uid), container.spec.name, attempt);
-  await mkdir(dirname(path), { recursive: true, mode: 0o750 });
+  await makeDirectory(dirname(path), 0o750);
   await writeFile(path, '', { mode: 0o666 });
   await chmod(path, 0o666);
   return { container_path: container.spec.terminationMessagePath || '/dev/termination-log', host_path: path };

@@ -1,6 +1,6 @@
-import { mkdir, symlink, unlink } from 'node:fs/promises';
+import { symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CodedError, messageOf } from '#base';
+import { CodedError, messageOf, makeDirectory } from '#base';
 import type { Pod } from '#api';
 import type { SandboxConfig } from '../cri/contract.ts';
 import { CriError, isNameReserved } from '../cri/errors.ts';
@@ -121,7 +121,7 @@ async function makeSandbox(context: PodContext, { pod, plan, runtime }: StartInp
   for (const id of plan.stopSandboxes) await cri.stopPodSandbox(id);
   const attempt = plan.createSandbox?.attempt ?? 0;
   const config = configOf(context, pod, attempt);
-  await Promise.all([context.cgroups.prepare(pod), mkdir(config.log_directory, { recursive: true, mode: 0o755 })]);
+  await Promise.all([context.cgroups.prepare(pod), makeDirectory(config.log_directory)]);
   try {
     const id = await context.limited(async () => cri.runPodSandbox(config, await context.runtimeHandler(pod)));
     const { network } = await cri.podSandboxStatus(id);
@@ -236,7 +236,7 @@ async function startContainer(
     security,
     memoryBytes: context.memoryBytes,
   });
-  await mkdir(join(placed.config.log_directory, spec.name), { recursive: true, mode: 0o755 });
+  await makeDirectory(join(placed.config.log_directory, spec.name));
 
   const id = await context.limited(async () => {
     signal.throwIfAborted();

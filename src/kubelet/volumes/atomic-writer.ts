@@ -12,6 +12,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '#base';
 import { VolumeError } from './errors.ts';
 
 /** A file of a projected volume. */
@@ -56,7 +57,7 @@ async function writePayloadFile(root: string, path: string, file: PayloadFile, g
   const target = join(root, path);
   const parent = dirname(path);
   if (parent !== '.') {
-    await mkdir(join(root, parent), { recursive: true, mode: 0o755 });
+    await makeDirectory(join(root, parent));
   }
   const mode = gid === undefined ? file.mode : file.mode | 0o440;
   await writeFile(target, file.content, { mode: 0o600 });

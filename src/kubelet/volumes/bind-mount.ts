@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '#base';
 import { VolumeError } from './errors.ts';
 import { bindDescriptor, isMounted, unmountBelow } from './mounts.ts';
 
@@ -27,7 +28,7 @@ export async function bindDirectory(
       await unmountBelow(target);
     }
     await prepare(`/proc/self/fd/${handle.fd}`);
-    await mkdir(target, { recursive: true, mode: 0o750 });
+    await makeDirectory(target, 0o750);
     await bindDescriptor(handle.fd, target);
   } finally {
     await handle.close();

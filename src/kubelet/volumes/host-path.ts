@@ -1,5 +1,6 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeDirectory } from '#base';
 import type { HostPathVolumeSource } from '#api';
 import { VolumeError } from './errors.ts';
 
@@ -12,7 +13,7 @@ export async function prepareHostPath({ path, type = '' }: HostPathVolumeSource)
   };
   switch (type) {
     case 'DirectoryOrCreate':
-      if (found === undefined) await mkdir(path, { recursive: true, mode: 0o755 });
+      if (found === undefined) await makeDirectory(path);
       else if (!found.isDirectory()) fail('is not a directory');
       return;
     case 'Directory':
@@ -20,7 +21,7 @@ export async function prepareHostPath({ path, type = '' }: HostPathVolumeSource)
       return;
     case 'FileOrCreate':
       if (found === undefined) {
-        await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+        await makeDirectory(dirname(path));
         await writeFile(path, '', { flag: 'a', mode: 0o644 });
       } else if (!found.isFile()) fail('is not a file');
       return;

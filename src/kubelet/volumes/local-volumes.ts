@@ -1,5 +1,6 @@
-import { chmod, mkdir, readdir, readFile, rename, rmdir, statfs, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rename, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { makeDirectory } from '#base';
 import type { Clock } from '#base';
 import { DriverError } from './errors.ts';
 import { listMounts } from './mounts.ts';
@@ -92,7 +93,7 @@ export function openLocalVolumes(options: { readonly directory: string; readonly
   }
 
   async function available(): Promise<number> {
-    await mkdir(directory, { recursive: true, mode: 0o711 });
+    await makeDirectory(directory, 0o711);
     const { bavail, blocks, bsize } = await statfs(directory);
     let unwritten = 0;
     const present = await list();
@@ -126,7 +127,7 @@ export function openLocalVolumes(options: { readonly directory: string; readonly
         await demand(requiredBytes, `volume ${name}`);
         const fresh = join(directory, `.new-${name}`);
         await removeTree(fresh);
-        await mkdir(join(fresh, dataDirectory), { recursive: true, mode: 0o711 });
+        await makeDirectory(join(fresh, dataDirectory), 0o711);
         // Pods of any user write here, as in a fresh emptyDir; fsGroup narrows it.
         await chmod(join(fresh, dataDirectory), 0o777);
         await write(fresh, requiredBytes);

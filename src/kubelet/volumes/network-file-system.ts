@@ -1,5 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import { CodedError, messageOf, runCommand } from '#base';
+import { CodedError, messageOf, runCommand, makeDirectory } from '#base';
 import type { NFSVolumeSource } from '#api';
 import { VolumeError } from './errors.ts';
 import { isMounted } from './mounts.ts';
@@ -19,7 +18,7 @@ export async function mountNfs({ source, target, options = [] }: NfsMount): Prom
   // Arguments, never a shell; a server that begins with a dash would still be read as an option.
   if (server.startsWith('-') || /[\s\0]/.test(server) || !path.startsWith('/') || path.includes('\0'))
     throw new VolumeError('InvalidSource', `not an NFS export: server "${server}", path "${path}"`);
-  await mkdir(target, { recursive: true, mode: 0o750 });
+  await makeDirectory(target, 0o750);
   const remote = `${server.includes(':') && !server.startsWith('[') ? `[${server}]` : server}:${path}`;
   const flags = [...(source.readOnly ? ['ro'] : []), ...options];
   const choice = flags.length === 0 ? [] : ['-o', flags.join(',')];

@@ -1,6 +1,6 @@
-import { access, mkdir, readdir } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, type Log, messageOf } from '#base';
+import { type Clock, type Log, messageOf, makeDirectory } from '#base';
 import type { Client } from '#client';
 import { type ClaimedVolumes, openClaimedVolumes } from './claimed-volumes.ts';
 import type { CsiVolumes } from './csi/csi-volumes.ts';
@@ -39,7 +39,7 @@ export async function openNodeStorage(options: NodeStorageOptions): Promise<Node
   let opened: Promise<CsiVolumes> | undefined;
   let watcher: { close(): void } | undefined;
   let closed = false;
-  await mkdir(registry, { recursive: true, mode: 0o750 });
+  await makeDirectory(registry, 0o750);
   let leftovers = (await exists(driverData)) || (await anyPublished(join(rootDir, 'pods')));
 
   const csi = (): Promise<CsiVolumes> => {

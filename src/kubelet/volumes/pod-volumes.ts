@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { access, chmod, chown, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { access, chmod, chown, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, messageOf, type Random, rfc3339Micro } from '#base';
+import { type Clock, messageOf, type Random, rfc3339Micro, makeDirectory } from '#base';
 import type { EmptyDirVolumeSource, Pod, Volume } from '#api';
 import { quantityValue } from '#machinery';
 import type { PodFacts } from '../pods/field-values.ts';
@@ -67,8 +67,8 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
   const podsDir = join(rootDir, 'pods');
   const memoryDir = join(rootDir, 'memory');
   const written = new Map<string, Map<string, Written>>();
-  await mkdir(podsDir, { recursive: true, mode: 0o750 });
-  await mkdir(memoryDir, { recursive: true, mode: 0o750 });
+  await makeDirectory(podsDir, 0o750);
+  await makeDirectory(memoryDir, 0o750);
   if (!(await isMounted(memoryDir))) await mountTmpfs(memoryDir, { mode: '0750' });
 
   async function setUpOne(pod: Pod, volume: Volume, facts: PodFacts): Promise<MountedVolume> {
@@ -102,7 +102,7 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
     const gid = pod.spec?.securityContext?.fsGroup;
     const digest = digestOf(files, gid);
     if (written.get(uid)?.get(volume.name)?.digest !== digest) {
-      await mkdir(path, { recursive: true, mode: 0o755 });
+      await makeDirectory(path);
       await chmod(path, 0o755);
       await writeAtomically(path, files, { version: versionName(), ...(gid === undefined ? {} : { gid }) });
     }
@@ -128,7 +128,7 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
     );
     // Once made, its rights are the pod's own to change.
     if (made && (!inMemory || (await isMounted(path)))) return { path, readOnly: false, groups: [] };
-    await mkdir(path, { recursive: true, mode: 0o750 });
+    await makeDirectory(path, 0o750);
     if (inMemory && !(await isMounted(path))) {
       const limit = quantityValue(source.sizeLimit ?? '0');
       const memory = podAmount(pod, 'memory', 'limits', quantityValue);
@@ -136,7 +136,7 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
       await mountTmpfs(path, { mode: '1777', ...(sizes.length === 0 ? {} : { sizeBytes: Math.min(...sizes) }) });
     }
     await giveToGroup(path, { gid: pod.spec?.securityContext?.fsGroup, sticky: inMemory });
-    await mkdir(join(ready, '..'), { recursive: true, mode: 0o750 });
+    await makeDirectory(join(ready, '..'), 0o750);
     await writeFile(ready, '', { mode: 0o600 });
     return { path, readOnly: false, groups: [] };
   }
@@ -144,7 +144,7 @@ export async function openPodVolumes(options: PodVolumesOptions): Promise<PodVol
   return {
     async setUp(pod, facts) {
       const volumes = pod.spec?.volumes ?? [];
-      await mkdir(join(podsDir, pod.metadata.uid), { recursive: true, mode: 0o750 });
+      await makeDirectory(join(podsDir, pod.metadata.uid), 0o750);
       const results = await Promise.allSettled(volumes.map((volume) => setUpOne(pod, volume, facts)));
       const mounted = new Map<string, MountedVolume>();
       for (const [at, result] of results.entries()) {

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeDirectory } from '#base';
 import { shows } from './bind-mount.ts';
 import { VolumeError } from './errors.ts';
 import { bindDescriptor, isMounted, unmountBelow } from './mounts.ts';
@@ -37,7 +38,7 @@ export async function bindSubPath(volume: string, subPath: string, target: strin
     }
     const { fd } = handle;
     const directory = (await stat(`/proc/self/fd/${fd}`)).isDirectory();
-    await mkdir(directory ? target : dirname(target), { recursive: true, mode: 0o750 });
+    await makeDirectory(directory ? target : dirname(target), 0o750);
     if (!directory) await writeFile(target, '', { flag: 'a', mode: 0o640 });
     await bindDescriptor(fd, target);
   } finally {

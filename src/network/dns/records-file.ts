@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type Clock, type Closable, type Log, messageOf, type Timer } from '#base';
+import { type Clock, type Closable, type Log, messageOf, type Timer, makeDirectory } from '#base';
 import type { ClusterNames, NamedService } from './names.ts';
 
 const format = 1;
@@ -60,7 +60,7 @@ export function keepRecords(options: {
     const text = JSON.stringify({ format, domain: names.domain, services: [...names.entries()] });
     const part = `${file}.part`;
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await makeDirectory(dirname(file));
       await writeFile(part, text, { mode: 0o600 });
       await rename(part, file);
     } catch (error) {

@@ -1,8 +1,17 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import type { RootDatabase } from 'lmdb';
-import { type Clock, type Closable, CodedError, type Log, silentLog, sleep } from '#base';
+import {
+  type Clock,
+  type Closable,
+  CodedError,
+  type Log,
+  silentLog,
+  sleep,
+  makeDirectorySync,
+  makeDirectory,
+} from '#base';
 import type { RevisionTime, Store } from '../contract.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Journal, JournalBatch, JournalState, RecordHead } from '../engine/journal.ts';
@@ -27,7 +36,7 @@ export interface LmdbStoreOptions {
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   const { clock, log = silentLog, mapSizeBytes, watchLimits } = options;
   const dir = resolve(options.dir);
-  const fresh = makeDirectory(dir);
+  const fresh = isNewDirectory(dir);
   const lock = await lockDirectory(dir);
   let journal: LmdbJournal | undefined;
   try {
@@ -304,8 +313,8 @@ function compactedOf(bytes: Buffer | undefined): number {
 }
 
 /** Whether the store is a new one. */
-function makeDirectory(dir: string): boolean {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+function isNewDirectory(dir: string): boolean {
+  makeDirectorySync(dir, 0o700);
   return !existsSync(join(dir, fileName));
 }
 

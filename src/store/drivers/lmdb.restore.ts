@@ -1,5 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { makeDirectorySync } from '#base';
 import type { Clock } from '#base';
 import type { ArchivedWrite } from '../archive/frames.ts';
 import type { JournalRecord } from '../engine/journal.ts';
@@ -33,7 +34,7 @@ export async function restoreLmdbStore(options: LmdbRestoreOptions): Promise<num
   const { clock, entries, firstRevision, leaseTtlSeconds } = options;
   const dir = resolve(options.dir);
   rmSync(dir, { recursive: true, force: true });
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeDirectorySync(dir, 0o700);
   const journal = new LmdbJournal({ dir, clock, lock: await lockDirectory(dir) });
   const atMs = clock.nowMs();
   let revision = firstRevision;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, rename, rmdir, unlink, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '#base';
 import { VolumeError } from '../errors.ts';
 import { isMounted } from '../mounts.ts';
 
@@ -83,9 +84,9 @@ async function readRecord(directory: string): Promise<PlaceRecord | undefined> {
 
 /** Makes the directory and its record; the place itself is the driver's to make, but for a staging directory. */
 export async function preparePlace(place: Place, options: { readonly makeTarget: boolean }): Promise<void> {
-  await mkdir(place.directory, { recursive: true, mode: 0o750 });
+  await makeDirectory(place.directory, 0o750);
   await writeRecord({ ...place, ready: false });
-  if (options.makeTarget) await mkdir(place.target, { recursive: true, mode: 0o750 });
+  if (options.makeTarget) await makeDirectory(place.target, 0o750);
 }
 
 /** Remembers that a place is filled: a later run then leaves it alone as long as it is mounted. */

@@ -1,7 +1,7 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
-import { type Clock, type Log, messageOf, type Timer } from '#base';
+import { type Clock, type Log, messageOf, type Timer, makeDirectory } from '#base';
 import { type CsiDriver, openCsiDriver } from './driver.ts';
 import { watchFolder } from '../watch-folder.ts';
 import { openGrpcChannel } from './grpc-service.ts';
@@ -78,7 +78,7 @@ export async function openCsiRegistry(options: CsiRegistryOptions): Promise<CsiR
   let timer: Timer | undefined;
   let scanning: Promise<void> = Promise.resolve();
   let asked = false;
-  await mkdir(directory, { recursive: true, mode: 0o750 });
+  await makeDirectory(directory, 0o750);
 
   async function register(path: string): Promise<CsiDriver | undefined> {
     const channel = openGrpcChannel({ socket: path, root, clock });

@@ -85,6 +85,14 @@ test('programs are started without a shell', () => {
   );
 });
 
+test('directories are made by base: Node never returns from a recursive mkdir of a name that its file system refuses', () => {
+  const product = files.filter((file) => !isTest(file) && !/^testkit\/|\.fixture\.ts$/.test(file));
+  const wrong = product.filter((file) =>
+    /mkdir(Sync)?\([^;]*recursive/.test(readFileSync(new URL(file, source), 'utf8')),
+  );
+  assert.deepEqual(wrong, ['cli/main.js'], 'cli/main.js runs before base is loaded');
+});
+
 test('every room has a README', () => {
   const missing = Object.keys(mayImport).filter(
     (room) => !readdirSync(new URL(`${room}/`, source)).includes('README.md'),

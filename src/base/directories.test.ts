@@ -34,7 +34,11 @@ for (const [name, make] of Object.entries(ways)) {
       writeFileSync(join(dir, 'file'), '');
       symlinkSync(join(dir, 'nothing'), join(dir, 'link'));
       for (const path of [join(dir, 'file'), join(dir, 'file', 'x'), join(dir, 'link', 'x'), '/proc/k8ts/x']) {
-        await assert.rejects(make(path), { code: 'DirectoryNotMade', message: /cannot be made \(.+\): name another/ }, path);
+        await assert.rejects(
+          make(path),
+          { code: 'DirectoryNotMade', message: /cannot be made \(.+\): name another/ },
+          path,
+        );
       }
     });
   });

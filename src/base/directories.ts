@@ -50,5 +50,9 @@ const isHere = (path: string): Promise<boolean> =>
 const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
 
 function notMade(path: string, cause: unknown): CodedError {
-  return new CodedError('DirectoryNotMade', `the directory ${path} cannot be made (${messageOf(cause)}): name another place, or mend this one`, { cause });
+  return new CodedError(
+    'DirectoryNotMade',
+    `the directory ${path} cannot be made (${messageOf(cause)}): name another place, or mend this one`,
+    { cause },
+  );
 }

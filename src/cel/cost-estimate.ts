@@ -1,5 +1,6 @@
 import type { CallExpr, Expr } from './ast.ts';
 import type { Checked } from './checker.ts';
+import { sortByKeys } from './library/lists.ts';
 import { type CelType, elementOf } from './types.ts';
 
 /** Between what two numbers something lies. Infinity: no one knows. */
@@ -430,6 +431,21 @@ class Estimator {
       }
       case 'format':
         return { cost: add(factor(sizeOf(target), perCharacter), sizeOf(first)) };
+      case 'slice':
+        return allocated(1, fixed(Math.max(0, (limitOf(args[1]) ?? sizeOf(target).max) - (limitOf(first) ?? 0))));
+      case 'lists.range':
+        return allocated(1, fixed(limitOf(first) ?? Number.POSITIVE_INFINITY));
+      case 'reverse':
+        return allocated(1, sizeOf(target));
+      case 'flatten':
+        return allocated(first === undefined ? 1 : (limitOf(first) ?? Number.POSITIVE_INFINITY), sizeOf(target));
+      case 'distinct':
+        return allocated(2, multiply(sizeOf(target), sizeOf(target)));
+      case 'sort':
+      case sortByKeys: {
+        const size = sizeOf(name === 'sort' ? target : first);
+        return allocated(/^list_(?:string|bytes)_/.test(id) ? 2 + perCharacter : 2, multiply(size, size));
+      }
       case 'sets.contains':
       case 'sets.intersects':
         return { cost: add(multiply(sizeOf(first), sizeOf(args[1])), one) };
@@ -463,6 +479,11 @@ class Estimator {
     if (known !== undefined) return known;
     return expr.kind === 'ident' ? this.#local(expr.name)?.entries : undefined;
   }
+}
+
+/** A call that makes a list of that size, for so much an element. */
+function allocated(each: number, size: Range): CallEstimate {
+  return { cost: add(factor(size, each), fixed(11)), size };
 }
 
 /** A limit that is written down as a number. */

@@ -1,4 +1,5 @@
 import type { Overload } from './function.ts';
+import { sortByKeys } from './library/lists.ts';
 import { CelList, CelMap, sizeOf, type Value } from './values.ts';
 
 /** Prices as upstream has them: characters of strings are a tenth each, characters of patterns a quarter. */
@@ -95,6 +96,13 @@ const byFunction: ReadonlyMap<string, Price> = new Map<string, Price>([
     'contains',
     ([text = null, part = null]) => Math.ceil(sizeOf(text) * perCharacter) * Math.ceil(sizeOf(part) * perCharacter),
   ],
+  ['slice', ([, start = null, end = null]) => allocated(1, numberOf(end) - numberOf(start))],
+  ['lists.range', ([count = null]) => allocated(1, numberOf(count))],
+  ['reverse', ([list = null]) => allocated(1, sizeOf(list))],
+  ['flatten', ([list = null, levels = 1n]) => allocated(numberOf(levels), sizeOf(list))],
+  ['distinct', ([list = null]) => selfCompared(list)],
+  ['sort', ([list = null]) => selfCompared(list)],
+  [sortByKeys, ([, keys = null]) => selfCompared(keys)],
   ['unwrapOpt', ([list = null]) => sizeOf(list)],
   ['optional.unwrap', ([list = null]) => sizeOf(list)],
   ['startsWith', scan()],
@@ -102,6 +110,21 @@ const byFunction: ReadonlyMap<string, Price> = new Map<string, Price>([
   ['_==_', smaller],
   ['_!=_', smaller],
 ]);
+
+/** A call that makes a list of that many elements. */
+function allocated(factor: number, size: number): number {
+  return Math.trunc(Math.max(0, size) * Math.max(0, factor)) + 11;
+}
+
+/** Every element of a list beside every other. */
+function selfCompared(list: Value): number {
+  const size = sizeOf(list);
+  const first = list instanceof CelList && size > 0 ? list.at(0) : null;
+  const isText = typeof first === 'string' || first instanceof Uint8Array;
+  return allocated(isText ? 2 + perCharacter : 2, size * size);
+}
+
+const numberOf = (value: Value): number => (typeof value === 'bigint' ? Number(value) : 0);
 
 function smaller([a = null, b = null]: readonly Value[]): number {
   return Math.ceil(Math.min(sizeOf(a), sizeOf(b)) * perCharacter);

@@ -8,6 +8,7 @@ import { authorizerFunctions } from './library/authorizer.ts';
 import { listFunctions, mapFunctions, regexFunctions, setFunctions } from './library/collections.ts';
 import { clauseError, clausesOf, clauseTypeError } from './library/format-clauses.ts';
 import { formatFunctions } from './library/formats.ts';
+import { listExtensions } from './library/lists.ts';
 import { networkFunctions, urlFunctions } from './library/network.ts';
 import { quantityFunctions } from './library/quantities.ts';
 import { stringFunctions } from './library/strings.ts';
@@ -31,6 +32,7 @@ function functions(): ReadonlyMap<string, readonly Overload[]> {
     standardFunctions(),
     stringFunctions(),
     listFunctions(),
+    listExtensions(),
     setFunctions(),
     regexFunctions(),
     mapFunctions(),
@@ -57,6 +59,8 @@ export interface EnvironmentOptions {
   readonly struct?: (name: string) => CelType | undefined;
   /** Functions beyond the libraries. */
   readonly functions?: readonly Overload[];
+  /** Whether `cel.bind(name, value, expression)` is there: upstream has it for device selectors alone. */
+  readonly bindings?: boolean;
 }
 
 /** An expression that compiled. */
@@ -76,10 +80,12 @@ export class Environment implements Declarations {
   readonly #variables: ReadonlyMap<string, CelType>;
   readonly #struct: (name: string) => CelType | undefined;
   readonly #more = new Map<string, Overload[]>();
+  readonly #bindings: boolean;
 
   constructor(options: EnvironmentOptions) {
     this.#variables = new Map(Object.entries(options.variables));
     this.#struct = options.struct ?? (() => undefined);
+    this.#bindings = options.bindings === true;
     for (const one of options.functions ?? []) {
       const list = this.#more.get(one.function) ?? [...(functions().get(one.function) ?? [])];
       list.push(one);
@@ -101,7 +107,7 @@ export class Environment implements Declarations {
 
   /** Parses, checks and plans. Throws CompileError with all that is wrong. */
   compile(source: string): Program {
-    const expr = parseExpression(source);
+    const expr = parseExpression(source, this.#bindings);
     const { checked, issues } = checkExpression(expr, this);
     const found = [...(issues.length > 0 ? issues : literalIssues(checked))].sort((a, b) => a.offset - b.offset);
     if (found.length > 0) throw new CompileError(source, found);

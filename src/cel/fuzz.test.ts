@@ -14,6 +14,7 @@ import {
 } from './index.ts';
 
 const environment = new Environment({
+  bindings: true,
   variables: { self: dynType, n: intType, s: stringType, l: listOf(stringType), d: listOf(dynType) },
 });
 const data: Record<string, unknown> = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CompileError, CostExceeded, dynType, Environment, jsonOf, type Value, valueOf } from './index.ts';
 
-const environment = new Environment({ variables: { self: dynType } });
+const environment = new Environment({ bindings: true, variables: { self: dynType } });
 const big = Array.from({ length: 1000 }, (_, index) => index);
 const text = 'ab'.repeat(50_000);
 const data = { list: big, text, deep: nested(150), wide: nested(20) };

@@ -23,6 +23,7 @@ import { durationText, timestampText } from './time.ts';
 
 const self = { a: { b: [1, 2, 3] }, s: 'h\u00e9llo', x: 1.5, m: { p: 1, q: 'z' }, n: null, t: true };
 const environment = new Environment({
+  bindings: true,
   variables: { self: dynType, n: intType, words: listOf(stringType), counts: mapOf(stringType, intType) },
 });
 const values: Record<string, unknown> = { self, n: 5, words: ['b', 'a', 'c'], counts: { x: 1, y: 2 } };

@@ -1,4 +1,5 @@
 import type { Expr } from './ast.ts';
+import { sortByKeys } from './library/lists.ts';
 import type { NodeMaker } from './parser.ts';
 
 /** The variable in which a loop of a macro keeps its state: no expression can name it. */
@@ -11,12 +12,13 @@ interface MacroCall {
   readonly target: Expr | undefined;
 }
 
-/** What a macro's call stands for; undefined when the call is an ordinary one. */
-export function expandMacro(make: NodeMaker, call: MacroCall): Expr | undefined {
+/** What a macro's call stands for; undefined when the call is an ordinary one. `cel.bind` is a macro only with `bindings`. */
+export function expandMacro(make: NodeMaker, call: MacroCall, bindings: boolean): Expr | undefined {
   const { name, args, target, offset } = call;
   if (target === undefined)
     return name === 'has' && args.length === 1 ? hasField(make, args[0] as Expr, offset) : undefined;
-  if (name === 'bind' && args.length === 3 && target.kind === 'ident' && target.name === 'cel') return bind(make, call);
+  if (bindings && name === 'bind' && args.length === 3 && target.kind === 'ident' && target.name === 'cel')
+    return bind(make, call);
   switch (`${name}/${args.length}`) {
     case 'all/2':
     case 'all/3':
@@ -42,6 +44,8 @@ export function expandMacro(make: NodeMaker, call: MacroCall): Expr | undefined 
     case 'transformMapEntry/3':
     case 'transformMapEntry/4':
       return transformMap(make, call);
+    case 'sortBy/2':
+      return sortBy(make, call);
     case 'optMap/2':
     case 'optFlatMap/2':
       return optionalMap(make, call);
@@ -195,6 +199,20 @@ function bindOf(make: NodeMaker, offset: number, name: string, init: Expr, body:
 
 function bind(make: NodeMaker, { args, offset }: MacroCall): Expr {
   return bindOf(make, offset, variable(make, args[0] as Expr), args[1] as Expr, args[2] as Expr);
+}
+
+/** `list.sortBy(v, key)`: the list is evaluated once, bound to a name of its own. */
+function sortBy(make: NodeMaker, call: MacroCall): Expr {
+  const { target, offset } = call;
+  if (target?.kind === 'literal' || target?.kind === 'map' || target?.kind === 'struct')
+    return make.fail(
+      target.offset,
+      'sortBy can only be applied to a list, identifier, comprehension, call or select expression',
+    );
+  const held = '@__sortBy_input__';
+  const it = (): Expr => make.ident(offset, held);
+  const keys = mapped(make, { ...call, target: it() }, false);
+  return bindOf(make, offset, held, target as Expr, make.member(offset, it(), sortByKeys, keys));
 }
 
 /** `x.optMap(v, e)`: `x` is written once and evaluated once, bound to a name of its own. */

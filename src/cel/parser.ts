@@ -33,14 +33,14 @@ const expectedInList = expected
   .replace("'[', '{'", "'[', ']', '{'")
   .replace("'.', '-', '!'", "'.', ',', '-', '!', '?'");
 
-/** Parses an expression with its macros expanded. Throws CompileError. Depth and length are bounded. */
-export function parseExpression(source: string): Expr {
+/** Parses an expression with its macros expanded, `cel.bind` only where it is there. Throws CompileError. Depth and length are bounded. */
+export function parseExpression(source: string, bindings = false): Expr {
   if (source.length > longest)
     throw new CompileError('', [
       { offset: 0, message: `expression code point size exceeds limit: size: ${source.length}, limit ${longest}` },
     ]);
   try {
-    return new Parser(tokensOf(source)).whole();
+    return new Parser(tokensOf(source), bindings).whole();
   } catch (error) {
     if (error instanceof LexError) throw new CompileError(source, [error.issue]);
     throw error;
@@ -85,12 +85,14 @@ export class NodeMaker {
 
 class Parser {
   readonly #tokens: readonly Token[];
+  readonly #bindings: boolean;
   readonly #make = new NodeMaker();
   #at = 0;
   #depth = 0;
 
-  constructor(tokens: readonly Token[]) {
+  constructor(tokens: readonly Token[], bindings: boolean) {
     this.#tokens = tokens;
+    this.#bindings = bindings;
   }
 
   whole(): Expr {
@@ -312,7 +314,7 @@ class Parser {
 
   #callOf(offset: number, name: string, args: Expr[], target?: Expr): Expr {
     return (
-      expandMacro(this.#make, { offset, name, args, target }) ??
+      expandMacro(this.#make, { offset, name, args, target }, this.#bindings) ??
       (target === undefined ? this.#make.call(offset, name, ...args) : this.#make.member(offset, target, name, ...args))
     );
   }

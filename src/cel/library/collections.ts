@@ -1,9 +1,9 @@
 import { CelError } from '../errors.ts';
 import { define, type Overload } from '../function.ts';
 import { matcherOf } from '../pattern.ts';
+import { comparableTypes } from './lists.ts';
 import { ArrayList, CelList, compare, Duration, EntryMap, equal, type Meter, Uint, type Value } from '../values.ts';
 
-const comparable = ['int', 'uint', 'double', 'bool', 'duration', 'timestamp', 'string', 'bytes'];
 const maxInt = 2n ** 63n;
 
 function extreme(list: CelList, name: string, sign: 1 | -1): Value {
@@ -58,7 +58,7 @@ function indexIn(meter: Meter, list: CelList, value: Value, last: boolean): bigi
 /** Kubernetes' functions of lists. */
 export function listFunctions(): Overload[] {
   return [
-    ...comparable.flatMap((type) => [
+    ...comparableTypes.flatMap((type) => [
       define('isSorted', `list_${type}_is_sorted_bool`, `list<${type}>.(): bool`, (_, list) =>
         isSorted(list as CelList),
       ),

@@ -48,7 +48,7 @@ function selectorErrors(selectors: readonly DeviceSelector[] | undefined, at: st
 function expressionErrors(expression: string, at: string): FieldError[] {
   if (Buffer.byteLength(expression) > longestExpression) return [tooLongError(at, expression, longestExpression)];
   try {
-    const program = new Environment({ variables: { device: deviceType } }).compile(expression);
+    const program = new Environment({ variables: { device: deviceType }, bindings: true }).compile(expression);
     const { kind } = program.resultType;
     if (kind !== 'bool' && kind !== 'dyn')
       return [

@@ -1,6 +1,7 @@
 import { type Namespace, type NetworkPolicy, type Pod, resource } from '#api';
-import { Backoff, type Closable, CodedError, messageOf, runCommand, sleep, type Timer } from '#base';
+import { type Closable, CodedError, messageOf, runCommand, sleep, type Timer } from '#base';
 import type { Informer } from '#client';
+import { openReconcileLoop } from '../reconcile-loop.ts';
 import type { NetworkPoliciesOptions } from './network-policies.ts';
 import { podFacts } from './pod-facts.ts';
 import { emptyPolicyRuleset, policyDifference, policyScript } from './policy-ruleset.ts';
@@ -27,13 +28,9 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Closable 
   const own = podInformers.of<Pod>(resource('v1', 'pods'), { fieldSelector: `spec.nodeName=${nodeName}` });
   const state = new PolicyState();
   const early = new Map<string, { readonly addresses: readonly string[]; readonly atMs: number }>();
-  const backoff = new Backoff({ firstMs: 100, longestMs: 10_000 });
   let others: { pods?: Informer<Pod>; namespaces?: Informer<Namespace> } = {};
   let applied = emptyPolicyRuleset;
   let complete = true;
-  let wanted = true;
-  let running: Promise<void> | undefined;
-  let retry: Timer | undefined;
   let checker: Timer | undefined;
   let lastError = '';
   let closed = false;
@@ -84,7 +81,6 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Closable 
     applied = next;
     complete = false;
     lastError = '';
-    backoff.forget('apply');
     done = number;
     for (const one of waiting) {
       if (one.number > done) continue;
@@ -92,38 +88,20 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Closable 
       one.resolve();
     }
   };
-  const run = (): void => {
-    if (running !== undefined || closed) return;
-    running = (async () => {
-      while (wanted && !closed) {
-        wanted = false;
-        await apply();
-      }
-    })()
-      .catch((error) => {
-        complete = true;
-        lastError = messageOf(error);
-        const delayMs = backoff.next('apply');
-        log.warn({ error: lastError, delayMs }, 'rules of network policies not written; all are written anew');
-        retry?.cancel();
-        retry = clock.setTimer(() => {
-          retry = undefined;
-          schedule();
-        }, delayMs);
-      })
-      .finally(() => {
-        running = undefined;
-        if (wanted && retry === undefined) run();
-      });
-  };
-  let started = false;
+  const loop = openReconcileLoop({
+    ...{ reconcile: apply, clock, firstPauseMs: 100, longestPauseMs: 10_000 },
+    onFailure(error, delayMs) {
+      complete = true;
+      lastError = messageOf(error);
+      log.warn({ error: lastError, delayMs }, 'rules of network policies not written; all are written anew');
+    },
+  });
   const schedule = (): void => {
     asked++;
-    wanted = true;
-    if (started && retry === undefined) queueMicrotask(run);
+    loop.schedule();
   };
   const check = async (): Promise<void> => {
-    if (running === undefined && applied.sets.size > 0) {
+    if (!loop.isRunning && applied.sets.size > 0) {
       const found = await hasPolicyTable().catch(() => true);
       if (!found && !closed) {
         log.warn({}, 'the table of network policies was removed by someone; it is written anew');
@@ -160,7 +138,7 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Closable 
     }),
   ];
   await Promise.all([policies.synced, own.synced]);
-  started = true;
+  loop.start();
   schedule();
   checker = clock.setTimer(() => void check(), checkEveryMs);
 
@@ -197,11 +175,10 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Closable 
       closed = true;
       for (const end of ends) end();
       checker?.cancel();
-      retry?.cancel();
       others.pods?.close();
       others.namespaces?.close();
       own.close();
-      await running;
+      await loop.close();
     },
   };
 }

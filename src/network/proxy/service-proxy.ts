@@ -1,6 +1,7 @@
 import { type EndpointSlice, type Node, type Pod, resource, type Service } from '#api';
-import { Backoff, type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
+import { type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
 import type { Informers } from '#client';
+import { openReconcileLoop } from '../reconcile-loop.ts';
 import { Announcements } from './announcements.ts';
 import { type HealthCheck, HealthCheckServers } from './health-checks.ts';
 import { NftSession } from './nft-session.ts';
@@ -55,18 +56,13 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   const healthServers = new HealthCheckServers(log);
   const announcements = new Announcements({ uplink: options.network.uplink, clock, log });
   const session = new NftSession({ clock, log });
-  const backoff = new Backoff({ firstMs: 100, longestMs: 30_000 });
   let network = withAddresses(options.network, []);
   const nodeAddresses = new Set<string>();
   let place: Place = { nodeName, nodeAddresses };
   let made: ReadonlySet<string> = new Set();
   let withoutZones = false;
   let complete = true;
-  let wanted = true;
-  let running: Promise<void> | undefined;
-  let retry: Timer | undefined;
   let closed = false;
-  let started = false;
   let synced = false;
 
   const replan = (): void => {
@@ -128,7 +124,6 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
     made = script.made;
     complete = false;
     synced = true;
-    backoff.forget('apply');
     healthServers.set(healthChecks);
     announcements.set(new Set([...announced.values()].flat()), new Set([...balanced.values()].flat()));
   };
@@ -147,36 +142,18 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       );
     }
   };
-  const run = (): void => {
-    if (running !== undefined || closed || !started) return;
-    running = (async () => {
-      while (wanted && !closed) {
-        wanted = false;
-        await apply();
-      }
-    })()
-      .catch((error) => {
-        complete = true;
-        const delayMs = backoff.next('apply');
-        log.warn({ error: messageOf(error), delayMs }, 'service rules not written; all are written anew');
-        retry?.cancel();
-        retry = clock.setTimer(schedule, delayMs);
-      })
-      .finally(() => {
-        running = undefined;
-        if (wanted && retry === undefined) run();
-        retry = undefined;
-      });
-  };
-  const schedule = (): void => {
-    wanted = true;
-    queueMicrotask(run);
-  };
+  const loop = openReconcileLoop({
+    ...{ reconcile: apply, clock, firstPauseMs: 100, longestPauseMs: 10_000 },
+    onFailure(error, delayMs) {
+      complete = true;
+      log.warn({ error: messageOf(error), delayMs }, 'service rules not written; all are written anew');
+    },
+  });
   /** Every Service and host port is planned again: something that concerns all of them changed. */
   const replanAll = (): void => {
     for (const one of services.list()) dirty.add(`${one.metadata.namespace}/${one.metadata.name}`);
     for (const uid of hostPorts.keys()) dirtyPods.add(uid);
-    schedule();
+    loop.schedule();
   };
   const lookAround = (): void => {
     const next = withAddresses(options.network, [...balanced.values()].flat());
@@ -197,7 +174,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   };
   const check = async (): Promise<void> => {
     lookAtConnections();
-    if (running === undefined && started && !complete) {
+    if (!loop.isRunning && !complete) {
       lookAround();
       const names = table.names().filter((name) => !unprobed.has(name));
       const name = names[probed++ % Math.max(1, names.length)];
@@ -209,10 +186,10 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       const lost = found !== undefined && (found.code !== 0 || !found.stdout.includes(probedRule));
       // What was asked for may have gone by a change of our own meanwhile.
       const still = asked === undefined || table.elements.get(asked[0])?.has(asked[1]) === true;
-      if (lost && still && running === undefined && !closed) {
+      if (lost && still && !loop.isRunning && !closed) {
         log.warn({}, 'service rules were removed by someone; all are written anew');
         complete = true;
-        schedule();
+        loop.schedule();
       }
     }
     if (!closed) checker = clock.setTimer(() => void check(), checkEveryMs);
@@ -220,14 +197,14 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
   const ends = [
     services.onChange(({ object }) => {
       dirty.add(`${object.metadata.namespace}/${object.metadata.name}`);
-      schedule();
+      loop.schedule();
     }),
     slices.onChange(({ object, old }) => {
       for (const one of [object, old]) {
         const name = one?.metadata.labels?.[serviceNameLabel];
         if (name !== undefined) dirty.add(`${object.metadata.namespace}/${name}`);
       }
-      schedule();
+      loop.schedule();
     }),
     nodes.onChange(({ object }) => {
       for (const one of object.status?.addresses ?? []) if (one.type.endsWith('IP')) nodeAddresses.add(one.address);
@@ -244,12 +221,12 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       if (next.length === 0) hostPorts.delete(key);
       else hostPorts.set(key, next);
       dirtyPods.add(key);
-      schedule();
+      loop.schedule();
     }),
   ];
   await Promise.all([services.synced, slices.synced, nodes.synced, pods.synced]);
-  started = true;
-  schedule();
+  loop.start();
+  loop.schedule();
   let checker = clock.setTimer(() => void check(), checkEveryMs);
   return {
     synced: () => synced,
@@ -257,8 +234,7 @@ export async function startServiceProxy(options: ServiceProxyOptions): Promise<C
       closed = true;
       for (const end of ends) end();
       checker.cancel();
-      retry?.cancel();
-      await Promise.all([running, healthServers.close(), announcements.close()]);
+      await Promise.all([loop.close(), healthServers.close(), announcements.close()]);
       await session.close();
     },
   };

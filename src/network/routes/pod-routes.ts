@@ -1,7 +1,8 @@
 import { type Node, resource } from '#api';
-import { Backoff, type Clock, type Closable, type Log, messageOf, runCommand, type Timer } from '#base';
+import { type Clock, type Closable, type Log, messageOf, runCommand } from '#base';
 import type { Informers } from '#client';
 import { noWays, planWays, tunnelOverheadBytes, tunnelRules, wayCommands } from '../tunnel/plan-tunnel.ts';
+import { openReconcileLoop } from '../reconcile-loop.ts';
 import { observeWays, readHostRoutes, readMtu } from './observe-ways.ts';
 import { type NetworkMode, planRoutes } from './plan-routes.ts';
 import { watchRoutes } from './watch-routes.ts';
@@ -30,17 +31,13 @@ const lookEveryMs = 30_000;
 export async function startPodRoutes(options: PodRoutesOptions): Promise<Closable> {
   const { nodeName, nodeIp, uplink, mode = 'auto', informers, clock, log, onPodMtu } = options;
   const nodes = informers.of<Node>(resource('v1', 'nodes'));
-  const backoff = new Backoff({ firstMs: 250, longestMs: 30_000 });
   const uplinkMtu = await readMtu(uplink);
   let applied = noWays;
   let known = false;
   let rules = '';
   let podMtu = 0;
   let leftNodes = '';
-  let wanted = false;
   let closed = false;
-  let running: Promise<void> | undefined;
-  let retry: Timer | undefined;
 
   const tellMtu = (tunnelled: boolean): void => {
     const next = uplinkMtu - (tunnelled || mode === 'vxlan' ? tunnelOverheadBytes : 0);
@@ -84,39 +81,17 @@ export async function startPodRoutes(options: PodRoutesOptions): Promise<Closabl
         'these nodes are behind a router, and the network mode is routes: the routers must know the way to their pods (or use --network-mode auto)',
       );
     leftNodes = left;
-    backoff.forget('sync');
   };
-  const run = (): void => {
-    if (running !== undefined || closed) return;
-    running = (async () => {
-      while (wanted && !closed) {
-        wanted = false;
-        await sync();
-      }
-    })()
-      .catch((error) => {
-        const delayMs = backoff.next('sync');
-        log.warn({ error: messageOf(error), delayMs }, 'ways to the pods of other nodes not set; tried again');
-        retry?.cancel();
-        retry = clock.setTimer(() => {
-          retry = undefined;
-          schedule();
-        }, delayMs);
-      })
-      .finally(() => {
-        running = undefined;
-        if (wanted && retry === undefined) run();
-      });
-  };
-  const schedule = (): void => {
-    wanted = true;
-    if (retry === undefined) queueMicrotask(run);
-  };
+  const loop = openReconcileLoop({
+    ...{ reconcile: sync, clock, firstPauseMs: 250, longestPauseMs: 30_000 },
+    onFailure: (error, delayMs) =>
+      log.warn({ error: messageOf(error), delayMs }, 'ways to the pods of other nodes not set; tried again'),
+  });
   const look = (): void => {
     if (closed) return;
     if (applied.routes.size > 0) {
       known = false;
-      schedule();
+      loop.schedule();
     }
     looker = clock.setTimer(look, lookEveryMs);
   };
@@ -124,17 +99,18 @@ export async function startPodRoutes(options: PodRoutesOptions): Promise<Closabl
   tellMtu(false);
   const stop = nodes.onChange(({ type, object, old }) => {
     // Heartbeats change nodes all the time; their ranges and addresses hardly ever.
-    if (type !== 'updated' || old === undefined || wayOf(object) !== wayOf(old)) schedule();
+    if (type !== 'updated' || old === undefined || wayOf(object) !== wayOf(old)) loop.schedule();
   });
   await nodes.synced;
-  schedule();
+  loop.start();
+  loop.schedule();
   let looker = clock.setTimer(look, lookEveryMs);
   const stopWatching = watchRoutes({
     clock,
     onChange() {
       if (applied.routes.size === 0) return;
       known = false;
-      schedule();
+      loop.schedule();
     },
   });
   return {
@@ -143,8 +119,7 @@ export async function startPodRoutes(options: PodRoutesOptions): Promise<Closabl
       stop();
       stopWatching();
       looker.cancel();
-      retry?.cancel();
-      await running;
+      await loop.close();
     },
   };
 }

@@ -2,6 +2,7 @@ import { type Clock, type Closable, type Log, type Random, sleep, startInOrder }
 import { type ApiServer, type ApiServerOptions, openApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import type { Authority } from '#pki';
+import type { Identity } from '#wire';
 import { type Compactor, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
 import { openRenewedPki, type RenewedPki } from './certificate-renewal.ts';
@@ -183,8 +184,10 @@ async function startActors(
   const { configuration, clock, random, log } = options;
   await server.ready;
   await sleep(clock, answerReadyMs);
-  const client = openClient({ transport: server.transport(controllersIdentity), userAgent: 'kube-controller-manager' });
-  const schedulerClient = openClient({ transport: server.transport(schedulerIdentity), userAgent: 'kube-scheduler' });
+  const inProcess = (identity: Identity, userAgent: string): Client =>
+    openClient({ transport: server.transport(identity), userAgent, host: 'in-process' });
+  const client = inProcess(controllersIdentity, 'kube-controller-manager');
+  const schedulerClient = inProcess(schedulerIdentity, 'kube-scheduler');
   const informers = openInformers({ client, clock, random, log });
   const controllers = (of: Informers) =>
     startClusterControllers({ ...options, client, informers: of, authority: pki.ca });

@@ -7,6 +7,19 @@ export { CodedError, InvariantError, invariant, messageOf } from './errors.ts';
 export { type Closable, type Component, startInOrder } from './lifecycle.ts';
 export { type Log, type LogLevel, openLog, silentLog } from './log.ts';
 export { ManualClock } from './manual-clock.ts';
+export {
+  Histogram,
+  type HistogramMetric,
+  type HistogramOptions,
+  type HistogramSeries,
+  labelText,
+  metricHead,
+  type MetricOptions,
+  MetricRegistry,
+  type MetricSeries,
+  processMetrics,
+  type ValueMetric,
+} from './metrics.ts';
 export { nodeHttp } from './node-http.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';
 export { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';

@@ -1,5 +1,7 @@
+import { type Clock, systemClock } from '#base';
 import { type AnyObject, apiVersionOf, type KubeList, type KubeObject, type ResourceInfo, type Status } from '#api';
 import { decodeJson } from '#codec';
+import { measureRequests } from './request-metrics.ts';
 import { apiErrorFromStatus } from '#machinery';
 import type { Transport, TransportRequest, TransportResponse } from '#wire';
 import type {
@@ -18,6 +20,9 @@ export interface ClientOptions {
   readonly transport: Transport;
   /** Sent with every request; the server derives the field manager from its first word. */
   readonly userAgent?: string;
+  /** The server in the metrics `rest_client_…`; default `apiserver`. */
+  readonly host?: string;
+  readonly clock?: Clock;
 }
 
 const patchTypes: Readonly<Record<Patch['type'], string>> = {
@@ -29,14 +34,15 @@ const patchTypes: Readonly<Record<Patch['type'], string>> = {
 
 /** Opens a client on a transport, in-process or over the network. The transport stays the caller's to close. */
 export function openClient(options: ClientOptions): Client {
-  const { transport, userAgent = 'k8ts' } = options;
+  const { transport, userAgent = 'k8ts', host = 'apiserver', clock = systemClock } = options;
+  const measured = measureRequests(host, clock);
   const managerDefault = userAgent.split('/')[0] ?? 'k8ts';
 
   async function send(request: TransportRequest & { readonly contentType?: string }): Promise<TransportResponse> {
     const { contentType, ...rest } = request;
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': userAgent, ...request.headers };
     if (rest.objectBody !== undefined) headers['content-type'] = contentType ?? 'application/json';
-    const response = await transport.request({ ...rest, headers, objects: true });
+    const response = await measured(request.method, () => transport.request({ ...rest, headers, objects: true }));
     if (response.status < 400) return response;
     throw apiErrorFromStatus(await failureOf(response));
   }

@@ -40,6 +40,8 @@ export function changesOf<T extends KubeObject>(
 
 export interface ControllerOptions {
   readonly name: string;
+  /** The name of its queue in the metrics `workqueue_…`, where upstream has another for it; default `name`. */
+  readonly queueName?: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly sources: readonly Source[];
@@ -71,7 +73,11 @@ const longestRestMs = 1_000;
 export function startController(options: ControllerOptions): RunningController {
   const { name, clock, sources, reconcile, concurrency = 5, backoff, pace = 0, needs = [] } = options;
   const log = options.log.child({ controller: name });
-  const queue = openWorkQueue({ clock, ...(backoff === undefined ? {} : { backoff }) });
+  const queue = openWorkQueue({
+    name: options.queueName ?? name,
+    clock,
+    ...(backoff === undefined ? {} : { backoff }),
+  });
   const closing = new AbortController();
   const endings = sources.map((source) => source.start((key) => queue.add(key)));
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ManualClock, silentLog } from '#base';
+import { ManualClock, processMetrics, silentLog } from '#base';
+import { parsePrometheusText } from '#testkit';
 import { startController } from './controller.ts';
 import { openWorkQueue } from './work-queue.ts';
 
@@ -90,4 +91,38 @@ test('a controller: done, later, again after an error; nothing before its source
   assert.deepEqual(calls.splice(0, 4), ['bad', 'bad', 'later', 'bad']);
   await controller.close();
   assert.deepEqual(calls, ['ended']);
+});
+
+test('a queue with a name is measured under workqueue_', async () => {
+  const clock = new ManualClock();
+  const queue = openWorkQueue({ name: 'measured', clock, backoff: { firstMs: 1000, longestMs: 1000 } });
+  const read = (): ((name: string) => number | undefined) => {
+    const families = parsePrometheusText(`${processMetrics.lines().join('\n')}\n`);
+    return (name) =>
+      families
+        .get(name.replace(/_(sum|count)$/, ''))
+        ?.samples.find((one) => one.name === name && one.labels.name === 'measured')?.value;
+  };
+  for (const key of ['a', 'a', 'b', 'c']) queue.add(key);
+  await clock.advance(2000);
+  assert.equal(await queue.take(), 'a');
+  queue.add('a');
+  queue.add('a');
+  await clock.advance(3000);
+  let value = read();
+  assert.equal(value('workqueue_adds_total'), 4);
+  assert.equal(value('workqueue_depth'), 2);
+  assert.equal(value('workqueue_queue_duration_seconds_sum'), 2);
+  assert.equal(value('workqueue_unfinished_work_seconds'), 3);
+  assert.equal(value('workqueue_longest_running_processor_seconds'), 3);
+  assert.equal(value('workqueue_work_duration_seconds_count'), 0);
+  queue.done('a');
+  queue.addRateLimited('d');
+  value = read();
+  assert.equal(value('workqueue_work_duration_seconds_sum'), 3);
+  assert.equal(value('workqueue_depth'), 3, 'what was added meanwhile waits, what is delayed does not yet');
+  assert.equal(value('workqueue_adds_total'), 4);
+  assert.equal(value('workqueue_retries_total'), 1);
+  queue.close();
+  assert.equal(read()('workqueue_depth'), undefined);
 });

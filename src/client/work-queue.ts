@@ -1,4 +1,5 @@
 import { Backoff, type BackoffOptions, type Clock, type Timer } from '#base';
+import { measureQueue, type QueueMeasures } from './queue-metrics.ts';
 
 /**
  * Keys to work on, each at most once at a time: a key added while it is being worked on comes again afterwards, one added
@@ -24,6 +25,8 @@ export interface WorkQueue {
 }
 
 export interface WorkQueueOptions {
+  /** Its name in the metrics `workqueue_…`; absent: it is not measured. */
+  readonly name?: string;
   readonly clock: Clock;
   /** Delays of `addRateLimited`; default 5 ms doubling to 1000 s, as upstream. */
   readonly backoff?: BackoffOptions;
@@ -40,6 +43,8 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
   const resting = new Map<string, number>();
   const takers: ((key: string | undefined) => void)[] = [];
   let open = true;
+  const measures: QueueMeasures | undefined =
+    options.name === undefined ? undefined : measureQueue(options.name, clock, () => waiting.size);
 
   function handOut(): void {
     while (takers.length > 0) {
@@ -47,6 +52,7 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
       if (key === undefined) return;
       waiting.delete(key);
       working.add(key);
+      measures?.taken(key);
       takers.shift()?.(key);
     }
   }
@@ -54,10 +60,14 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
   const queue: WorkQueue = {
     add(key) {
       if (!open) return;
-      if (working.has(key)) return void dirty.add(key);
+      if (working.has(key)) {
+        measures?.added(key);
+        return void dirty.add(key);
+      }
       const leftMs = (resting.get(key) ?? 0) - clock.monotonicMs();
       if (leftMs > 0) return queue.addAfter(key, leftMs);
       resting.delete(key);
+      if (!waiting.has(key)) measures?.added(key);
       waiting.add(key);
       handOut();
     },
@@ -74,7 +84,10 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
       };
       delayed.set(key, { dueMs, timer: clock.setTimer(fire, delayMs) });
     },
-    addRateLimited: (key) => queue.addAfter(key, backoff.next(key)),
+    addRateLimited(key) {
+      measures?.retried();
+      queue.addAfter(key, backoff.next(key));
+    },
     forget: (key) => backoff.forget(key),
     failures: (key) => backoff.failures(key),
     take() {
@@ -86,6 +99,7 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
     },
     done(key, restMs = 0) {
       working.delete(key);
+      measures?.done(key);
       if (restMs >= 1) resting.set(key, clock.monotonicMs() + restMs);
       else resting.delete(key);
       if (dirty.delete(key)) queue.add(key);
@@ -98,6 +112,7 @@ export function openWorkQueue(options: WorkQueueOptions): WorkQueue {
     },
     close() {
       open = false;
+      measures?.close();
       waiting.clear();
       for (const { timer } of delayed.values()) timer.cancel();
       delayed.clear();

@@ -13,6 +13,7 @@ import { type QueuedPod, SchedulingQueue } from './queue/scheduling-queue.ts';
 import { ClusterState } from './state/cluster-state.ts';
 import type { NodeInfo } from './state/node-info.ts';
 import { type PodInfo, PodShapes } from './state/pod-info.ts';
+import { SchedulerMetrics } from './scheduler-metrics.ts';
 import { openVolumeBinder, type VolumeBinder } from './volume-binder.ts';
 import { claimsOf, planVolumes, type VolumePlan } from './volumes.ts';
 
@@ -30,6 +31,14 @@ export interface SchedulerOptions {
 export interface RunningScheduler extends Closable {
   /** Nothing can be scheduled now and nothing is being bound. */
   readonly idle: boolean;
+}
+
+interface PlannedBinding {
+  readonly queued: QueuedPod;
+  readonly nodeName: string;
+  readonly plan: VolumePlan | undefined;
+  /** When the attempt began. */
+  readonly beganMs: number;
 }
 
 const pods = resource('v1', 'pods');
@@ -70,6 +79,7 @@ class Scheduler implements RunningScheduler {
   readonly #volumes: VolumeBinder;
   readonly #ownSelector: OwnSelectors;
   readonly #recorder: EventRecorder;
+  readonly #metrics: SchedulerMetrics;
   readonly #bindings = new Bounded(bindingsAtOnce);
   readonly #writes = new Bounded(writesAtOnce);
   readonly #endings: (() => void)[] = [];
@@ -107,6 +117,8 @@ class Scheduler implements RunningScheduler {
       clock,
       wakes: (event, refusedBy) => refusedBy.size === 0 || !(names.get(event)?.isDisjointFrom(refusedBy) ?? true),
     });
+    const gauges = { waiting: () => this.#queue.counts(), nodes: () => this.#cluster.nodes.size };
+    this.#metrics = new SchedulerMetrics({ clock, profile: name, gauges });
   }
 
   get idle(): boolean {
@@ -141,6 +153,7 @@ class Scheduler implements RunningScheduler {
     if (!this.#open) return;
     this.#open = false;
     this.#queue.close();
+    this.#metrics.close();
     await this.#loop;
     for (const end of this.#endings) end();
     this.#volumes.close();
@@ -221,9 +234,11 @@ class Scheduler implements RunningScheduler {
         inTurn = 0;
         continue;
       }
+      const beganMs = this.#clock.monotonicMs();
       try {
-        this.#schedule(queued);
+        this.#schedule(queued, beganMs);
       } catch (error) {
+        this.#metrics.ended('error', queued, beganMs);
         this.#log.error(
           { pod: `${queued.info.namespace}/${queued.info.name}`, error: messageOf(error) },
           'scheduling a pod failed',
@@ -240,14 +255,18 @@ class Scheduler implements RunningScheduler {
     this.#resting = true;
   }
 
-  #schedule(queued: QueuedPod): void {
+  #schedule(queued: QueuedPod, beganMs: number): void {
     const { info } = queued;
     const { node, failure } = this.#decider.decide(info);
-    if (node === undefined) return this.#refused(queued, failure as Failure);
+    this.#metrics.decided(beganMs);
+    if (node === undefined) {
+      this.#refused(queued, failure as Failure);
+      return this.#metrics.ended('unschedulable', queued, beganMs);
+    }
     const plan = this.#planVolumes(info, node);
     if (plan !== undefined) this.#volumes.reserve(plan, node.name);
     this.#cluster.place(info, node.name, true);
-    this.#bindings.run(() => this.#bind(queued, node.name, plan));
+    this.#bindings.run(() => this.#bind({ queued, nodeName: node.name, plan, beganMs }));
   }
 
   #planVolumes(info: PodInfo, node: NodeInfo): VolumePlan | undefined {
@@ -258,7 +277,7 @@ class Scheduler implements RunningScheduler {
     return typeof plan === 'string' ? undefined : plan;
   }
 
-  async #bind(queued: QueuedPod, nodeName: string, plan: VolumePlan | undefined): Promise<void> {
+  async #bind({ queued, nodeName, plan, beganMs }: PlannedBinding): Promise<void> {
     const { namespace, name, uid, pod } = queued.info;
     try {
       if (plan !== undefined) await this.#volumes.carryOut(plan, nodeName);
@@ -270,10 +289,12 @@ class Scheduler implements RunningScheduler {
       };
       await this.#client.createSubresource(pods, name, 'binding', body, { namespace });
       this.#queue.delete(uid);
+      this.#metrics.ended('scheduled', queued, beganMs);
       this.#hold(() =>
         this.#recorder.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${nodeName}`),
       );
     } catch (error) {
+      this.#metrics.ended('error', queued, beganMs);
       const node = this.#cluster.nodeOf(uid);
       if (this.#cluster.isAssumed(uid)) this.#cluster.remove(uid);
       if (node !== undefined) this.#happenedAt('AssignedPodDelete', node);
@@ -329,6 +350,7 @@ class Scheduler implements RunningScheduler {
   // ---------------------------------------------------------------- making room
 
   #preempt(info: PodInfo, { node, victims }: Preemption): void {
+    this.#metrics.preempted(victims.length);
     this.#cluster.nominate(info, node.name);
     for (const other of this.#cluster.nominated.get(node.name)?.values() ?? []) {
       if (other.priority >= info.priority) continue;

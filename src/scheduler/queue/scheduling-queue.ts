@@ -74,6 +74,14 @@ export class SchedulingQueue {
     return this.#active.size + this.#waiting.size;
   }
 
+  /** Pods by where they wait, in upstream's words; those that are being scheduled are in none. */
+  counts(): Record<'active' | 'backoff' | 'unschedulable' | 'gated', number> {
+    let gated = 0;
+    for (const one of this.#pods.values()) if (one.where === 'gated') gated++;
+    const backoff = this.#waiting.size + this.#erred.size;
+    return { active: this.#active.size, backoff, unschedulable: this.#parked.size, gated };
+  }
+
   has(uid: string): boolean {
     return this.#pods.has(uid);
   }

@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, CodedError, type Random } from '#base';
+import { CodedError } from '#base';
 import { type Client, kubeconfigTarget, openKubeconfigTransport, parseKubeconfig } from '#client';
 import { resource } from '#api';
 import { isApiReady } from '../local/bring-up.ts';
-import { type OwnCommand, planComponents } from '../machine/components.ts';
-import { initMachine, openAdmin, type Telling } from '../machine/init.ts';
+import { planComponents } from '../machine/components.ts';
+import { initMachine, openAdmin } from '../machine/init.ts';
+import type { MachineOptions } from '../machine/machine-options.ts';
 import { type MachineLayout, machineLayout } from '../machine/layout.ts';
 import { configFile, type MachineRecord, readRecord, requireRecord } from '../machine/record.ts';
 import { planSupervision, startComponents, stopComponents } from '../machine/run-components.ts';
@@ -46,19 +47,11 @@ export async function* archiveSourceOfMachine(root: string): AsyncGenerator<Uint
   }
 }
 
-export interface RestoreMachineOptions {
+export interface RestoreMachineOptions extends MachineOptions {
   readonly file: string;
   readonly backup: VerifiedBackup;
-  readonly root: string;
   /** Of this machine, when it is not the one of the backup. */
   readonly address?: string;
-  readonly ignorePreflightErrors: readonly string[];
-  readonly ownCommand: OwnCommand;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly telling: Telling;
-  readonly timeoutMs: number;
 }
 
 export interface RestoredMachine {

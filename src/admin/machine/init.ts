@@ -1,4 +1,4 @@
-import { type Clock, CodedError, type Random, makeDirectorySync } from '#base';
+import { CodedError, makeDirectorySync } from '#base';
 import { openClient, openKubeconfigTransport } from '#client';
 import { openClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
@@ -8,17 +8,12 @@ import { cniPluginFolder } from '../local/prerequisites.ts';
 import { addressAt, linkOf, parseRange } from './addresses.ts';
 import type { TokenWishes } from './bootstrap-token.ts';
 import { configMaps, createToken, ensure, planClusterConfig, planClusterInfo } from './cluster-objects.ts';
-import {
-  certificateNames,
-  type OwnCommand,
-  planAgentConfiguration,
-  planComponents,
-  planServerConfiguration,
-} from './components.ts';
+import { certificateNames, planAgentConfiguration, planComponents, planServerConfiguration } from './components.ts';
 import { joinCommand } from './discovery.ts';
 import { etcdClientPort, etcdPeerPort, etcdServerSettings, peerUrl, writeEtcd } from './etcd/local-etcd.ts';
 import { writeAtomically, writeJson } from './files.ts';
 import { hostResolvers, identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
+import type { MachineOptions, Telling } from './machine-options.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
 import { configFile, observeFolders, readRecord, requireRecord, writeRecord } from './record.ts';
 import { planSupervision, startComponents } from './run-components.ts';
@@ -26,27 +21,13 @@ import { runPreflight } from './run-preflight.ts';
 import { type ClusterSettings, type NodeSettings, withPort } from './settings.ts';
 import { waitFor } from './wait.ts';
 
-/** How a command tells of its phases. */
-export interface Telling {
-  phase<T>(title: string, work: () => Promise<T>): Promise<T>;
-  say(line: string): void;
-}
-
-export interface InitOptions {
-  readonly root: string;
+export interface InitOptions extends MachineOptions {
   readonly cluster: ClusterSettings;
   readonly node: NodeSettings;
   readonly port: number;
   /** `local`: a member of etcd runs beside the server, and other control planes can join. Default: LMDB, or `more` says. */
   readonly etcd?: 'local';
   readonly tokens: readonly TokenWishes[];
-  readonly ignorePreflightErrors: readonly string[];
-  readonly ownCommand: OwnCommand;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly telling: Telling;
-  readonly timeoutMs: number;
   /**
    * Brings what the control plane begins with to its place (data of an earlier one, an audit policy), after the machine was checked and
    * before anything is made. Gives settings of the server beside the planned ones.

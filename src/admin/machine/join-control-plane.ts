@@ -1,6 +1,6 @@
-import { type Endpoints, type Node, resource } from '#api';
+import { type Endpoints, resource } from '#api';
 import { CodedError, makeDirectorySync } from '#base';
-import { type Client, openClient, openKubeconfigTransport } from '#client';
+import { type Client, openClient } from '#client';
 import { openClusterPki } from '#pki';
 import { openHttpsTransport } from '#wire';
 import { isApiReady } from '../local/bring-up.ts';
@@ -13,8 +13,9 @@ import { etcdServerSettings, openMembers, peerUrl, requireEtcd, writeEtcd } from
 import { downloadCertificates, externalEtcdSettings, writeCertificates } from './etcd/shared-certificates.ts';
 import { writeAtomically, writeJson } from './files.ts';
 import { hostResolvers, identitiesOf, writeIdentity, writeKubeletIdentity } from './host.ts';
-import { askToJoin, isReady, type JoinOptions } from './join.ts';
+import { askToJoin, type JoinOptions } from './join.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
+import { waitForNode } from './node-ready.ts';
 import { configFile, observeFolders, writeRecord } from './record.ts';
 import { planSupervision, startComponents } from './run-components.ts';
 import { runPreflight } from './run-preflight.ts';
@@ -28,7 +29,6 @@ export interface JoinControlPlaneOptions extends JoinOptions {
   readonly path: string;
 }
 
-const nodes = resource('v1', 'nodes');
 const reset = 'What was made so far is taken away by k8ts reset --force.';
 
 /**
@@ -119,20 +119,8 @@ export async function joinControlPlane(options: JoinControlPlaneOptions): Promis
     member?.close();
   }
   await telling.phase(`node ${node.nodeName} ready`, async () => {
-    const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
-    const client = openClient({ transport, userAgent: 'k8ts' });
-    try {
-      await waitFor({
-        what: `node ${node.nodeName} is ready`,
-        ...{ clock, timeoutMs, logFile: `${layout.logDir}/agent.log`, advice: reset },
-        ask: async () => {
-          const found = await client.get<Node>(nodes, node.nodeName);
-          return settings.cni === 'none' || isReady(found);
-        },
-      });
-    } finally {
-      await transport.close();
-    }
+    const withNetwork = settings.cni !== 'none';
+    await waitForNode({ layout, nodeName: node.nodeName, withNetwork, clock, timeoutMs, advice: reset });
   });
 }
 

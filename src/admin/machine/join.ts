@@ -1,6 +1,6 @@
 import { type Node, resource } from '#api';
-import { type Clock, CodedError, messageOf, type Random, makeDirectorySync } from '#base';
-import { type Client, openClient, openKubeconfigTransport } from '#client';
+import { CodedError, messageOf, makeDirectorySync } from '#base';
+import { type Client, openClient } from '#client';
 import { isForbidden, isNotFound, isUnauthorized } from '#machinery';
 import type { Credential } from '#pki';
 import { openHttpsTransport } from '#wire';
@@ -9,12 +9,12 @@ import { cniPluginFolder } from '../local/prerequisites.ts';
 import { addressAt, linkOf } from './addresses.ts';
 import { type BootstrapToken, tokenText } from './bootstrap-token.ts';
 import { readClusterConfig } from './cluster-objects.ts';
-import { type OwnCommand, planAgentConfiguration, planComponents } from './components.ts';
+import { planAgentConfiguration, planComponents } from './components.ts';
 import { discoverCluster } from './discovery.ts';
 import { JoinError } from './errors.ts';
 import { writeAtomically, writeJson } from './files.ts';
 import { hostResolvers, writeKubeletIdentity } from './host.ts';
-import type { Telling } from './init.ts';
+import type { MachineOptions } from './machine-options.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
 import { requestNodeCertificate } from './node-certificate.ts';
 import { rangeFindings } from './preflight/checks.ts';
@@ -22,23 +22,15 @@ import { routesOf } from './addresses.ts';
 import { configFile, observeFolders, writeRecord } from './record.ts';
 import { planSupervision, startComponents } from './run-components.ts';
 import { reportFindings, runPreflight } from './run-preflight.ts';
+import { isReady, waitForNode } from './node-ready.ts';
 import { type ClusterSettings, defaultCluster, type NodeSettings } from './settings.ts';
-import { waitFor } from './wait.ts';
 
-export interface JoinOptions {
-  readonly root: string;
+export interface JoinOptions extends MachineOptions {
   /** `host:port`. */
   readonly endpoint: string;
   readonly token: BootstrapToken;
   readonly caCertHashes: readonly string[];
   readonly node: NodeSettings;
-  readonly ignorePreflightErrors: readonly string[];
-  readonly ownCommand: OwnCommand;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly telling: Telling;
-  readonly timeoutMs: number;
 }
 
 /** What a machine that may join knows of its cluster, and the credential that the cluster signed for it. */
@@ -81,25 +73,9 @@ export async function joinMachine(options: JoinOptions): Promise<void> {
     makeDirectorySync(layout.logDir);
     if (settings.cni === 'none') linkPlugins(cniPluginFolder(), layout.cniBinDir);
     await startComponents(layout, planSupervision(layout, planComponents(layout, 'worker', ownCommand), ownCommand));
-    const transport = await openKubeconfigTransport({ file: layout.kubeletConf });
-    const client = openClient({ transport, userAgent: 'k8ts' });
-    try {
-      await waitFor({
-        what: `node ${node.nodeName} is ready`,
-        ...{ clock, timeoutMs, logFile: `${layout.logDir}/agent.log`, advice: reset },
-        ask: async () => {
-          const found = await client.get<Node>(nodes, node.nodeName);
-          return settings.cni === 'none' || isReady(found);
-        },
-      });
-    } finally {
-      await transport.close();
-    }
+    const withNetwork = settings.cni !== 'none';
+    await waitForNode({ layout, nodeName: node.nodeName, withNetwork, clock, timeoutMs, advice: reset });
   });
-}
-
-export function isReady(node: Node): boolean {
-  return node.status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
 }
 
 async function checkMachine(layout: MachineLayout, options: JoinOptions): Promise<void> {

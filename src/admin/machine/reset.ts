@@ -7,7 +7,7 @@ import { dropEmptyCgroup, processesIn, removeCgroup } from '../local/cgroups.ts'
 import { signal, stopProcess } from '../local/processes.ts';
 import { type OwnCommand, planComponents } from './components.ts';
 import { leaveEtcd, readEtcd } from './etcd/local-etcd.ts';
-import type { Telling } from './init.ts';
+import type { Telling } from './machine-options.ts';
 import { type MachineLayout, machineLayout } from './layout.ts';
 import { unmountBelow } from './mounts.ts';
 import { configFile, foldersOf, type MachineRecord, readRecord } from './record.ts';

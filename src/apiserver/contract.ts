@@ -211,7 +211,10 @@ export interface AdmissionAttributes {
   readonly dryRun: boolean;
   readonly subresourceOfCreate?: boolean;
   warn(text: string): void;
-  annotate(key: string, value: string): void;
+  /** `Request`: only where the audit policy has bodies recorded too. */
+  annotate(key: string, value: string, level?: 'Request'): void;
+  /** Set `needed` where a webhook has changed the object: all that mutates runs once more then, in round 1. */
+  readonly reinvocation: { needed: boolean; round: 0 | 1 };
 }
 
 /** Order is that of the list in `admission/order.ts`. Refuses by throwing ApiError (403 through errForbidden). */

@@ -14,7 +14,7 @@ export function versionFor(
   { exact, objects }: { readonly exact: boolean; readonly objects: ServerObjects },
 ): string | undefined {
   if (rulesMatch(rules, request)) return request.version;
-  if (exact || request.subresource !== '') return undefined;
+  if (exact || (request.subresource !== '' && request.subresource !== 'status')) return undefined;
   for (const rule of rules)
     for (const version of rule.apiVersions ?? []) {
       if (version === '*' || version === request.version) continue;

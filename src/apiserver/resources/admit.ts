@@ -37,7 +37,13 @@ export function admit(options: AdmitOptions): Admission {
   const attributes = attributesFor(options, subresource);
   return {
     mutates: plugins.some((one) => one.mutate !== undefined && one.readOnly !== true),
-    mutate: () => runAll(plugins, 'mutate', attributes),
+    async mutate() {
+      await runAll(plugins, 'mutate', attributes);
+      const { reinvocation } = attributes;
+      if (!reinvocation.needed) return;
+      reinvocation.round = 1;
+      await runAll(plugins, 'mutate', attributes);
+    },
     validate: () => runAll(plugins, 'validate', attributes),
   };
 }
@@ -74,7 +80,12 @@ function attributesFor(options: AdmitOptions, subresource: string): AdmissionAtt
     oldObject,
     options: options.options ?? {},
     dryRun,
-    warn: (text) => void request.warnings.push(text),
-    annotate: (key, value) => void request.annotations.set(key, value),
+    warn(text) {
+      if (!request.warnings.includes(text)) request.warnings.push(text);
+    },
+    annotate(key, value, level) {
+      if (level === undefined || request.audited !== undefined) request.annotations.set(key, value);
+    },
+    reinvocation: { needed: false, round: 0 },
   };
 }

@@ -14,7 +14,7 @@ import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.t
 import type { KindResource } from './kind-resource.ts';
 import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
-import { managerOf, type WriteOptions, writeOptions } from './write-options.ts';
+import { admissionOptions, managerOf, type WriteOptions, writeOptions } from './write-options.ts';
 
 /** POST to a collection. */
 export const create: Verb = async (context, kind, request) => {
@@ -57,7 +57,7 @@ export async function createObject(create: CreateOptions): Promise<Result> {
     definition,
     object: draft,
     dryRun: options.dryRun,
-    options: { kind: 'CreateOptions', apiVersion: 'meta.k8s.io/v1', fieldManager: options.fieldManager },
+    options: admissionOptions(request, options),
   });
   await admission.mutate();
   if (admission.mutates) applyDefaults(draft, kind);

@@ -160,6 +160,7 @@ async function admitDeletion({ context, kind, request, options }: Deletion, old:
       apiVersion: 'meta.k8s.io/v1',
       ...(options.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: options.gracePeriodSeconds }),
       ...(options.propagationPolicy === undefined ? {} : { propagationPolicy: options.propagationPolicy }),
+      ...(options.dryRun ? { dryRun: ['All'] } : {}),
     },
   });
   await admission.mutate();

@@ -19,7 +19,7 @@ import { createObject, placeInNamespace, removeField } from './create.ts';
 import type { KindResource } from './kind-resource.ts';
 import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
-import { managerOf, type WriteOptions, writeOptions } from './write-options.ts';
+import { admissionOptions, managerOf, type WriteOptions, writeOptions } from './write-options.ts';
 
 /** PUT of an object, or of its status. */
 export const update: Verb = async (context, kind, request) => {
@@ -135,7 +135,7 @@ async function attemptUpdate(update: UpdateOptions, current: CachedObject): Prom
           object: draft,
           oldObject: old,
           dryRun: options.dryRun,
-          options: { kind: 'UpdateOptions', apiVersion: 'meta.k8s.io/v1', fieldManager: options.fieldManager },
+          options: admissionOptions(request, options),
         });
   if (admission !== undefined) {
     await admission.mutate();

@@ -36,6 +36,20 @@ export function writeOptions(
   };
 }
 
+/** The options as admission sees them: what was asked for, nothing else. */
+export function admissionOptions(request: ServerRequest, options: WriteOptions): Record<string, unknown> {
+  const { info, method } = request;
+  const kind = method === 'POST' ? 'CreateOptions' : method === 'PATCH' ? 'PatchOptions' : 'UpdateOptions';
+  return {
+    kind,
+    apiVersion: 'meta.k8s.io/v1',
+    ...(options.dryRun ? { dryRun: ['All'] } : {}),
+    ...(options.force ? { force: true } : {}),
+    ...(options.fieldManager === '' ? {} : { fieldManager: options.fieldManager }),
+    ...(info.options.has('fieldValidation') ? { fieldValidation: options.fieldValidation } : {}),
+  };
+}
+
 export function dryRunErrors(dryRun: readonly unknown[]): FieldError[] {
   return dryRun.length > 0 && dryRun.some((one) => one !== 'All') ? [notSupportedError('dryRun', dryRun, ['All'])] : [];
 }

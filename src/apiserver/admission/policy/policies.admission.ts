@@ -275,7 +275,8 @@ export function mutatingPolicies(options: AdmissionOptions): readonly [first: Ad
       name: 'MutatingAdmissionPolicy',
       handles,
       async mutate(attributes) {
-        if (attributes.object === undefined) return;
+        // A later round is the second plugin's.
+        if (attributes.object === undefined || attributes.reinvocation.round === 1) return;
         const matches = await index.applicable(attributes);
         if (matches.length === 0) return;
         const again = matches.filter(({ bound }) => bound.policy.spec?.reinvocationPolicy === 'IfNeeded');

@@ -28,6 +28,8 @@ export interface AskOptions {
   readonly uid: string;
   readonly resolve: ServiceResolver;
   readonly mutating: boolean;
+  /** In audit annotations: `round_0_index_2`. */
+  readonly place: string;
 }
 
 /** Asks one webhook. Throws what the client is to see: the webhook's refusal, or its failure when the policy is Fail. */
@@ -36,38 +38,48 @@ export async function askWebhook(options: AskOptions): Promise<Verdict> {
   if (attributes.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun') {
     throw errBadRequest(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
   }
+  const version = reviewVersion(webhook);
   let response: ReviewResponse;
   let patch: readonly object[] | undefined;
   try {
-    response = readResponse(await callWebhook(webhook, JSON.stringify(reviewOf(options)), options.resolve), options);
-    patch = readPatch(response, options);
+    const answer = await callWebhook(webhook, JSON.stringify(reviewOf(options, version)), options.resolve);
+    response = verified(answer, options, version);
+    patch = response.allowed === true ? readPatch(response, options) : undefined;
   } catch (error) {
     if (webhook.failurePolicy === 'Ignore') {
-      attributes.annotate(`failed-open.validating.webhook.admission.k8s.io/${webhook.name}`, webhook.configuration);
+      const kind = options.mutating ? 'mutation' : 'validating';
+      attributes.annotate(`failed-open.${kind}.webhook.admission.k8s.io/${options.place}`, webhook.name);
       return {};
     }
     throw errInternal(`failed calling webhook ${JSON.stringify(webhook.name)}: ${messageOf(error)}`);
   }
-  for (const warning of response.warnings ?? []) attributes.warn(warning);
   for (const [key, value] of Object.entries(response.auditAnnotations ?? {}))
     attributes.annotate(`${webhook.name}/${key}`, value);
+  for (const warning of response.warnings ?? []) attributes.warn(warning);
   if (response.allowed !== true) throw denied(webhook.name, response.status ?? {});
   return patch === undefined ? {} : { patch };
 }
 
+type ReviewVersion = 'v1' | 'v1beta1';
+
+/** The first of the webhook's versions that exists. */
+function reviewVersion({ admissionReviewVersions }: Webhook): ReviewVersion {
+  return admissionReviewVersions.find((one): one is ReviewVersion => one === 'v1' || one === 'v1beta1') ?? 'v1';
+}
+
 /** The AdmissionReview for a request. */
-function reviewOf({ attributes, uid, original = attributes }: AskOptions): object {
+function reviewOf({ attributes, uid, original = attributes }: AskOptions, reviewedAs: ReviewVersion): object {
   const { group, version, kind, resource, subresource, namespace, name, identity, operation } = attributes;
   const sub = subresource === '' ? {} : { subResource: subresource, requestSubResource: subresource };
   return {
     kind: 'AdmissionReview',
-    apiVersion: 'admission.k8s.io/v1',
+    apiVersion: `admission.k8s.io/${reviewedAs}`,
     request: {
       uid,
       kind: { group, version, kind },
-      resource: { group, version, resource },
+      resource: { group: resourceOf(attributes).group, version: resourceOf(attributes).version, resource },
       requestKind: { group: original.group, version: original.version, kind: original.kind },
-      requestResource: { group: original.group, version: original.version, resource: original.resource },
+      requestResource: { ...resourceOf(original), resource: original.resource },
       ...sub,
       ...(name === '' || name === undefined ? {} : { name }),
       ...(namespace === '' ? {} : { namespace }),
@@ -86,33 +98,60 @@ function reviewOf({ attributes, uid, original = attributes }: AskOptions): objec
   };
 }
 
-function readResponse(answer: unknown, { uid, webhook }: AskOptions): ReviewResponse {
+/** Of the resource asked for: the kind of a sub-resource's body may be of another group. */
+function resourceOf({ definition, group, version }: AdmissionAttributes): { group: string; version: string } {
+  return definition === undefined
+    ? { group, version }
+    : { group: definition.resource.group, version: definition.resource.version };
+}
+
+/** The response of an answer that is one. Throws CodedError, in upstream's words, for any other. */
+function verified(answer: unknown, { uid, mutating }: AskOptions, version: ReviewVersion): ReviewResponse {
+  const invalid = (why: string): CodedError =>
+    new CodedError('WebhookFailed', `received invalid webhook response: ${why}`);
   const { kind, apiVersion, response } = (typeof answer === 'object' && answer !== null ? answer : {}) as {
     kind?: string;
     apiVersion?: string;
     response?: ReviewResponse;
   };
-  if (kind !== 'AdmissionReview' || apiVersion !== 'admission.k8s.io/v1') {
-    throw new CodedError(
-      'WebhookFailed',
-      `received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview`,
-    );
+  if (response === undefined || response === null || typeof response !== 'object')
+    throw invalid('webhook response was absent');
+  const { patch = '', patchType } = response;
+  if (version === 'v1beta1') {
+    // Older webhooks answer without an identity.
+    if (patch === '' || !mutating) return { ...response, patch: '' };
+    return { ...response, patchType: patchType ?? 'JSONPatch' };
   }
-  if (response === undefined || response === null) throw new CodedError('WebhookFailed', 'webhook response was absent');
   if (response.uid !== uid)
-    throw new CodedError(
-      'WebhookFailed',
-      `received invalid webhook response: expected response.uid=${JSON.stringify(uid)} from ${webhook.name}`,
+    throw invalid(`expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response.uid ?? '')}`);
+  if (kind !== 'AdmissionReview' || apiVersion !== 'admission.k8s.io/v1')
+    throw invalid(
+      `expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got ${apiVersion ?? ''}, Kind=${kind ?? ''}`,
     );
+  const typed = patchType !== undefined && patchType !== null;
+  if (!mutating) {
+    if (patch !== '' && patch !== null) throw invalid('validating webhook may not return response.patch');
+    if (typed) throw invalid('validating webhook may not return response.patchType');
+    return response;
+  }
+  const patched = patch !== '' && patch !== null;
+  if (patched && !typed) throw invalid('webhook returned response.patch but not response.patchType');
+  if (!patched && typed) throw invalid('webhook returned response.patchType but not response.patch');
+  if (patchType === '') throw invalid('webhook returned invalid response.patchType of ""');
   return response;
 }
 
 function readPatch(response: ReviewResponse, { mutating }: AskOptions): readonly object[] | undefined {
-  if (!mutating || response.patch === undefined || response.patch === '') return undefined;
-  if (response.patchType !== 'JSONPatch')
-    throw new CodedError('WebhookFailed', `webhook returned response.patch but not a known patchType`);
-  const patch: unknown = JSON.parse(Buffer.from(response.patch, 'base64').toString('utf8'));
-  if (!Array.isArray(patch)) throw new CodedError('WebhookFailed', 'webhook returned a patch that is not a JSON Patch');
+  if (!mutating || response.patch === undefined || response.patch === null || response.patch === '') return undefined;
+  let patch: unknown;
+  try {
+    patch = JSON.parse(Buffer.from(response.patch, 'base64').toString('utf8'));
+    if (!Array.isArray(patch)) throw new Error('a JSON patch is a list of operations');
+  } catch (error) {
+    throw new CodedError('WebhookFailed', `received undecodable patch in webhook response: ${messageOf(error)}`);
+  }
+  if (patch.length > 0 && response.patchType !== 'JSONPatch')
+    throw new CodedError('WebhookFailed', `unsupported patch type ${JSON.stringify(response.patchType)}`);
   return patch as readonly object[];
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { CodedError, messageOf } from '#base';
+import { CodedError } from '#base';
+import { dialFailure } from '../../streams/dial-failure.ts';
 import type { Webhook } from './webhook-rules.ts';
 
 /** Where a Service's port is reached from here. `connect` replaces a plain TCP connection. */
@@ -19,15 +20,47 @@ const longestAnswer = 8 << 20;
 /** Posts a review and returns the answer's JSON. HTTPS only; a redirect is a failure, and nothing of a failure's body is repeated. */
 export async function callWebhook(webhook: Webhook, body: string, resolve: ServiceResolver): Promise<unknown> {
   const target = await targetOf(webhook, resolve);
+  let answer: string;
   try {
-    return JSON.parse(await post(target, body, webhook.timeoutSeconds * 1000));
+    answer = await post(target, body, webhook.timeoutSeconds * 1000);
   } catch (error) {
-    throw new CodedError(
-      'WebhookFailed',
-      `failed to call webhook: Post ${JSON.stringify(target.text)}: ${messageOf(error)}`,
+    const failed =
+      error instanceof StatusFailure ? error.message : `Post ${JSON.stringify(target.text)}: ${dialFailure(error)}`;
+    throw new CodedError('WebhookFailed', `failed to call webhook: ${failed}`);
+  }
+  try {
+    return JSON.parse(answer);
+  } catch {
+    throw new CodedError('WebhookFailed', `failed to call webhook: couldn't get version/kind; json parse error`);
+  }
+}
+
+/** An answer that is none: its body is not repeated, it may be that of a server which never was a webhook. */
+class StatusFailure extends Error {
+  override readonly name = 'StatusFailure';
+  constructor(status: number) {
+    super(
+      Object.hasOwn(statusTexts, status)
+        ? (statusTexts[status] as string)
+        : status >= 500
+          ? 'an error on the server ("unknown") has prevented the request from succeeding'
+          : `the server responded with the status code ${status} but did not return more information`,
     );
   }
 }
+
+const statusTexts: Readonly<Record<number, string>> = {
+  400: 'the server rejected our request for an unknown reason',
+  401: 'the server has asked for the client to provide credentials',
+  403: 'the server does not allow access to the requested resource',
+  404: 'the server could not find the requested resource',
+  405: 'the server does not allow this method on the requested resource',
+  409: 'the server reported a conflict',
+  422: 'the server rejected our request due to an error in our request',
+  429: 'the server has received too many requests and has asked us to try again later',
+  503: 'the server is currently unable to handle the request',
+  504: 'the server was unable to return a response in the time allotted, but may still be processing the request',
+};
 
 interface Target {
   readonly url: URL;
@@ -60,7 +93,7 @@ async function targetOf(webhook: Webhook, resolve: ServiceResolver): Promise<Tar
     } catch (error) {
       throw new CodedError(
         'WebhookFailed',
-        `failed to call webhook: Post ${JSON.stringify(text)}: ${messageOf(error)}`,
+        `failed to call webhook: Post ${JSON.stringify(text)}: ${dialFailure(error)}`,
       );
     }
   }
@@ -109,7 +142,7 @@ async function post(target: Target, body: string, timeoutMs: number): Promise<st
 async function readAll(response: IncomingMessage): Promise<string> {
   if (response.statusCode !== 200) {
     response.resume();
-    throw new Error(`the server answered with status ${response.statusCode}`);
+    throw new StatusFailure(response.statusCode ?? 500);
   }
   const parts: Buffer[] = [];
   let length = 0;

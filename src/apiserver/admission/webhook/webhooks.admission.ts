@@ -1,6 +1,6 @@
-import { builtinSchema, type SchemaNode } from '#api';
+import { type AnyObject, builtinSchema, type SchemaNode } from '#api';
 import type { KindDefinition } from '#kinds';
-import { applyJsonPatch, cloneObject, errInternal, pruneUnknown } from '#machinery';
+import { applyJsonPatch, applySchemaDefaults, cloneObject, deepEqual, errInternal, pruneUnknown } from '#machinery';
 import { messageOf } from '#base';
 import type { AdmissionAttributes, AdmissionPlugin, ObjectView, ServerObjects } from '../../contract.ts';
 import { labelText } from '../../http/measures.ts';
@@ -12,16 +12,22 @@ import { type RequestKind, selectorsMatch, type Webhook, webhooksOf } from './we
 
 const ownGroup = 'admissionregistration.k8s.io';
 
+/** What one of the two plugins knows of its webhooks. */
 interface Hooks {
   /** Whether any webhook may care; true while the configurations are not known yet. */
   readonly handles: NonNullable<AdmissionPlugin['handles']>;
-  matching(attributes: AdmissionAttributes): Promise<Match[]>;
+  /** Those whose rules name the request, in their order. */
+  candidates(attributes: AdmissionAttributes): Promise<Match[]>;
+  /** Whether selectors and match conditions hold for the object as it is now. */
+  holds(match: Match, attributes: AdmissionAttributes): Promise<boolean>;
 }
 
 interface Match {
   readonly webhook: Webhook;
   /** In which it sees the request. */
   readonly version: string;
+  /** Among all webhooks of its type: audit annotations name it. */
+  readonly index: number;
 }
 
 function openHooks(options: AdmissionOptions, plural: string): Hooks {
@@ -44,7 +50,7 @@ function openHooks(options: AdmissionOptions, plural: string): Hooks {
       const request: RequestKind = { operation, group, version, resource, subresource, namespaced };
       return all.some(({ rules, exact }) => versionFor(rules, request, { exact, objects }) !== undefined);
     },
-    async matching(attributes) {
+    async candidates(attributes) {
       if (!view.isReady) {
         await view.ready;
         known = undefined;
@@ -59,21 +65,21 @@ function openHooks(options: AdmissionOptions, plural: string): Hooks {
         subresource,
         namespaced: definition?.resource.namespaced ?? attributes.namespace !== '',
       };
-      const found = hooks(view).flatMap((webhook): Match[] => {
+      return hooks(view).flatMap((webhook, index): Match[] => {
         const seen = versionFor(webhook.rules, request, { exact: webhook.exact, objects });
-        return seen === undefined || !selectorsMatch(webhook, attributes, namespaces)
-          ? []
-          : [{ webhook, version: seen }];
+        return seen === undefined ? [] : [{ webhook, version: seen, index }];
       });
-      if (found.every(({ webhook }) => webhook.matchConditions.length === 0)) return found;
+    },
+    async holds({ webhook, version }, attributes) {
+      if (!selectorsMatch(webhook, attributes, namespaces)) return false;
+      if (webhook.matchConditions.length === 0) return true;
       const { conditionsHold } = await import('./match-conditions.ts');
-      const held: Match[] = [];
-      for (const one of found) {
-        const seen = await seenAs(attributes, one.version, objects);
-        const question = { attributes: seen.attributes, authorizer: options.authorizer, namespaces };
-        if (await conditionsHold(one.webhook, question)) held.push(one);
-      }
-      return held;
+      const seen = await seenAs(attributes, version, objects);
+      return conditionsHold(webhook, {
+        attributes: seen.attributes,
+        authorizer: options.authorizer,
+        namespaces,
+      });
     },
   };
 }
@@ -85,40 +91,98 @@ function nodeOf(definition: KindDefinition | undefined): SchemaNode | undefined 
   return definition.schema ?? (typeName === undefined ? undefined : builtinSchema.type(typeName));
 }
 
-/** Mutating webhooks, one after the other; those that ask for it once more when a later one has changed the object. */
+/** What a request's first round leaves for its second. */
+interface FirstRound {
+  /** Webhooks that ran and may run again. */
+  readonly eligible: Match[];
+  /** Of these, the ones before which the object was not yet what a later webhook made of it. */
+  again: readonly Match[];
+  /** The object as the last webhook left it. */
+  output: object | undefined;
+}
+
+/** Mutating webhooks, one after the other; those that ask for it once more when somebody later has changed the object. */
 export function mutatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
   const hooks = openHooks(options, 'mutatingwebhookconfigurations');
   const resolve = options.resolveService ?? clusterIpResolver(options);
-  const invoke = async ({ webhook, version }: Match, original: AdmissionAttributes): Promise<boolean> => {
+  const firstRounds = new WeakMap<AdmissionAttributes['reinvocation'], FirstRound>();
+
+  /** True when the webhook has changed the object. */
+  const invoke = async ({ webhook, version, index }: Match, original: AdmissionAttributes): Promise<boolean> => {
     const { attributes, back } = await seenAs(original, version, options.objects);
     const uid = options.random.uuid();
-    const asking = askWebhook({ webhook, attributes, original, uid, resolve, mutating: true });
-    const { patch } = await measured(options.objects, { webhook, attributes, type: 'admit', asking });
-    if (patch === undefined || patch.length === 0 || attributes.object === undefined) return false;
+    const place = `round_${original.reinvocation.round}_index_${index}`;
+    const asking = askWebhook({ webhook, attributes, original, uid, resolve, mutating: true, place });
+    const by = { configuration: webhook.configuration, webhook: webhook.name };
+    let mutated = false;
     try {
+      const { patch } = await measured(options.objects, { webhook, attributes, type: 'admit', asking });
+      if (patch === undefined || patch.length === 0) return false;
       const { object, definition, subresource } = attributes;
-      replaceContent(object, applyJsonPatch(cloneObject(object), patch as never));
+      if (object === undefined)
+        throw errInternal(
+          `admission webhook ${JSON.stringify(webhook.name)} attempted to modify the object, which is not supported for this operation`,
+        );
       const node = subresource === '' || subresource === 'status' ? nodeOf(definition) : undefined;
-      if (node !== undefined) pruneUnknown(object, node);
+      const patched = patchedBy(object, patch, node);
+      if (subresource === '') definition?.applyDefaults?.(patched);
+      mutated = !deepEqual(object, patched);
+      attributes.annotate(
+        `patch.webhook.admission.k8s.io/${place}`,
+        JSON.stringify({ ...by, patch, patchType: 'JSONPatch' }),
+        'Request',
+      );
+      if (!mutated) return false;
+      replaceContent(object, patched);
       await back();
-    } catch (error) {
-      throw errInternal(`failed calling webhook ${JSON.stringify(webhook.name)}: ${messageOf(error)}`);
+      return true;
+    } finally {
+      attributes.annotate(`${mutationPrefix}${place}`, JSON.stringify({ ...by, mutated }));
     }
-    return true;
   };
+
+  const firstRound = async (attributes: AdmissionAttributes): Promise<void> => {
+    const left: FirstRound = { eligible: [], again: [], output: undefined };
+    for (const match of await hooks.candidates(attributes)) {
+      if (!(await hooks.holds(match, attributes))) continue;
+      if (await invoke(match, attributes)) {
+        left.again = [...left.eligible];
+        attributes.reinvocation.needed = true;
+      }
+      if (match.webhook.reinvoke) left.eligible.push(match);
+    }
+    if (!attributes.reinvocation.needed || left.eligible.length === 0) return;
+    left.output = attributes.object === undefined ? undefined : cloneObject(attributes.object);
+    firstRounds.set(attributes.reinvocation, left);
+  };
+
   return {
     name: 'MutatingAdmissionWebhook',
     handles: hooks.handles,
     async mutate(attributes) {
-      const called: Match[] = [];
-      let again: Match[] = [];
-      for (const match of await hooks.matching(attributes)) {
-        if (await invoke(match, attributes)) again = called.filter((one) => one.webhook.reinvoke);
-        called.push(match);
-      }
-      for (const match of again) await invoke(match, attributes);
+      if (attributes.reinvocation.round === 0) return firstRound(attributes);
+      const left = firstRounds.get(attributes.reinvocation);
+      if (left === undefined) return;
+      const changedSince = !deepEqual(left.output, attributes.object);
+      for (const match of changedSince ? left.eligible : left.again)
+        if (await hooks.holds(match, attributes)) await invoke(match, attributes);
     },
   };
+}
+
+const mutationPrefix = 'mutation.webhook.admission.k8s.io/';
+
+/** The object with the patch applied, without fields that its kind does not have. A patch that does not fit is the request's failure. */
+function patchedBy(object: AnyObject, patch: readonly object[], node: SchemaNode | undefined): AnyObject {
+  try {
+    const patched = applyJsonPatch(object, patch);
+    if (node === undefined) return patched;
+    pruneUnknown(patched, node);
+    applySchemaDefaults(patched, node);
+    return patched;
+  } catch (error) {
+    throw errInternal(messageOf(error));
+  }
 }
 
 /** Validating webhooks, all at once; the first refusal in their order is the answer. */
@@ -129,10 +193,11 @@ export function validatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
     name: 'ValidatingAdmissionWebhook',
     handles: hooks.handles,
     async validate(attributes) {
-      const matching = await hooks.matching(attributes);
-      if (matching.length === 0) return;
+      const matching: Match[] = [];
+      for (const match of await hooks.candidates(attributes))
+        if (await hooks.holds(match, attributes)) matching.push(match);
       const results = await Promise.allSettled(
-        matching.map(async ({ webhook, version }) => {
+        matching.map(async ({ webhook, version }, index) => {
           const seen = await seenAs(attributes, version, options.objects);
           const uid = options.random.uuid();
           const asking = askWebhook({
@@ -142,6 +207,7 @@ export function validatingWebhooks(options: AdmissionOptions): AdmissionPlugin {
             uid,
             resolve,
             mutating: false,
+            place: `round_0_index_${index}`,
           });
           return measured(options.objects, { webhook, attributes, type: 'validating', asking });
         }),

@@ -1,66 +1,12 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { seededRandom, silentLog } from '#base';
-import { createAuthority, issueCertificate } from '#pki';
 import type { ClusterAuthorizer } from '../../authz/index.ts';
 import { openAuthorizer } from '../../authz/index.ts';
 import { type TestServer, testServer } from '../../test-server.ts';
 import type { AdmissionOptions } from '../options.ts';
+import { caBundle, hookServer, patchOf, type Review } from './test-hook.ts';
 import { mutatingWebhooks, validatingWebhooks } from './webhooks.admission.ts';
-
-const nowMs = Date.now();
-const ca = createAuthority({ commonName: 'hook', days: 1, nowMs });
-const credential = issueCertificate(ca, {
-  commonName: 'hook',
-  dnsNames: ['hook.default.svc'],
-  ipAddresses: ['127.0.0.1'],
-  usages: ['server'],
-  days: 1,
-  nowMs,
-});
-
-type Review = {
-  request: Record<string, unknown> & { uid: string; object: { metadata: { labels?: Record<string, string> } } };
-};
-type Answer = (review: Review, request: IncomingMessage, response: ServerResponse) => object | undefined;
-
-async function hookServer(answer: Answer): Promise<{ url: string; port: number; calls: Review[] } & AsyncDisposable> {
-  const calls: Review[] = [];
-  const server: Server = createServer(
-    { key: credential.keyPem, cert: credential.certificatePem },
-    async (request, response) => {
-      const parts: Buffer[] = [];
-      for await (const part of request) parts.push(part as Buffer);
-      const review = JSON.parse(Buffer.concat(parts).toString()) as Review;
-      calls.push(review);
-      const verdict = answer(review, request, response);
-      if (verdict !== undefined)
-        response.end(
-          JSON.stringify({
-            apiVersion: 'admission.k8s.io/v1',
-            kind: 'AdmissionReview',
-            response: { uid: review.request.uid, ...verdict },
-          }),
-        );
-    },
-  );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `https://127.0.0.1:${port}/check`,
-    port,
-    calls,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
 
 async function serverWith(resolveService?: AdmissionOptions['resolveService']): Promise<TestServer> {
   return testServer({
@@ -116,17 +62,11 @@ async function configure(
   assert.equal(made.status, 201, JSON.stringify(made.body));
 }
 
-const caBundle = Buffer.from(ca.certificatePem).toString('base64');
 const maps = '/api/v1/namespaces/default/configmaps';
 const map = (name: string, labels?: object): object => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: { name, ...(labels === undefined ? {} : { labels }) },
-});
-const patchOf = (operations: object[]): object => ({
-  allowed: true,
-  patchType: 'JSONPatch',
-  patch: Buffer.from(JSON.stringify(operations)).toString('base64'),
 });
 
 test('a validating webhook sees the whole request and its refusal reaches the client', async () => {
@@ -204,9 +144,12 @@ test('failures: closed or open by policy; redirects are failures; an answer for 
   await using wrong = await hookServer(() => ({ uid: 'other', allowed: true }));
   await using one = await serverWith();
   for (const [url, why] of [
-    [away.url, /the server answered with status 302/],
+    [
+      away.url,
+      /failed to call webhook: the server responded with the status code 302 but did not return more information$/,
+    ],
     [wrong.url, /expected response.uid/],
-    ['https://127.0.0.1:1/', /ECONNREFUSED/],
+    ['https://127.0.0.1:1/', /: dial tcp 127\.0\.0\.1:1: connect: connection refused$/],
   ] as const) {
     await configure(one, 'Validating', [{ clientConfig: { url, caBundle } }]);
     const failed = await one.ask('POST', maps, map('a'));

@@ -24,8 +24,9 @@ import {
 } from '../../errors.ts';
 import { type Answer, EtcdConnection, type EtcdTls } from './connection.ts';
 import { entryOf, keyBytes, keyText, rangeBytes } from './entries.ts';
-import { isOurs, isWrittenBy, sealValue, WriteIds } from './envelope.ts';
-import { EventStream } from './event-stream.ts';
+import { isWrittenBy, sealValue, WriteIds } from './envelope.ts';
+import { findChange } from './find-change.ts';
+import { compactedRevisionOf, firstLook, revisionShift } from './first-look.ts';
 import { EtcdError, Lost, said } from './failures.ts';
 import { EtcdHub } from './hub.ts';
 import { shiftRevisions } from './shifted-store.ts';
@@ -60,12 +61,10 @@ export interface EtcdStoreOptions {
 
 const defaultOpenWithinMs = 30_000;
 const defaultWriteWithinMs = 8000;
-const readWithinMs = 8000;
 const askWithinMs = 3000;
 const pageEntries = 1000;
 const maintenanceMs = 60_000;
 const meetEveryMs = 15_000;
-const shiftKey = '/k8ts/revision-shift';
 const defaultLimits: WatchLimits = { events: 50_000, bytes: 64 << 20 };
 const alarmGet = 0;
 const alarmOff = 2;
@@ -90,55 +89,6 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
       ? new CodedError('StoreRefused', `etcd refused to be read: ${messageOf(error)}`, { cause: error })
       : error;
   }
-}
-
-/** By how much revisions are higher than etcd's: decided once, for an empty etcd, and remembered there. */
-async function revisionShift(store: Store, wanted: number | undefined): Promise<number> {
-  const found = await store.get(shiftKey);
-  if (wanted === undefined) return found === undefined ? 0 : Number(Buffer.from(found.value).toString());
-  const { count } = await store.range({ start: '', end: '', countOnly: true });
-  if (found !== undefined || count > 0) {
-    throw new CodedError('StoreNotEmpty', 'this etcd holds data already: give an empty one, or empty it first');
-  }
-  await store.write({ key: shiftKey, value: Buffer.from(String(wanted)), ifModRevision: 0 });
-  return wanted;
-}
-
-/** One read with a majority's word, which also shows whose store it is. */
-async function firstLook(connection: EtcdConnection, limitMs: number): Promise<Header> {
-  const request = { ...rangeBytes('', ''), limit: 1 };
-  const { value } = await connection.call(methods.range, request, { limitMs });
-  const [found] = value.kvs;
-  if (found !== undefined && !isOurs(found.value)) {
-    throw new CodedError(
-      'StoreFormat',
-      `this etcd holds another program's data (its first key is "${keyText(found.key)}"): give k8ts an etcd of its own`,
-    );
-  }
-  return value.header as Header;
-}
-
-/** The oldest revision that can be named. etcd does not tell it: it is where reads stop being refused. */
-async function compactedRevisionOf(connection: EtcdConnection, newest: number): Promise<number> {
-  const isKept = async (revision: number): Promise<boolean> => {
-    const request = { key: keyBytes('\0'), revision, countOnly: true };
-    try {
-      await connection.call(methods.range, request, { limitMs: readWithinMs });
-      return true;
-    } catch (error) {
-      if (error instanceof EtcdError && error.message.includes(said.compacted)) return false;
-      throw error;
-    }
-  };
-  if (await isKept(1)) return 1;
-  let gone = 1;
-  let kept = newest;
-  while (kept - gone > 1) {
-    const middle = Math.floor((kept + gone) / 2);
-    if (await isKept(middle)) kept = middle;
-    else gone = middle;
-  }
-  return Math.min(newest, kept + 1);
 }
 
 interface Wiring extends EtcdStoreOptions {
@@ -401,9 +351,14 @@ class EtcdStore implements Store {
     const isPut = write.value !== undefined;
     const base = write.ifModRevision ?? 0;
     if (!isPut && base === 0) return withEntry({ applied: false, revision }, current);
-    const found = await this.#findChange(isPut ? Math.max(seen.knownBefore, base) + 1 : base + 1, revision, (event) => {
-      if (event.kv === undefined || keyText(event.kv.key) !== write.key) return false;
-      return !isPut || isWrittenBy(id, event.kv.value);
+    const found = await findChange({
+      ...{ connection: this.#connection, clock: this.#clock, log: this.#log, withinMs: this.#writeWithinMs },
+      from: isPut ? Math.max(seen.knownBefore, base) + 1 : base + 1,
+      upTo: revision,
+      test: (event) => {
+        if (event.kv === undefined || keyText(event.kv.key) !== write.key) return false;
+        return !isPut || isWrittenBy(id, event.kv.value);
+      },
     });
     const at = found?.kv?.modRevision ?? 0;
     const made = found !== undefined && (isPut || (found.type === deleted && at > seen.knownBefore));
@@ -418,32 +373,6 @@ class EtcdStore implements Store {
       throw new WriteUnknown(messageOf(error), { cause: error });
     });
     return value.kvs[0];
-  }
-
-  /** The first change in [from, upTo] that passes `test`; undefined when none does. */
-  #findChange(from: number, upTo: number, test: (event: EtcdEvent) => boolean): Promise<EtcdEvent | undefined> {
-    if (from > upTo) return Promise.resolve(undefined);
-    return new Promise((resolve, reject) => {
-      const fail = (why: string): void => finish(() => reject(new WriteUnknown(why)));
-      const finish = (act: () => void): void => {
-        timer.cancel();
-        stream.close();
-        act();
-      };
-      const timer = this.#clock.setTimer(() => fail('its outcome could not be read'), this.#writeWithinMs);
-      const stream = new EventStream({
-        connection: this.#connection,
-        clock: this.#clock,
-        log: this.#log,
-        from,
-        onBatch: ({ revision, events }) => {
-          const found = events.find(test);
-          if (found !== undefined) finish(() => resolve(found));
-          else if (revision >= upTo) finish(() => resolve(undefined));
-        },
-        onEnd: (error) => fail(messageOf(error)),
-      });
-    });
   }
 
   watch(options: WatchOptions): StoreWatch {

@@ -2,6 +2,7 @@ export type { Identity, Transport, TransportRequest, TransportResponse } from '.
 export {
   BodyTooLarge,
   type ByteSink,
+  type ByteSource,
   type ExchangeHandler,
   type HttpExchange,
   RequestAborted,

@@ -1,4 +1,5 @@
 import type { KindDefinition } from '#kinds';
+import type { ByteSource } from '#wire';
 import type { ByteSink, ServerRequest, ServerResponse } from '../contract.ts';
 import { acceptsGzip, compressed, gzipHeaders, gzipSink } from '../http/compress.ts';
 import { nextTurn } from '../http/turn.ts';
@@ -6,7 +7,6 @@ import type { CachedObject } from '../watchcache/cached-object.ts';
 
 const wholeBytes = 128 * 1024;
 const chunkBytes = 128 * 1024;
-const copiesPerTurn = 2000;
 const tail = Buffer.from(']}\n');
 const comma = 0x2c;
 const headers = { 'content-type': 'application/json' };
@@ -26,7 +26,7 @@ export function streamJsonList(options: {
     if (length > wholeBytes) break;
   }
   const piece = (object: CachedObject): Uint8Array => object.jsonAs(definition);
-  if (length > wholeBytes) return streamed({ request, head, objects, piece, perTurn: copiesPerTurn });
+  if (length > wholeBytes) return streamed({ request, head, objects, piece });
   const bytes = Buffer.allocUnsafe(Math.max(length, 64));
   let used = head.copy(bytes);
   for (const [index, object] of objects.entries()) {
@@ -50,7 +50,7 @@ export function streamJsonArray(options: {
 }): ServerResponse | Promise<ServerResponse> {
   const { request, objects, piece, perTurn } = options;
   const head = openArray(options.head, options.field);
-  if (objects.length > perTurn * 3) return streamed({ request, head, objects, piece, perTurn });
+  if (objects.length > perTurn * 3) return streamed({ request, head, objects, piece });
   const parts: Uint8Array[] = [head];
   const separator = Buffer.from(',');
   for (const [index, object] of objects.entries()) {
@@ -70,7 +70,51 @@ interface Streaming {
   readonly head: Buffer;
   readonly objects: readonly CachedObject[];
   readonly piece: (object: CachedObject) => Uint8Array;
-  readonly perTurn: number;
+}
+
+/** The bytes of the whole list, copied from the objects' own in the moment in which they are sent: a slow receiver holds no copy. */
+class ArraySource implements ByteSource {
+  readonly #streaming: Streaming;
+  /** Objects whose piece was begun. */
+  #begun = 0;
+  #current: Uint8Array;
+  #used = 0;
+  #tailBegun = false;
+
+  constructor(streaming: Streaming) {
+    this.#streaming = streaming;
+    this.#current = streaming.head;
+  }
+
+  fill(target: Buffer, start: number, end: number): number {
+    let at = start;
+    for (;;) {
+      const left = this.#current.length - this.#used;
+      const length = Math.min(left, end - at);
+      const whole = length === this.#current.length;
+      target.set(whole ? this.#current : this.#current.subarray(this.#used, this.#used + length), at);
+      at += length;
+      this.#used += length;
+      if (at === end || !this.#advance()) return at - start;
+      if (this.#begun > 1 && !this.#tailBegun) {
+        target[at++] = comma;
+        if (at === end) return at - start;
+      }
+    }
+  }
+
+  /** Goes on to the next piece; false after the last. */
+  #advance(): boolean {
+    const { objects, piece } = this.#streaming;
+    this.#used = 0;
+    if (this.#begun < objects.length) this.#current = piece(objects[this.#begun++] as CachedObject);
+    else if (this.#tailBegun) return false;
+    else {
+      this.#tailBegun = true;
+      this.#current = tail;
+    }
+    return true;
+  }
 }
 
 function streamed(streaming: Streaming): ServerResponse {
@@ -79,15 +123,17 @@ function streamed(streaming: Streaming): ServerResponse {
     status: 200,
     headers: zipped ? { ...headers, ...gzipHeaders } : { ...headers },
     stream: (sink) => {
+      const source = new ArraySource(streaming);
       const target = zipped ? gzipSink(sink) : sink;
+      if (target.pull !== undefined) target.pull(source);
       // Half a list may have left: the receiver must see that it is not whole.
-      write(streaming, target).catch(() => target.destroy());
+      else write(source, target).catch(() => target.destroy());
     },
   };
 }
 
-/** Writes the pieces in chunks, pausing when the receiver is behind and when others should have a turn. */
-async function write({ head, objects, piece, perTurn }: Streaming, sink: ByteSink): Promise<void> {
+/** Writes the source in chunks, pausing when the receiver is behind and when others should have a turn. */
+async function write(source: ByteSource, sink: ByteSink): Promise<void> {
   let closed = false;
   let resume: (() => void) | undefined;
   const wake = (): void => {
@@ -99,26 +145,16 @@ async function write({ head, objects, piece, perTurn }: Streaming, sink: ByteSin
     closed = true;
     wake();
   });
-  let chunk = Buffer.allocUnsafeSlow(chunkBytes);
-  let used = head.copy(chunk);
-  for (let i = 0; i < objects.length && !closed; i++) {
-    const json = piece(objects[i] as CachedObject);
-    if (used + json.length + 1 + tail.length > chunk.length) {
-      if (used > 0 && !sink.write(chunk.subarray(0, used)) && !closed) {
-        await new Promise<void>((resolve) => {
-          resume = resolve;
-        });
-      }
-      chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, json.length + 1 + tail.length));
-      used = 0;
-    }
-    if (i > 0) chunk[used++] = comma;
-    chunk.set(json, used);
-    used += json.length;
-    if ((i + 1) % perTurn === 0) await nextTurn();
+  for (;;) {
+    const chunk = Buffer.allocUnsafeSlow(chunkBytes);
+    const length = source.fill(chunk, 0, chunkBytes);
+    const keepsUp = sink.write(chunk.subarray(0, length));
+    if (length < chunkBytes) return sink.end();
+    if (!keepsUp && !closed) {
+      await new Promise<void>((resolve) => {
+        resume = resolve;
+      });
+    } else await nextTurn();
+    if (closed) return;
   }
-  if (closed) return;
-  used += tail.copy(chunk, used);
-  sink.write(chunk.subarray(0, used));
-  sink.end();
 }

@@ -1,10 +1,21 @@
 import type { Duplex, Readable } from 'node:stream';
 import { CodedError } from '#base';
 
+/** A body whose bytes are made in the moment in which they can be sent. */
+export interface ByteSource {
+  /** Writes at most `end - start` bytes into `target` from `start` on; returns how many. Fewer: those were the last. */
+  fill(target: Buffer, start: number, end: number): number;
+}
+
 /** Where a streamed body goes. */
 export interface ByteSink {
   /** False: the receiver is behind; wait for `onDrain`. */
   write(bytes: Uint8Array): boolean;
+  /**
+   * Takes the rest of the body from `source` at the receiver's pace, with turns for others between, and ends it; nothing is written any
+   * more. When `fill` throws, the body is broken off. Absent: bytes can only be written.
+   */
+  pull?(source: ByteSource): void;
   /** `callback` runs each time the receiver has caught up. */
   onDrain(callback: () => void): void;
   /** Bytes taken but not yet sent. */

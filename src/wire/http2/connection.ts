@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '#base';
-import type { ExchangeHandler, ResponseHeaders } from '../http/exchange.ts';
+import type { ByteSource, ExchangeHandler, ResponseHeaders } from '../http/exchange.ts';
 import { CompressionFailed, HeaderDecoder, tooLarge } from './header-decoder.ts';
 import { HeaderEncoder } from './header-encoder.ts';
 import {
@@ -183,6 +183,38 @@ export class Http2Connection {
       if (sent < bytes.length && !this.hasRoom) break;
     } while (sent < bytes.length);
     return sent;
+  }
+
+  /**
+   * Sends frames from `source`, one block of them, when windows and socket allow; true after the last one. Else the stream is to be
+   * pumped again: it waits for windows, for the socket, or for its next turn.
+   */
+  sendFrom(stream: ServerStream, source: ByteSource): boolean {
+    const block = this.hasRoom ? this.output.takeBulk() : undefined;
+    let at = 0;
+    let last = false;
+    if (block !== undefined) {
+      try {
+        while (!last && at + frameHeadBytes + frameBytes <= block.length) {
+          const room = Math.min(frameBytes, this.#sendWindow, stream.sendWindow);
+          if (room <= 0) break;
+          const start = at + frameHeadBytes;
+          const length = source.fill(block, start, start + room);
+          last = length < room;
+          writeHead(block, at, { length, type: frameType.data, flags: last ? flag.endStream : 0, stream: stream.id });
+          at = start + length;
+          this.#sendWindow -= length;
+          stream.sendWindow -= length;
+        }
+      } catch (error) {
+        this.output.dropBulk();
+        throw error;
+      }
+      if (at > 0) this.output.writeBulk(at, () => this.#pump());
+      else this.output.dropBulk();
+    }
+    if (!last) this.block(stream);
+    return last;
   }
 
   /** The stream waits for windows or for the socket. */

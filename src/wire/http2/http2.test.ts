@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { systemClock } from '#base';
 import { openClusterPki } from '#pki';
-import { type ExchangeHandler, type HttpsServer, serveHttps } from '../index.ts';
+import { type ByteSource, type ExchangeHandler, type HttpsServer, serveHttps } from '../index.ts';
 import { DynamicTable } from './header-table.ts';
 import { HeaderDecoder, tooLarge } from './header-decoder.ts';
 import { HeaderEncoder } from './header-encoder.ts';
@@ -49,6 +49,8 @@ const handle: ExchangeHandler = async (exchange) => {
       for await (const chunk of exchange.stream()) sink.write(chunk);
       sink.end();
     } else if (path === '/hang') exchange.onAbort(() => aborted++);
+    else if (path === '/pull' || path === '/pull-break')
+      exchange.respondStream(200, {}).pull?.(numbers(Number(size), path === '/pull-break'));
     else if (path === '/break') {
       const sink = exchange.respondStream(200, {});
       sink.write(Buffer.from('part'));
@@ -58,6 +60,19 @@ const handle: ExchangeHandler = async (exchange) => {
     exchange.respond((error as { code?: string }).code === 'BodyTooLarge' ? 413 : 500, {});
   }
 };
+
+/** `size` bytes, each four the number of their place; one that fails does so in its middle. */
+function numbers(size: number, fails: boolean): ByteSource {
+  let sent = 0;
+  return {
+    fill(target, start, end) {
+      if (fails && sent > size / 2) throw new Error('it cannot be made');
+      const length = Math.min(end - start, size - sent);
+      for (let i = 0; i < length; i++, sent++) target[start + i] = (sent >> 2) >>> (8 * (sent & 3));
+      return length;
+    },
+  };
+}
 
 before(async () => {
   server = await serveHttps({
@@ -131,6 +146,26 @@ test('small windows of the receiver are kept', async () => {
   const relayed = await ask(session, { ':path': '/relay' }, Buffer.alloc(4_000_000, 'z'));
   assert.equal(relayed.bytes.length, 4_000_000);
   session.close();
+});
+
+test('a body that is pulled comes whole at the pace of its receiver, many on one connection, and is seen as broken when its making fails', async () => {
+  const sizes = [0, 1, 16_383, 16_384, 16_385, 8 * 16_384, 8 * 16_384 + 1, 1_000_000, 3_000_000];
+  for (const settings of [{}, { initialWindowSize: 1000 }, { initialWindowSize: 8 << 20 }]) {
+    const session = await client(settings);
+    const answers = await Promise.all(sizes.map((size) => ask(session, { ':path': `/pull?${size}` })));
+    for (const [index, { bytes }] of answers.entries()) {
+      const wanted = Buffer.alloc(sizes[index] as number);
+      numbers(wanted.length, false).fill(wanted, 0, wanted.length);
+      assert.ok(bytes.equals(wanted), `${wanted.length} bytes, ${JSON.stringify(settings)}`);
+    }
+    await assert.rejects(ask(session, { ':path': '/pull-break?600000' }));
+    const left = session.request({ ':path': '/pull?90000000' });
+    left.on('error', () => {});
+    await once(left, 'data');
+    left.close(constants.NGHTTP2_CANCEL);
+    assert.equal((await ask(session, { ':path': '/pull?5000' })).bytes.length, 5000, 'the connection works on');
+    session.close();
+  }
 });
 
 test('header fields come whole: Huffman, repeated ones, a table that grows and shrinks', async () => {

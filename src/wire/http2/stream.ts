@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import {
   BodyTooLarge,
   type ByteSink,
+  type ByteSource,
   type HttpExchange,
   RequestAborted,
   type ResponseHeaders,
@@ -36,6 +37,7 @@ export class ServerStream implements HttpExchange {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #endAfterPending = false;
+  #source: ByteSource | undefined;
   #trailers: ResponseHeaders | undefined;
   #aborts: Set<() => void> | undefined;
   #drains: (() => void)[] | undefined;
@@ -238,6 +240,11 @@ export class ServerStream implements HttpExchange {
         if (bytes.length > 0) stream.#send(bytes, false);
         return stream.#pendingBytes < sinkHighWaterBytes;
       },
+      pull(source) {
+        if (stream.#broken || stream.#finished || stream.#endAfterPending) return;
+        stream.#source = source;
+        stream.pump();
+      },
       onDrain(callback) {
         stream.#drains ??= [];
         stream.#drains.push(callback);
@@ -295,13 +302,27 @@ export class ServerStream implements HttpExchange {
       if (last) return this.#sentAll();
     }
     if (this.#trailers !== undefined && this.#pending.length === 0) return this.#sendTrailers(this.#trailers);
+    if (this.#source !== undefined && this.#pending.length === 0) return this.#pumpSource(this.#source);
     if (wasBehind && this.#pendingBytes < sinkHighWaterBytes) for (const callback of this.#drains ?? []) callback();
+  }
+
+  #pumpSource(source: ByteSource): void {
+    try {
+      if (!this.#connection.sendFrom(this, source)) return;
+    } catch {
+      // Half of the body may have left: the receiver must see that it is not whole.
+      this.#connection.reset(this, errorCode.internalError);
+      return this.broken();
+    }
+    this.#source = undefined;
+    this.#sentAll();
   }
 
   /** Called by the connection: the peer reset the stream, or the connection ended. */
   broken(): void {
     if (this.#broken) return;
     this.#broken = true;
+    this.#source = undefined;
     this.#pending = [];
     this.#pendingBytes = 0;
     if (!this.#finished) for (const callback of [...(this.#aborts ?? [])]) callback();

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Closable, systemClock } from '#base';
-import { openAuthenticator } from '#apiserver';
+import { type ApiServer, openAuthenticator } from '#apiserver';
 import { openClusterPki } from '#pki';
-import { type HttpsTransport, openHttpsTransport, type ServeTimeouts } from '#wire';
+import { type HttpsTransport, openHttpsTransport } from '#wire';
 import { startCluster, type TestCluster } from './cluster.ts';
 
 /** A test cluster's API server behind a real TLS socket on loopback, with credentials to speak to it. */
@@ -16,8 +16,11 @@ export interface TestHttpsServer extends Closable, AsyncDisposable {
   readonly ca: string;
   /** A connection of a user; default: an administrator. */
   transport(user?: { readonly name: string; readonly groups?: readonly string[] }): HttpsTransport;
-  /** An administrator's certificate and key, PEM. */
-  credentials(): { readonly cert: string; readonly key: string };
+  /** Certificate and key of a user, PEM; default: an administrator. */
+  credentials(user?: { readonly name: string; readonly groups?: readonly string[] }): {
+    readonly cert: string;
+    readonly key: string;
+  };
   /** A TLS socket without a client certificate, or with the administrator's. */
   socket(protocol: 'h2' | 'http/1.1', as?: 'administrator'): Promise<TLSSocket>;
   /** A TCP connection that says nothing. */
@@ -26,7 +29,7 @@ export interface TestHttpsServer extends Closable, AsyncDisposable {
 
 export async function startHttpsServer(
   options: {
-    readonly timeouts?: ServeTimeouts;
+    readonly timeouts?: Parameters<ApiServer['listen']>[0]['timeouts'];
     readonly controllers?: readonly string[];
     readonly nodes?: number;
   } = {},
@@ -61,6 +64,8 @@ export async function startHttpsServer(
     return { cert: pair.certificatePem, key: pair.keyPem };
   };
   const administrator = clientPair('kubernetes-admin', ['system:masters']);
+  const credentials: TestHttpsServer['credentials'] = (user) =>
+    user === undefined ? administrator : clientPair(user.name, user.groups ?? []);
   const close = async (): Promise<void> => {
     await Promise.all(transports.map((one) => one.close()));
     await cluster.close();
@@ -71,12 +76,12 @@ export async function startHttpsServer(
     url,
     ca,
     transport(user) {
-      const pair = user === undefined ? administrator : clientPair(user.name, user.groups ?? []);
+      const pair = credentials(user);
       const transport = openHttpsTransport({ server: url, ca, clientCert: pair.cert, clientKey: pair.key });
       transports.push(transport);
       return transport;
     },
-    credentials: () => administrator,
+    credentials,
     async socket(protocol, as) {
       const socket = connectTls({
         host: '127.0.0.1',

@@ -377,7 +377,11 @@ test('selectors that ask too much', limit, async () => {
 });
 
 test('heads that flood, and bodies that unpack', limit, async () => {
-  const session = connectHttp2(server.url, { ca: server.ca, maxHeaderListPairs: 100_000 } as never);
+  const session = connectHttp2(server.url, {
+    ca: server.ca,
+    ...server.credentials(),
+    maxHeaderListPairs: 100_000,
+  } as never);
   session.on('error', () => {});
   const statusOf = (headers: Record<string, string>): Promise<number> =>
     new Promise((resolve) => {
@@ -414,7 +418,7 @@ test('heads that flood, and bodies that unpack', limit, async () => {
 });
 
 test('rapid reset ends the connection that does it, and others are served meanwhile', limit, async () => {
-  const session = connectHttp2(server.url, { ca: server.ca });
+  const session = connectHttp2(server.url, { ca: server.ca, ...server.credentials() });
   session.on('error', () => {});
   const closed = new Promise((resolve) => session.once('close', resolve));
   const fling = (): void => {
@@ -430,7 +434,7 @@ test('rapid reset ends the connection that does it, and others are served meanwh
   for (let i = 0; i < 5; i++) await isWell();
   await closed;
   // Who cancels now and then keeps the connection.
-  const fair = connectHttp2(server.url, { ca: server.ca });
+  const fair = connectHttp2(server.url, { ca: server.ca, ...server.credentials() });
   for (let i = 0; i < 50; i++) {
     const stream = fair.request({ ':path': '/version' });
     stream.on('error', () => {});

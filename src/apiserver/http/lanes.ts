@@ -1,5 +1,6 @@
 import { errTooManyRequests } from '#machinery';
 import type { Link, ServerRequest } from '../contract.ts';
+import { isLongRunning } from './long-running.ts';
 
 export interface LaneLimits {
   /** Requests being worked on at once. */
@@ -13,7 +14,6 @@ const defaults: Readonly<Record<'system' | 'reads' | 'writes', LaneLimits>> = {
   reads: { inFlight: 400, waiting: 800 },
   writes: { inFlight: 200, waiting: 400 },
 };
-const longRunning = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);
 
 /**
  * Keeps one kind of caller from starving the others: nodes and control plane, then reads, then writes, each with a limit of its
@@ -40,7 +40,7 @@ export function lanesLink(limits: Partial<typeof defaults> = {}): Link {
 
 function isExempt({ source, identity, info }: ServerRequest): boolean {
   if (source.trusted !== undefined || identity.groups.includes('system:masters')) return true;
-  return info.verb === 'watch' || longRunning.has(info.subresource) || !info.isResource;
+  return isLongRunning(info) || !info.isResource;
 }
 
 function isSystem({ identity }: ServerRequest): boolean {

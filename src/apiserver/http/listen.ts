@@ -19,12 +19,16 @@ import type {
   ServerResponse,
 } from '../contract.ts';
 import { unauthenticated } from './authentication.ts';
+import { isLongRunning } from './long-running.ts';
 
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: ServerTls;
-  readonly timeouts?: ServeTimeouts;
+  readonly timeouts?: ServeTimeouts & {
+    /** For the whole body of a request that is not handed on; default 60,000. */
+    readonly bodyMs?: number;
+  };
 }
 
 export type Listening = HttpsServer;
@@ -42,9 +46,9 @@ export function listenHttps(options: ListenOptions & { handler: Handler; clock: 
     log,
     ...(timeouts === undefined ? {} : { timeouts }),
     handle: (exchange) => {
-      const request = new SocketRequest(exchange, clock);
+      const request = new SocketRequest(exchange, { clock, bodyMs: timeouts?.bodyMs ?? bodyTimeoutMs });
       handler(request).then(
-        (response) => answer(exchange, response),
+        (response) => answer(exchange, request, response),
         (error: unknown) => {
           log.error({ error: messageOf(error) }, 'a request was not answered');
           exchange.respond(500, {});
@@ -54,12 +58,21 @@ export function listenHttps(options: ListenOptions & { handler: Handler; clock: 
   });
 }
 
-function answer(exchange: HttpExchange, response: ServerResponse): void {
+function answer(exchange: HttpExchange, request: ServerRequest, response: ServerResponse): void {
   if (response.takeOver !== undefined) {
     const { socket, head } = exchange.takeOver();
     response.takeOver(socket as Duplex, head);
-  } else if (response.stream !== undefined) response.stream(exchange.respondStream(response.status, response.headers));
-  else exchange.respond(response.status, response.headers, response.body);
+  } else if (response.stream !== undefined) {
+    const patient = isLongRunning(request.info);
+    response.stream(exchange.respondStream(response.status, response.headers, { patient }));
+  } else exchange.respond(response.status, response.headers, response.body);
+  if (isFromStranger(request, response)) exchange.endConnection();
+}
+
+/** Strangers may not keep an HTTP/2 connection: many requests at once are for those who said who they are, as upstream holds it. */
+function isFromStranger({ authentication, source }: ServerRequest, { status }: ServerResponse): boolean {
+  if (authentication !== undefined) return authentication.authenticator === 'anonymous';
+  return status === 401 || source.clientCertificates === undefined;
 }
 
 const noInfo = Object.freeze({}) as RequestInfo;
@@ -77,13 +90,15 @@ class SocketRequest implements ServerRequest {
   auditId?: string;
   readonly #exchange: HttpExchange;
   readonly #clock: Clock;
+  readonly #bodyMs: number;
   #annotations: Map<string, string> | undefined;
   #source: RequestSource | undefined;
   #body: Promise<Uint8Array> | undefined;
 
-  constructor(exchange: HttpExchange, clock: Clock) {
+  constructor(exchange: HttpExchange, { clock, bodyMs }: { readonly clock: Clock; readonly bodyMs: number }) {
     this.#exchange = exchange;
     this.#clock = clock;
+    this.#bodyMs = bodyMs;
     this.receivedMs = clock.nowMs();
   }
 
@@ -144,7 +159,7 @@ class SocketRequest implements ServerRequest {
   async #read(): Promise<Uint8Array> {
     let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = this.#clock.setTimer(() => reject(errTimeout('the request body did not arrive in time')), bodyTimeoutMs);
+      timer = this.#clock.setTimer(() => reject(errTimeout('the request body did not arrive in time')), this.#bodyMs);
     });
     try {
       return await Promise.race([this.#exchange.body(largestBodyBytes), late]);

@@ -51,7 +51,10 @@ export interface HttpExchange {
   /** The body piece by piece; not together with `body`. */
   stream(): AsyncIterable<Uint8Array>;
   respond(status: number, headers: ResponseHeaders, body?: Uint8Array | readonly Uint8Array[]): void;
-  respondStream(status: number, headers: ResponseHeaders): ByteSink;
+  /** `patient`: the receiver may pause for as long as it likes (logs, watches); else `ServeTimeouts.readMs` holds. */
+  respondStream(status: number, headers: ResponseHeaders, how?: { readonly patient?: boolean }): ByteSink;
+  /** This was the last request of its HTTP/2 connection: those in flight end, then it is closed. HTTP/1.1 goes on: it has one at a time. */
+  endConnection(): void;
   /** Hands out the raw connection of a request to switch protocols: the caller writes the answer. */
   takeOver(): { readonly socket: Duplex; readonly head: Uint8Array };
 }

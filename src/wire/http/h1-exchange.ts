@@ -15,13 +15,20 @@ export class Http1Exchange implements HttpExchange {
   readonly upgrade: string | undefined;
   readonly #request: IncomingMessage;
   readonly #head: Uint8Array | undefined;
+  readonly #readMs: number;
   #response: ServerResponse | undefined;
   #taken = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse | undefined, head?: Uint8Array) {
+  /** `readMs`: a client that takes nothing of its answer for so long loses the connection. `head`: of a request to switch protocols. */
+  constructor(
+    request: IncomingMessage,
+    more: { readonly readMs: number; readonly response?: ServerResponse; readonly head?: Uint8Array },
+  ) {
+    const { response, head } = more;
     this.#request = request;
     this.#response = response;
     this.#head = head;
+    this.#readMs = more.readMs;
     this.method = request.method ?? '';
     this.target = request.url ?? '';
     this.headers = request.headers as Record<string, string | undefined>;
@@ -74,6 +81,7 @@ export class Http1Exchange implements HttpExchange {
     const parts = body === undefined ? [] : body instanceof Uint8Array ? [body] : body;
     const length = parts.reduce((sum, one) => sum + one.length, 0);
     const bodyless = status === 304 || status === 204;
+    if (length > 0) this.#request.socket.setTimeout(this.#readMs);
     response.writeHead(status, {
       ...(headers as Record<string, string | string[]>),
       ...(bodyless ? {} : { 'content-length': String(length) }),
@@ -84,9 +92,10 @@ export class Http1Exchange implements HttpExchange {
     this.#afterUpgradeRefused(response);
   }
 
-  respondStream(status: number, headers: ResponseHeaders): ByteSink {
+  respondStream(status: number, headers: ResponseHeaders, how: { readonly patient?: boolean } = {}): ByteSink {
     const response = this.#answer();
     if (response === undefined) return closedSink;
+    this.#request.socket.setTimeout(how.patient === true ? 0 : this.#readMs);
     response.writeHead(status, { ...(headers as Record<string, string | string[]>), ...this.#closing() });
     response.flushHeaders();
     return {
@@ -106,6 +115,8 @@ export class Http1Exchange implements HttpExchange {
       },
     };
   }
+
+  endConnection(): void {}
 
   takeOver(): { socket: Duplex; head: Uint8Array } {
     if (this.#head === undefined || this.#taken) throw new TypeError('the connection cannot be taken over');

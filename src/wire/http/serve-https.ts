@@ -36,6 +36,8 @@ export interface ServeTimeouts {
   readonly headMs?: number;
   /** A connection without a request; default 120,000. */
   readonly idleMs?: number;
+  /** For a client to take some of an answer that waits for it; default 60,000. Answers given `patient`ly wait on. */
+  readonly readMs?: number;
 }
 
 export interface HttpsServer {
@@ -49,6 +51,7 @@ export interface HttpsServer {
 const handshakeTimeoutMs = 10_000;
 const headTimeoutMs = 15_000;
 const idleTimeoutMs = 120_000;
+const readTimeoutMs = 60_000;
 /** Late connections are looked for so many times in the time that they have. */
 const looksPerTimeout = 3;
 const largestHeaders = 64 * 1024;
@@ -63,6 +66,7 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
     handshakeMs: handshakeTimeoutMs,
     headMs: headTimeoutMs,
     idleMs: idleTimeoutMs,
+    readMs: readTimeoutMs,
     ...options.timeouts,
   };
   const limits = {
@@ -92,11 +96,15 @@ export async function serveHttps(options: ServeHttpsOptions): Promise<HttpsServe
     connections.add(connection);
     socket.once('close', () => void connections.delete(connection));
   });
-  const everyMs = Math.ceil(timeouts.headMs / looksPerTimeout);
-  const idleLooks = Math.ceil(timeouts.idleMs / everyMs);
+  const everyMs = Math.ceil(Math.min(timeouts.headMs, timeouts.readMs) / looksPerTimeout);
+  const looks = {
+    greetingLooks: Math.ceil(timeouts.headMs / everyMs),
+    idleLooks: Math.ceil(timeouts.idleMs / everyMs),
+    readLooks: Math.ceil(timeouts.readMs / everyMs),
+  };
   const look = (): Timer =>
     systemClock.setTimer(() => {
-      for (const connection of connections) connection.look({ greetingLooks: looksPerTimeout, idleLooks });
+      for (const connection of connections) connection.look(looks);
       looking = look();
     }, everyMs);
   let looking = look();
@@ -147,6 +155,7 @@ function tlsOptions({ cert, key, clientCa }: ServerTls): TlsOptions {
 }
 
 function http1Server(handle: ExchangeHandler, timeouts: Required<ServeTimeouts>): Http1Server {
+  const { readMs } = timeouts;
   const server = nodeHttp.createServer({
     maxHeaderSize: largestHeaders,
     headersTimeout: timeouts.headMs,
@@ -162,13 +171,13 @@ function http1Server(handle: ExchangeHandler, timeouts: Required<ServeTimeouts>)
   // It never listens itself, and looks for late heads only once it does.
   server.emit('listening');
   server.on('request', (request, response: ServerResponse) => {
-    if (!hasTooManyFields(request)) return handle(new Http1Exchange(request, response));
+    if (!hasTooManyFields(request)) return handle(new Http1Exchange(request, { readMs, response }));
     refuse(request.socket, '431 Request Header Fields Too Large');
   });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {});
     if (hasTooManyFields(request)) return refuse(socket, '431 Request Header Fields Too Large');
-    handle(new Http1Exchange(request, undefined, head));
+    handle(new Http1Exchange(request, { readMs, head }));
   });
   server.on('connect', (_request, socket) => void socket.destroy());
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {

@@ -69,6 +69,10 @@ export class Http2Connection {
   #ended = false;
   #looks = 0;
   #lastSeen = 0;
+  #finished = false;
+  #finishedLooks = 0;
+  #stuckLooks = 0;
+  #flushedBytes = 0;
 
   constructor(socket: Socket, handle: ExchangeHandler, limits: Http2Limits) {
     this.socket = socket;
@@ -109,9 +113,14 @@ export class Http2Connection {
 
   /**
    * Called now and then: breaks a connection that has not greeted after so many looks, and ends one that had no stream during
-   * so many; the peer is told a look before, so that what it has just sent is refused in a way that lets it try again.
+   * so many; the peer is told a look before, so that what it has just sent is refused in a way that lets it try again. A stream whose
+   * answer is not taken is reset, and a connection broken whose peer reads nothing at all, or does not end when it is told to.
    */
-  look(limits: { readonly greetingLooks: number; readonly idleLooks: number }): void {
+  look(limits: { readonly greetingLooks: number; readonly idleLooks: number; readonly readLooks: number }): void {
+    if (this.#isStuck(limits.readLooks) || (this.#finished && ++this.#finishedLooks > limits.greetingLooks))
+      return void this.socket.destroy();
+    for (const stream of this.#streams.values())
+      if (stream.isStalled(limits.readLooks, this.#blocked.has(stream))) this.#breakStream(stream, errorCode.cancel);
     this.#looks = this.#streams.size === 0 && this.#lastSeen === this.#lastStream ? this.#looks + 1 : 0;
     this.#lastSeen = this.#lastStream;
     if (!this.#settled && this.#looks > limits.greetingLooks) this.socket.destroy();
@@ -119,6 +128,15 @@ export class Http2Connection {
       this.#closing = true;
       this.#goAway(errorCode.noError);
     } else if (this.#looks > limits.idleLooks) this.#finish();
+  }
+
+  /** True when nothing of what waits in the socket was sent during twice that many looks: what is written at once counts only as a whole. */
+  #isStuck(looks: number): boolean {
+    const flushed = this.socket.bytesWritten - this.socket.writableLength;
+    const isStuck = this.socket.writableLength > 0 && flushed === this.#flushedBytes;
+    this.#flushedBytes = flushed;
+    this.#stuckLooks = isStuck ? this.#stuckLooks + 1 : 0;
+    return this.#stuckLooks > looks * 2;
   }
 
   // ------------------------------------------------------------ for streams
@@ -179,6 +197,7 @@ export class Http2Connection {
       if (size > 0) this.output.append(size === bytes.length ? bytes : bytes.subarray(sent, sent + size));
       this.#sendWindow -= size;
       stream.sendWindow -= size;
+      stream.sentBytes += size;
       sent += size;
       if (sent < bytes.length && !this.hasRoom) break;
     } while (sent < bytes.length);
@@ -205,6 +224,7 @@ export class Http2Connection {
           at = start + length;
           this.#sendWindow -= length;
           stream.sendWindow -= length;
+          stream.sentBytes += length;
         }
       } catch (error) {
         this.output.dropBulk();
@@ -598,6 +618,7 @@ export class Http2Connection {
   }
 
   #finish(): void {
+    this.#finished = true;
     this.output.flush();
     this.socket.end();
   }

@@ -16,6 +16,8 @@ import type { RequestHead } from './request-fields.ts';
 const noBytes: Uint8Array = new Uint8Array();
 /** A sink that holds more than this says that it is behind. */
 const sinkHighWaterBytes = 256 * 1024;
+/** Who takes less of a waiting answer in all the time that it has for some takes nothing: a byte now and then does not count. */
+const leastTakenBytes = 64 * 1024;
 
 /** One request and its answer. */
 export class ServerStream implements HttpExchange {
@@ -23,6 +25,8 @@ export class ServerStream implements HttpExchange {
   readonly upgrade = undefined;
   sendWindow: number;
   receiveWindow = 0;
+  /** Bytes of the answer that left. */
+  sentBytes = 0;
   /** Bytes taken whose window was not given back yet. */
   unacknowledged = 0;
   readonly #connection: Http2Connection;
@@ -37,6 +41,10 @@ export class ServerStream implements HttpExchange {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #endAfterPending = false;
+  #patient = false;
+  /** How many bytes of the answer had left when it was last seen to move on. */
+  #seenBytes = 0;
+  #slowLooks = 0;
   #source: ByteSource | undefined;
   #trailers: ResponseHeaders | undefined;
   #aborts: Set<() => void> | undefined;
@@ -104,6 +112,16 @@ export class ServerStream implements HttpExchange {
   /** Bytes of the answer that wait for windows or for the socket. */
   get pendingBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** Called now and then: true when the answer has waited for its receiver during that many calls, and hardly any of it was taken. */
+  isStalled(looks: number, waits: boolean): boolean {
+    if (!waits || this.#patient || this.sentBytes - this.#seenBytes >= leastTakenBytes) {
+      this.#seenBytes = this.sentBytes;
+      this.#slowLooks = 0;
+      return false;
+    }
+    return ++this.#slowLooks > looks;
   }
 
   // ------------------------------------------------------------ the request's body
@@ -228,8 +246,9 @@ export class ServerStream implements HttpExchange {
     body.forEach((part, index) => this.#send(part, index === body.length - 1));
   }
 
-  respondStream(status: number, headers: ResponseHeaders): ByteSink {
+  respondStream(status: number, headers: ResponseHeaders, how: { readonly patient?: boolean } = {}): ByteSink {
     const stream = this;
+    this.#patient = how.patient === true;
     if (!this.#answered && !this.#broken) {
       this.#answered = true;
       this.#connection.sendHeaders(this, status, headers, { length: undefined, end: false });
@@ -279,6 +298,10 @@ export class ServerStream implements HttpExchange {
     this.#trailers = undefined;
     this.#connection.sendHeaders(this, undefined, trailers, { length: undefined, end: true });
     this.#sentAll();
+  }
+
+  endConnection(): void {
+    this.#connection.close();
   }
 
   takeOver(): { socket: Duplex; head: Uint8Array } {

@@ -3,6 +3,8 @@ import {
   type Closable,
   type Log,
   messageOf,
+  metricHead,
+  MetricRegistry,
   type Random,
   silentLog,
   systemClock,
@@ -41,12 +43,14 @@ import { type IssuerOptions, issuerRoutes } from './discovery/issuer.ts';
 import type { AggregationOptions, Aggregator } from './aggregation/aggregator.ts';
 import type { ExtensionAuthentication } from './bootstrap/extension-authentication.ts';
 import { RequestMetrics } from './http/metrics.ts';
+import { RequestLog } from './http/request-log.ts';
 import { healthRoutes, type HealthCheck } from './discovery/health.ts';
 import { apiVersionServed, buildOf, versionRoute, type VersionOptions } from './discovery/version.ts';
 import type { KindHooks, ResourceContext } from './resources/context.ts';
 import { CacheView } from './resources/object-view.ts';
 import type { Seal } from './resources/object-storage.ts';
 import { ResourceRegistry, segmentOf, storageRoot } from './resources/resource-registry.ts';
+import { type ComponentHealth, componentStatuses } from './resources/component-statuses.ts';
 import { resourceRouter } from './resources/router.ts';
 import { type ServerParts, serverParts } from './parts.ts';
 import { serverIdentity } from './server-identity.ts';
@@ -79,6 +83,10 @@ export interface ApiServerOptions {
   readonly routes?: (objects: ServerObjects, catalogue: KindCatalogue) => readonly Route[];
   /** Encryption at rest by storage segment (`secrets`). */
   readonly sealOf?: (segment: string) => Seal | undefined;
+  /** Requests that take so long are logged; default 1,000. 0: each request is. */
+  readonly slowRequestMs?: number;
+  /** The other parts of the control plane, for ComponentStatus; the store is always among them. */
+  readonly components?: () => readonly ComponentHealth[];
   readonly services?: ServiceNetworkOptions;
   /** How the server reaches kubelets (log, exec, proxy). Absent: those sub-resources answer 503. */
   readonly kubelet?: KubeletClientOptions;
@@ -123,6 +131,22 @@ const defaultWatchBacklog = 20_000;
 /** How long the state of a paged list is kept at hand: as long as history in the store. */
 const snapshotLifeMs = 300_000;
 
+/** Upstream's names of what is done at a start; true of each: probes and scripts leave some out by name. */
+const firstObjectHooks = [
+  'start-system-namespaces-controller',
+  'rbac/bootstrap-roles',
+  'scheduling/bootstrap-system-priority-classes',
+].map((name) => `poststarthook/${name}`);
+const partHooks = [
+  'poststarthook/start-apiextensions-controllers',
+  'poststarthook/crd-informer-synced',
+  'poststarthook/bootstrap-controller',
+  'poststarthook/start-cluster-authentication-info-controller',
+  'poststarthook/apiservice-registration-controller',
+  'poststarthook/kube-apiserver-autoregistration',
+  'autoregister-completion',
+];
+
 /** Opens a server on a store. It serves at once; `ready` resolves when the first objects are there. */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const {
@@ -134,6 +158,12 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   } = options;
   const metrics = new RequestMetrics(clock, catalogue);
   const { measures } = metrics;
+  const deprecated = metrics.registry.gauge({
+    name: 'apiserver_requested_deprecated_apis',
+    help: 'Deprecated APIs that have been asked for.',
+    labels: ['group', 'version', 'resource', 'subresource', 'removed_release'],
+  });
+  let storeFailed = false;
   const feed = new StoreFeed({ store, root: storageRoot, clock, log });
   const registry = new ResourceRegistry({
     catalogue,
@@ -189,29 +219,47 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     hooks,
     reviews: new Map(Object.entries(options.reviews?.(objects, authenticator, authorizer) ?? {})),
     watchBacklog: options.watchBacklog ?? defaultWatchBacklog,
+    computed: new Map([
+      [
+        '/componentstatuses',
+        componentStatuses(() => [
+          ...(options.components?.() ?? []),
+          { name: 'etcd-0', healthy: !storeFailed, message: storeFailed ? 'the store has failed' : 'ok' },
+        ]),
+      ],
+    ]),
+    onDeprecated: ({ info: { group, version, plural } }, { info }) =>
+      deprecated.set(1, group, version, plural, info.subresource, ''),
     tokens: options.tokens,
     leaseFor: eventLeases(store, clock),
   };
   const parts: ServerParts = await serverParts({ options, context, objects, catalogue, hooks });
+  let [hasFirstObjects, hasParts, isClosing] = [false, false, false];
   const checks: HealthCheck[] = [
     { name: 'ping', check: () => true },
     { name: 'log', check: () => true },
     { name: 'etcd', check: () => !storeFailed },
     { name: 'etcd-readiness', check: () => !storeFailed && !feed.isStale, readyOnly: true },
-    { name: 'poststarthook/start-bootstrap', check: () => bootstrapped, readyOnly: false },
+    { name: 'informer-sync', check: () => !feed.isStale, readyOnly: true },
+    ...firstObjectHooks.map((name) => ({ name, check: () => hasFirstObjects })),
+    ...partHooks.map((name) => ({ name, check: () => hasParts })),
+    { name: 'shutdown', check: () => !isClosing, readyOnly: true },
   ];
-  let storeFailed = false;
-  let bootstrapped = false;
   store.failed.catch(() => {
     storeFailed = true;
   });
   metrics.start();
+  const healthRegistry = new MetricRegistry();
   const routes = [
     versionRoute(options.version ?? {}),
-    ...healthRoutes(checks),
+    ...healthRoutes({ checks, log, registry: healthRegistry }),
     ...discoveryRoutes({ catalogue, remote: parts.aggregator }),
     ...(options.issuer === undefined ? [] : issuerRoutes(options.issuer)),
-    metrics.route(() => [...cacheMetrics(registry), ...RequestMetrics.buildInfo(buildOf(options.version ?? {}))]),
+    metrics.route(() => [
+      ...cacheMetrics(registry, metrics),
+      ...healthRegistry.lines(),
+      ...RequestMetrics.buildInfo(buildOf(options.version ?? {})),
+    ]),
     ...lazyOpenApi({ objects, catalogue }),
     ...(options.routes?.(objects, catalogue) ?? []),
     ...parts.routes,
@@ -223,7 +271,15 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   });
   handler = composeChain(
     {
-      guard: guardLink(log, metrics),
+      guard: guardLink({
+        log,
+        metrics,
+        requestLog: new RequestLog({
+          log,
+          clock,
+          ...(options.slowRequestMs === undefined ? {} : { thresholdMs: options.slowRequestMs }),
+        }),
+      }),
       requestInfo: (request, next) => {
         request.info = parseRequestInfo(request.method, request.target);
         return next(request);
@@ -238,9 +294,12 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   );
   const served = handler;
   const ready = bootstrapObjects({ context, objects, policy: options.policy ?? [] })
-    .then(() => parts.start())
     .then(() => {
-      bootstrapped = true;
+      hasFirstObjects = true;
+      return parts.start();
+    })
+    .then(() => {
+      hasParts = true;
       if (store.newestRevision !== undefined) {
         registry
           .fillAll()
@@ -271,6 +330,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
       return listening;
     },
     close() {
+      isClosing = true;
       closing ??= (async () => {
         housekeeping.cancel();
         for (const { cache } of registry.openStorages()) cache.endWatches();
@@ -309,33 +369,32 @@ function lazyOpenApi(options: { objects: ServerObjects; catalogue: KindCatalogue
   }));
 }
 
-function cacheMetrics(registry: ResourceRegistry): string[] {
-  const objects = ['# TYPE apiserver_storage_objects gauge'];
-  const watchers = ['# TYPE apiserver_registered_watchers gauge'];
-  const running = [
-    '# HELP apiserver_longrunning_requests Watches that are served now.',
-    '# TYPE apiserver_longrunning_requests gauge',
-  ];
-  const events = [
-    '# HELP apiserver_watch_events_total Events sent to watchers.',
-    '# TYPE apiserver_watch_events_total counter',
-  ];
+function cacheMetrics(registry: ResourceRegistry, metrics: RequestMetrics): string[] {
+  const objects = metricHead('apiserver_storage_objects', 'Objects stored, by resource.', 'gauge');
+  const counts = metricHead('apiserver_resource_objects', 'Objects stored, by group and resource.', 'gauge');
+  const watchers = metricHead('apiserver_registered_watchers', 'Watches that are served now.', 'gauge');
+  const running = metricHead('apiserver_longrunning_requests', 'Watches and streams that are served now.', 'gauge');
+  const events = metricHead('apiserver_watch_events_total', 'Events sent to watchers.', 'counter');
   for (const { cache } of registry.openStorages()) {
     const { group, version, plural, kind } = cache.form.definition.resource;
     const resource = group === '' ? plural : `${plural}.${group}`;
     objects.push(`apiserver_storage_objects{resource="${resource}"} ${cache.size}`);
+    counts.push(`apiserver_resource_objects{group="${group}",resource="${plural}"} ${cache.size}`);
+    const labels = `group="${group}",version="${version}",resource="${plural}"`;
     if (cache.watchers.size > 0) {
-      watchers.push(`apiserver_registered_watchers{resource="${resource}"} ${cache.watchers.size}`);
-      running.push(
-        `apiserver_longrunning_requests{verb="WATCH",group="${group}",version="${version}",resource="${plural}",subresource="",scope="cluster",component="apiserver"} ${cache.watchers.size}`,
+      watchers.push(
+        `apiserver_registered_watchers{group="${group}",version="${version}",kind="${kind}"} ${cache.watchers.size}`,
       );
+      for (const [scope, count] of Object.entries(cache.watchers.byScope()))
+        if (count > 0)
+          running.push(
+            `apiserver_longrunning_requests{verb="WATCH",${labels},subresource="",scope="${scope}",component="apiserver"} ${count}`,
+          );
     }
-    if (cache.eventsSent > 0)
-      events.push(
-        `apiserver_watch_events_total{group="${group}",version="${version}",kind="${kind}"} ${cache.eventsSent}`,
-      );
+    if (cache.eventsSent > 0) events.push(`apiserver_watch_events_total{${labels}} ${cache.eventsSent}`);
   }
-  return [...objects, ...watchers, ...running, ...events];
+  for (const [labels, count] of metrics.running()) running.push(`apiserver_longrunning_requests{${labels}} ${count}`);
+  return [...objects, ...counts, ...watchers, ...running, ...events];
 }
 
 /** Events end with a lease; those of one minute share one. */

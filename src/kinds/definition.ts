@@ -64,6 +64,8 @@ export interface KindDefinition {
   readonly allowUnconditionalUpdate?: boolean;
   /** Default propagation of DELETE when the request names none; `background` unless set. */
   readonly defaultPropagation?: 'orphan' | 'background';
+  /** This version of the API is deprecated: what clients are told with each answer, and the release that no longer has it (`1.40`). */
+  readonly deprecated?: { readonly warning: string; readonly removedRelease?: string };
   /** Warnings for clients (deprecated fields …), as upstream words them. */
   readonly warnings?: (object: AnyObject, old: AnyObject | undefined) => string[];
 }

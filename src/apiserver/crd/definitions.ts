@@ -87,7 +87,11 @@ function kindOf(
     ...(selectable.length === 0 ? {} : { fieldSelectors: Object.fromEntries(selectable) }),
     ...(validator === undefined ? {} : { validate: judge, validateStatusUpdate: judge }),
     ...(version.deprecated === true
-      ? { warnings: () => [version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`] }
+      ? {
+          deprecated: {
+            warning: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`,
+          },
+        }
       : {}),
   });
 }

@@ -2,10 +2,17 @@ import { type Log, messageOf } from '#base';
 import { statusOf } from '#machinery';
 import type { Link, ServerResponse } from '../contract.ts';
 import type { RequestMetrics } from './metrics.ts';
+import type { RequestLog } from './request-log.ts';
 import { statusResponse } from './respond.ts';
 
-/** The outermost link: anything thrown becomes a Status; warnings and the audit id become headers. */
-export function guardLink(log: Log, metrics?: RequestMetrics): Link {
+export interface GuardOptions {
+  readonly log: Log;
+  readonly metrics?: RequestMetrics;
+  readonly requestLog?: RequestLog;
+}
+
+/** The outermost link: anything thrown becomes a Status; warnings and the audit id become headers; what was asked is counted. */
+export function guardLink({ log, metrics, requestLog }: GuardOptions): Link {
   return async (request, next) => {
     const began = metrics?.begin(request) ?? 0;
     let response: ServerResponse;
@@ -24,8 +31,31 @@ export function guardLink(log: Log, metrics?: RequestMetrics): Link {
     }
     if (request.warnings.length > 0) response.headers.warning = warningHeaders(request.warnings);
     if (request.auditId !== undefined) response.headers['audit-id'] = request.auditId;
-    metrics?.end(request, response, began);
-    return response;
+    const running = metrics?.end(request, response, began);
+    const { stream, takeOver } = response;
+    if (stream === undefined && takeOver === undefined) {
+      requestLog?.answered(request, response, began);
+      return response;
+    }
+    const end = (): void => {
+      running?.end();
+      requestLog?.answered(request, response, began);
+    };
+    if (takeOver !== undefined)
+      return {
+        ...response,
+        takeOver(socket, head) {
+          socket.once('close', end);
+          takeOver(socket, head);
+        },
+      };
+    return {
+      ...response,
+      stream(target) {
+        target.onClose(end);
+        stream?.(target);
+      },
+    };
   };
 }
 

@@ -1,24 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type Log, ManualClock } from '#base';
+import { parsePrometheusText } from '#testkit';
 import { testServer } from '../test-server.ts';
 
 const configMaps = '/api/v1/namespaces/default/configmaps';
 
-/** Values of the text form by name and labels; every line must be one of that form, and each family must stand together. */
+/** Values by name and labels of a text that a strict reader takes. */
 function read(text: string): Map<string, number> {
   const values = new Map<string, number>();
-  const families: string[] = [];
-  for (const line of text.trimEnd().split('\n')) {
-    const comment = /^# (?:HELP|TYPE) (\S+) /.exec(line);
-    const sample = /^([a-z_0-9]+)(\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)*\})? (\S+)$/i.exec(line);
-    assert.ok(comment !== null || sample !== null, line);
-    const family = (comment?.[1] ?? sample?.[1] ?? '').replace(/_(bucket|sum|count)$/, '');
-    if (families.at(-1) !== family) {
-      assert.ok(!families.includes(family), `${family} stands in two places`);
-      families.push(family);
+  for (const { samples } of parsePrometheusText(text).values())
+    for (const { name, labels, value } of samples) {
+      const written = Object.entries(labels).map(([key, one]) => `${key}="${one}"`);
+      values.set(`${name}${written.length === 0 ? '' : `{${written.join(',')}}`}`, value);
     }
-    if (sample !== null) values.set(`${sample[1]}${sample[2] ?? ''}`, Number(sample[3]));
-  }
   return values;
 }
 
@@ -34,19 +29,21 @@ test('metrics have upstream’s names', { timeout: 60_000 }, async () => {
   const kind = 'group="",version="v1"';
   let values: Map<string, number>;
   do values = read((await server.ask('GET', '/metrics')).body as string);
-  while ((values.get(`apiserver_watch_events_total{${kind},kind="ConfigMap"}`) ?? 0) < 4);
-  const request = (verb: string, scope: string): string =>
-    `verb="${verb}",${kind},resource="configmaps",subresource="",scope="${scope}"`;
-  assert.equal(values.get(`apiserver_request_total{${request('CREATE', 'namespace')},code="201"}`), 2);
-  assert.equal(values.get(`apiserver_response_sizes_count{${request('LIST', 'namespace')}}`), 1);
-  assert.equal(values.get(`apiserver_watch_events_total{${kind},kind="ConfigMap"}`), 4);
+  while ((values.get(`apiserver_watch_events_total{${kind},resource="configmaps"}`) ?? 0) < 4);
+  const request = (verb: string, scope: string, dryRun = ',dry_run=""'): string =>
+    `verb="${verb}"${dryRun},${kind},resource="configmaps",subresource="",scope="${scope}",component="apiserver"`;
+  assert.equal(values.get(`apiserver_request_total{${request('POST', 'resource')},code="201"}`), 2);
+  assert.equal(values.get(`apiserver_request_duration_seconds_count{${request('POST', 'resource')}}`), 2);
+  assert.equal(values.get(`apiserver_response_sizes_count{${request('LIST', 'namespace', '')}}`), 1);
+  assert.equal(values.get(`apiserver_watch_events_total{${kind},resource="configmaps"}`), 4);
   const running = values.get(
-    `apiserver_longrunning_requests{verb="WATCH",${kind},resource="configmaps",subresource="",scope="cluster",component="apiserver"}`,
+    `apiserver_longrunning_requests{verb="WATCH",${kind},resource="configmaps",subresource="",scope="namespace",component="apiserver"}`,
   );
   assert.ok(running !== undefined && running >= 1, `${running}`);
-  assert.equal(values.get('apiserver_current_inflight_requests{request_kind="mutating"}'), 0);
-  assert.equal(values.get('apiserver_current_inflight_requests{request_kind="readOnly"}'), 1);
-  assert.equal(values.get('etcd_request_duration_seconds_count{operation="create",type="configmaps"}'), 2);
+  for (const one of ['mutating', 'readOnly'])
+    assert.ok((values.get(`apiserver_current_inflight_requests{request_kind="${one}"}`) as number) >= 1);
+  assert.equal(values.get('etcd_request_duration_seconds_count{operation="create",group="",resource="configmaps"}'), 2);
+  assert.equal(values.get('apiserver_resource_objects{group="",resource="configmaps"}'), 2);
   assert.equal(values.get('apiserver_storage_objects{resource="configmaps"}'), 2);
   assert.ok([...values.keys()].some((one) => /^kubernetes_build_info\{.*git_version="v1\.36\./.test(one)));
   assert.ok((values.get('process_start_time_seconds') as number) >= 0);
@@ -59,8 +56,94 @@ test('what users write into labels is escaped', async () => {
   const { Measures, labelText } = await import('./measures.ts');
   const measures = new Measures({ monotonicMs: () => 0 } as never);
   measures.observe('apiserver_admission_webhook_admission_duration_seconds', `name="${labelText('a"b\\c\nd')}"`, 0.01);
-  for (let i = 0; i < 5000; i++) measures.observe('apiserver_response_sizes', `verb="${i}"`, 10);
-  const values = read(measures.lines().join('\n'));
-  assert.equal(values.get('apiserver_admission_webhook_admission_duration_seconds_count{name="a\\"b\\\\c\\nd"}'), 1);
-  assert.equal([...values.keys()].filter((one) => one.startsWith('apiserver_response_sizes_count')).length, 2000);
+  for (let i = 0; i < 5000; i++) measures.observe('etcd_request_duration_seconds', `operation="${i}"`, 10);
+  const values = read(`${measures.lines().join('\n')}\n`);
+  assert.equal(values.get('apiserver_admission_webhook_admission_duration_seconds_count{name="a"b\\c\nd"}'), 1);
+  assert.equal([...values.keys()].filter((one) => one.startsWith('etcd_request_duration_seconds_count')).length, 2000);
+});
+
+test('verbs are those of HTTP but for lists, watches, apply and streams; nothing that clients make up becomes a label', async () => {
+  await using server = await testServer();
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } };
+  const apply = { 'content-type': 'application/apply-patch+yaml' };
+  await server.ask('POST', `${configMaps}?dryRun=All`, map);
+  await server.ask('PATCH', `${configMaps}/a?fieldManager=me`, map, apply);
+  await server.ask('GET', '/api/v1/configmaps');
+  await server.ask('GET', `${configMaps}?fieldSelector=metadata.name=a`);
+  await server.ask('DELETE', configMaps);
+  await server.ask('GET', '/readyz');
+  for (let i = 0; i < 50; i++) {
+    await server.ask('GET', `/made/up/${i}`);
+    await server.ask('GET', `/api/v1/madeup${i}/x`);
+    await server.ask('GET', `${configMaps}/a/madeup${i}`);
+    await server.ask('GET', `${configMaps}?dryRun=x${i}`);
+    await server.ask('DELETE', `${configMaps}?dryRun=x${i}`);
+  }
+  const families = parsePrometheusText((await server.ask('GET', '/metrics')).body as string);
+  const { samples } = families.get('apiserver_request_total') ?? { samples: [] };
+  const seen = samples
+    .filter(({ labels }) => labels.resource === 'configmaps')
+    .map(({ labels: { verb, scope, dry_run: dryRun, code } }) => `${verb} ${scope} ${dryRun} ${code}`);
+  for (const one of [
+    'POST resource All 201',
+    'APPLY resource  201',
+    'LIST cluster  200',
+    'LIST namespace  200',
+    'DELETE namespace  200',
+    'GET resource  404',
+    'DELETE namespace invalid 422',
+  ])
+    assert.ok(seen.includes(one), `${one} in\n${seen.join('\n')}`);
+  const health = samples.find(({ labels }) => labels.subresource === '/readyz');
+  assert.deepEqual([health?.labels.verb, health?.labels.component, health?.value], ['GET', '', 1]);
+  assert.equal(JSON.stringify([...families.values()]).includes('madeup'), false);
+});
+
+test('a slow request is told with who, what and how long, and nothing secret; all are where that is wished', async () => {
+  for (const [slowRequestMs, verbs] of [
+    [undefined, ['create']],
+    [0, ['create', 'get', 'get']],
+  ] as const) {
+    const told: Record<string, unknown>[] = [];
+    const clock = new ManualClock();
+    const write = (fields: object, message: string): void => void told.push({ ...fields, message });
+    const log: Log = { debug: () => {}, info: write, warn: () => {}, error: () => {}, child: () => log };
+    await using server = await testServer({
+      clock,
+      log,
+      ...(slowRequestMs === undefined ? {} : { slowRequestMs }),
+      admission: () => [
+        {
+          name: 'Slow',
+          handles: (operation, definition) => operation === 'CREATE' && definition?.resource.plural === 'secrets',
+          validate: () => clock.advance(1500),
+        },
+      ],
+    });
+    told.length = 0;
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { password: 'hunter2' } };
+    const headers = { authorization: 'Bearer very-secret' };
+    await server.ask('POST', '/api/v1/namespaces/default/secrets?pretty=1', secret, headers);
+    await server.ask('GET', `${configMaps}/none`);
+    await server.ask('GET', '/version?access_token=very-secret');
+    assert.deepEqual(
+      told.map(({ verb }) => verb),
+      verbs,
+    );
+    const [{ verb, code, latencyMs, user, uri, bytes, userAgent, message } = {}] = told;
+    assert.deepEqual(
+      [verb, code, latencyMs, user, uri, userAgent, message],
+      [
+        'create',
+        201,
+        1500,
+        'admin',
+        '/api/v1/namespaces/default/secrets?pretty=1',
+        'test/1',
+        slowRequestMs === 0 ? 'request' : 'slow request',
+      ],
+    );
+    assert.ok((bytes as number) > 100);
+    assert.equal(/hunter2|aHVudGVyMg|very-secret/.test(JSON.stringify(told)), false);
+  }
 });

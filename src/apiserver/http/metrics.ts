@@ -1,137 +1,210 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Clock } from '#base';
-import type { KindCatalogue } from '#kinds';
+import { type Clock, Histogram, labelText, metricHead, MetricRegistry, processMetrics } from '#base';
+import type { KindCatalogue, KindDefinition } from '#kinds';
 import type { Route, ServerRequest, ServerResponse } from '../contract.ts';
-import { labelText, Measures } from './measures.ts';
+import { Measures } from './measures.ts';
+import { ProcessGauges } from './process-metrics.ts';
 
-const bucketsSeconds = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const durationBuckets = [
+  0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+];
+const sizeBuckets = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const mostSeries = 5000;
-const verbs = new Set(['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection', 'connect']);
-const connecting = new Set(['exec', 'attach', 'portforward', 'proxy']);
+const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
+const connecting = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);
+const subresources = new Set([
+  ...connecting,
+  ...['status', 'scale', 'binding', 'eviction', 'ephemeralcontainers', 'resize', 'token', 'approval', 'finalize'],
+]);
+const healthPaths = new Set(['/healthz', '/livez', '/readyz']);
+const applyType = 'application/apply-patch';
 
-interface Series {
+/** All that is counted of requests that have the same labels. */
+interface RequestSeries {
   readonly labels: string;
-  readonly buckets: number[];
-  count: number;
-  sum: number;
+  readonly longRunning: boolean;
+  readonly sized: boolean;
+  readonly codes: Map<number, number>;
+  readonly durations: Histogram;
+  readonly sizes: Histogram;
+  running: number;
 }
 
-const requestKind = ({ method }: ServerRequest): 'mutating' | 'readOnly' =>
-  method === 'GET' || method === 'HEAD' ? 'readOnly' : 'mutating';
+type Kind = 'mutating' | 'readOnly';
 
 /** Counts of requests, in the text form of Prometheus. Labels come from what is served, never from what is asked for. */
 export class RequestMetrics {
   readonly #clock: Clock;
   readonly #catalogue: KindCatalogue;
-  readonly #totals = new Map<string, number>();
-  readonly #durations = new Map<string, Series>();
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  /** By the text of their labels; `#known` finds them faster. */
+  readonly #series = new Map<string, RequestSeries>();
+  readonly #known = new Map<KindDefinition | undefined, Map<string, RequestSeries>>();
+  readonly #process: ProcessGauges;
   readonly measures: Measures;
-  readonly #startedSeconds: number;
-  readonly #inFlight = { mutating: 0, readOnly: 0 };
+  /** Counters and gauges of other parts of this server. */
+  readonly registry = new MetricRegistry();
+  readonly #inFlight: Readonly<Record<Kind, Peak>> = { mutating: new Peak(), readOnly: new Peak() };
   readonly #attempts = { success: 0, failure: 0 };
 
   constructor(clock: Clock, catalogue: KindCatalogue) {
     this.#clock = clock;
     this.#catalogue = catalogue;
     this.measures = new Measures(clock);
-    this.#startedSeconds = clock.nowMs() / 1000 - process.uptime();
+    this.#process = new ProcessGauges(clock);
   }
 
   begin(request: ServerRequest): number {
-    this.#inFlight[requestKind(request)]++;
-    return this.#clock.monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
+    this.#inFlight[kindOf(request)].enter(nowMs);
+    return nowMs;
   }
 
-  end(request: ServerRequest, response: ServerResponse, beganMs: number): void {
-    this.#inFlight[requestKind(request)]--;
+  /** Counts a request when its answer's head is there; `end` of what it returns, for a long-running one, when it is over. */
+  end(request: ServerRequest, response: ServerResponse, beganMs: number): RequestEnd | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    this.#inFlight[kindOf(request)].leave(nowMs);
     const { status: code, body } = response;
     if (request.source.trusted === undefined) this.#attempts[code === 401 ? 'failure' : 'success']++;
-    const labels = this.#labels(request);
-    const total = `${labels},code="${code}"`;
-    const before = this.#totals.get(total);
-    if (before !== undefined || this.#totals.size < mostSeries) this.#totals.set(total, (before ?? 0) + 1);
-    let series = this.#durations.get(labels);
-    if (series === undefined) {
-      if (this.#durations.size >= mostSeries) return;
-      series = { labels, buckets: bucketsSeconds.map(() => 0), count: 0, sum: 0 };
-      this.#durations.set(labels, series);
+    const series = this.#seriesOf(request);
+    if (series === undefined) return undefined;
+    series.codes.set(code, (series.codes.get(code) ?? 0) + 1);
+    const opened = series.longRunning && (response.stream !== undefined || response.takeOver !== undefined);
+    if (opened) {
+      series.running++;
+      return {
+        end: () => {
+          series.running--;
+          series.durations.observe((this.#clock.monotonicMs() - beganMs) / 1000);
+        },
+      };
     }
-    if (body instanceof Uint8Array) this.measures.observe('apiserver_response_sizes', labels, body.length);
-    const seconds = (this.#clock.monotonicMs() - beganMs) / 1000;
-    series.count++;
-    series.sum += seconds;
-    const at = bucketsSeconds.findIndex((limit) => seconds <= limit);
-    if (at >= 0) (series.buckets[at] as number)++;
+    series.durations.observe((nowMs - beganMs) / 1000);
+    if (series.sized && body !== undefined) series.sizes.observe(bytesOf(body));
+    return undefined;
   }
 
-  #labels({ info }: ServerRequest): string {
-    const known =
-      info.isResource === true && this.#catalogue.byPlural(info.group, info.version, info.resource) !== undefined;
-    const verb = connecting.has(info.subresource) ? 'connect' : info.verb;
-    const name = verbs.has(verb) ? verb.toUpperCase() : 'other';
-    if (!known) return `verb="${name}",group="",version="",resource="",subresource="",scope=""`;
-    const scope = info.name !== '' ? 'resource' : info.namespace !== '' ? 'namespace' : 'cluster';
-    const subresource = /^[a-z]{1,32}$/.test(info.subresource) ? info.subresource : '';
-    return `verb="${name}",group="${info.group}",version="${info.version}",resource="${info.resource}",subresource="${subresource}",scope="${scope}"`;
+  #seriesOf(request: ServerRequest): RequestSeries | undefined {
+    const { info, method } = request;
+    const definition =
+      info.isResource === true ? this.#catalogue.byPlural(info.group, info.version, info.resource) : undefined;
+    const known = definition !== undefined;
+    const subresource = known
+      ? subresources.has(info.subresource)
+        ? info.subresource
+        : ''
+      : healthPaths.has(info.path)
+        ? info.path
+        : '';
+    const scope = !known
+      ? ''
+      : info.verb === 'list' || info.verb === 'watch' || info.verb === 'deletecollection'
+        ? info.namespace === ''
+          ? 'cluster'
+          : 'namespace'
+        : 'resource';
+    const verb =
+      info.verb === 'watch'
+        ? 'WATCH'
+        : known && connecting.has(subresource)
+          ? 'CONNECT'
+          : method === 'GET' || method === 'HEAD'
+            ? scope === 'cluster' || scope === 'namespace'
+              ? 'LIST'
+              : 'GET'
+            : method === 'PATCH' && request.headers['content-type']?.startsWith(applyType)
+              ? 'APPLY'
+              : methods.has(method)
+                ? method
+                : 'other';
+    const dryRun =
+      method !== 'GET' && method !== 'HEAD' && info.rawQuery?.includes('dryRun')
+        ? info.options.get('dryRun') === 'All'
+          ? 'All'
+          : 'invalid'
+        : '';
+    let all = this.#known.get(definition);
+    if (all === undefined) {
+      // Kinds come and go with CustomResourceDefinitions.
+      if (this.#known.size >= mostSeries) this.#known.clear();
+      this.#known.set(definition, (all = new Map()));
+    }
+    const key = `${verb} ${subresource} ${scope} ${dryRun}`;
+    const found = all.get(key);
+    if (found !== undefined) return found;
+    const { group = '', version = '', plural = '' } = definition?.resource ?? {};
+    const component = healthPaths.has(subresource) ? '' : 'apiserver';
+    const labels = `verb="${verb}",dry_run="${dryRun}",group="${group}",version="${version}",resource="${plural}",subresource="${subresource}",scope="${scope}",component="${component}"`;
+    let series = this.#series.get(labels);
+    if (series === undefined) {
+      if (this.#series.size >= mostSeries) return undefined;
+      series = {
+        labels,
+        longRunning: verb === 'WATCH' || verb === 'CONNECT',
+        sized: verb === 'GET' || verb === 'LIST',
+        codes: new Map(),
+        durations: new Histogram(durationBuckets),
+        sizes: new Histogram(sizeBuckets),
+        running: 0,
+      };
+      this.#series.set(labels, series);
+    }
+    all.set(key, series);
+    return series;
   }
 
   /** What is served, as upstream's programs say of themselves. */
   static buildInfo(version: { readonly [field: string]: string }): string[] {
     const snake = (name: string): string => name.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`);
     const labels = Object.entries(version).map(([name, value]) => `${snake(name)}="${labelText(value)}"`);
-    return ['# TYPE kubernetes_build_info gauge', `kubernetes_build_info{${labels.join(',')}} 1`];
+    return [
+      ...metricHead('kubernetes_build_info', 'What is served; always 1.', 'gauge'),
+      `kubernetes_build_info{${labels.join(',')}} 1`,
+    ];
   }
 
+  /** `more`: whole families that others write. */
   text(more: readonly string[]): string {
-    const lines = ['# HELP apiserver_request_total Requests answered.', '# TYPE apiserver_request_total counter'];
-    for (const [labels, value] of this.#totals) lines.push(`apiserver_request_total{${labels}} ${value}`);
+    const nowMs = this.#clock.monotonicMs();
+    const all = [...this.#series.values()];
+    const lines = metricHead('apiserver_request_total', 'Requests answered.', 'counter');
+    for (const { labels, codes } of all)
+      for (const [code, count] of codes) lines.push(`apiserver_request_total{${labels},code="${code}"} ${count}`);
+    const name = 'apiserver_request_duration_seconds';
+    lines.push(...metricHead(name, 'Time to the answer; of watches and streams until their end.', 'histogram'));
+    for (const { labels, durations } of all) durations.write(lines, name, labels);
+    const sizes = 'apiserver_response_sizes';
     lines.push(
-      '# HELP apiserver_request_duration_seconds Time to the answer.',
-      '# TYPE apiserver_request_duration_seconds histogram',
+      ...metricHead(sizes, 'Sizes of answers in bytes; those that are streamed are not counted.', 'histogram'),
     );
-    for (const { labels, buckets, count, sum } of this.#durations.values()) {
-      let total = 0;
-      for (const [index, limit] of bucketsSeconds.entries()) {
-        total += buckets[index] as number;
-        lines.push(`apiserver_request_duration_seconds_bucket{${labels},le="${limit}"} ${total}`);
-      }
-      lines.push(`apiserver_request_duration_seconds_bucket{${labels},le="+Inf"} ${count}`);
-      lines.push(
-        `apiserver_request_duration_seconds_sum{${labels}} ${sum.toFixed(6)}`,
-        `apiserver_request_duration_seconds_count{${labels}} ${count}`,
-      );
-    }
-    const { user, system } = process.cpuUsage();
+    for (const { labels, sizes: series, sized } of all)
+      if (sized && series.count > 0) series.write(lines, sizes, withoutDryRun(labels));
     lines.push(
-      '# HELP apiserver_current_inflight_requests Requests being worked on; watches and other streams are not among them.',
-      '# TYPE apiserver_current_inflight_requests gauge',
-      `apiserver_current_inflight_requests{request_kind="mutating"} ${this.#inFlight.mutating}`,
-      `apiserver_current_inflight_requests{request_kind="readOnly"} ${this.#inFlight.readOnly}`,
-      '# HELP authentication_attempts Requests through sockets by whether their credentials were good.',
-      '# TYPE authentication_attempts counter',
+      ...metricHead('apiserver_current_inflight_requests', 'Most requests at a time of the last second.', 'gauge'),
+      `apiserver_current_inflight_requests{request_kind="mutating"} ${this.#inFlight.mutating.most(nowMs)}`,
+      `apiserver_current_inflight_requests{request_kind="readOnly"} ${this.#inFlight.readOnly.most(nowMs)}`,
+      ...metricHead('authentication_attempts', 'Requests through sockets by their credentials.', 'counter'),
       `authentication_attempts{result="success"} ${this.#attempts.success}`,
       `authentication_attempts{result="failure"} ${this.#attempts.failure}`,
       ...this.measures.lines(),
-      '# TYPE process_start_time_seconds gauge',
-      `process_start_time_seconds ${this.#startedSeconds.toFixed(2)}`,
-      '# TYPE process_resident_memory_bytes gauge',
-      `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
-      '# TYPE process_cpu_seconds_total counter',
-      `process_cpu_seconds_total ${((user + system) / 1e6).toFixed(3)}`,
-      '# TYPE nodejs_eventloop_lag_p99_seconds gauge',
-      `nodejs_eventloop_lag_p99_seconds ${(this.#delay.percentile(99) / 1e9).toFixed(6)}`,
+      ...this.registry.lines(),
+      ...this.#process.lines(),
+      ...processMetrics.lines(),
       ...more,
     );
     return `${lines.join('\n')}\n`;
   }
 
+  /** Long-running requests that are not watches, by their labels. */
+  *running(): Generator<readonly [labels: string, count: number]> {
+    for (const { labels, running } of this.#series.values())
+      if (running > 0 && !labels.startsWith('verb="WATCH"')) yield [withoutDryRun(labels), running];
+  }
+
   start(): void {
-    this.#delay.enable();
+    this.#process.start();
   }
 
   close(): void {
-    this.#delay.disable();
+    this.#process.close();
   }
 
   route(more: () => readonly string[]): Route {
@@ -143,5 +216,49 @@ export class RequestMetrics {
         body: Buffer.from(this.text(more())),
       }),
     };
+  }
+}
+
+export interface RequestEnd {
+  end(): void;
+}
+
+const kindOf = ({ method }: ServerRequest): Kind => (method === 'GET' || method === 'HEAD' ? 'readOnly' : 'mutating');
+
+/** Only of reads, which have no dry run. */
+const withoutDryRun = (labels: string): string => labels.replace(/,dry_run="[^"]*"/, '');
+
+function bytesOf(body: Uint8Array | readonly Uint8Array[]): number {
+  if (body instanceof Uint8Array) return body.length;
+  return body.reduce((sum, one) => sum + one.length, 0);
+}
+
+/** How many at a time, and the most of a second. */
+class Peak {
+  #now = 0;
+  #most = 0;
+  #before = 0;
+  #sinceMs = 0;
+
+  enter(nowMs: number): void {
+    this.#now++;
+    if (nowMs - this.#sinceMs >= 1000) this.#turn(nowMs);
+    else if (this.#now > this.#most) this.#most = this.#now;
+  }
+
+  leave(nowMs: number): void {
+    if (nowMs - this.#sinceMs >= 1000) this.#turn(nowMs);
+    this.#now--;
+  }
+
+  most(nowMs: number): number {
+    if (nowMs - this.#sinceMs >= 1000) this.#turn(nowMs);
+    return Math.max(this.#most, this.#before);
+  }
+
+  #turn(nowMs: number): void {
+    this.#before = nowMs - this.#sinceMs < 2000 ? this.#most : 0;
+    this.#most = this.#now;
+    this.#sinceMs = nowMs;
   }
 }

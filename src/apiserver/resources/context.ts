@@ -26,6 +26,10 @@ export interface ResourceContext {
   readonly hooks: KindHookTable;
   /** Answers of kinds that are not stored, by `group/plural`. */
   readonly reviews: ReadonlyMap<string, ReviewHandler>;
+  /** Objects that are never stored, made when they are asked for, by `group/plural`. */
+  readonly computed?: ReadonlyMap<string, Verb>;
+  /** Told of each request for an API that is deprecated. */
+  readonly onDeprecated?: (kind: KindResource, request: ServerRequest) => void;
   /** Changes that may wait for a watcher that does not read; with more it is cut off. */
   readonly watchBacklog: number;
   readonly tokens?: TokenIssuer | undefined;

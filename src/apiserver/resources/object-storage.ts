@@ -25,7 +25,7 @@ export class ObjectStorage {
   readonly #store: Store;
   readonly #seal: Seal | undefined;
   readonly #measures: Measures | undefined;
-  readonly #type: string;
+  readonly #labels: string;
 
   constructor(options: {
     store: Store;
@@ -38,7 +38,7 @@ export class ObjectStorage {
     this.#seal = options.seal;
     this.#measures = options.measures;
     const { group, plural } = options.cache.form.definition.resource;
-    this.#type = group === '' ? plural : `${plural}.${group}`;
+    this.#labels = `group="${group}",resource="${plural}"`;
   }
 
   /** The object as of everything acknowledged so far. */
@@ -101,7 +101,7 @@ export class ObjectStorage {
     const beganMs = measures?.clock.monotonicMs() ?? 0;
     const result = await this.#store.write(write);
     if (measures !== undefined) {
-      const labels = `operation="${operation}",type="${this.#type}"`;
+      const labels = `operation="${operation}",${this.#labels}`;
       measures.observe('etcd_request_duration_seconds', labels, (measures.clock.monotonicMs() - beganMs) / 1000);
     }
     return result;

@@ -66,6 +66,7 @@ async function route(
   subresources: SubresourceTable,
 ): Promise<ServerResponse> {
   const { info } = request;
+  if (kind.definition.deprecated !== undefined) tellDeprecated(context, kind, request);
   checkScope(kind, request);
   if (info.subresource === '') {
     const named = request.info.segments.length > collectionLength(request);
@@ -73,6 +74,8 @@ async function route(
     const served = kind.definition.verbs ?? allVerbs;
     if (!kind.isStored) {
       if (!served.includes(info.verb)) throw errMethodNotSupported(kind.groupResource, info.verb);
+      const computed = context.computed?.get(`${kind.info.group}/${kind.info.plural}`);
+      if (computed !== undefined) return computed(context, kind, request);
       if (kind.info.plural === 'bindings') return createBinding(context, kind, request);
       return review(context, kind, request);
     }
@@ -85,6 +88,17 @@ async function route(
   const verb = table.get(info.verb) ?? table.get('*');
   if (verb === undefined) throw errMethodNotAllowed();
   return verb(context, kind, request);
+}
+
+/** A warning for the client, and for audit that clients will have to change. */
+function tellDeprecated(context: ResourceContext, kind: KindResource, request: ServerRequest): void {
+  const { deprecated } = kind.definition;
+  if (deprecated === undefined) return;
+  request.warnings.push(deprecated.warning);
+  request.annotations.set('k8s.io/deprecated', 'true');
+  if (deprecated.removedRelease !== undefined)
+    request.annotations.set('k8s.io/removed-release', deprecated.removedRelease);
+  context.onDeprecated?.(kind, request);
 }
 
 function subresourceVerbs(

@@ -32,6 +32,14 @@ export class WatcherSet {
     };
   }
 
+  /** How many by what they look at, in the words of upstream's metrics. */
+  byScope(): Record<'cluster' | 'namespace' | 'resource', number> {
+    const counts = { cluster: 0, namespace: 0, resource: 0 };
+    for (const [name, bucket] of this.#buckets)
+      counts[name.startsWith('k') ? 'resource' : name.startsWith('n') ? 'namespace' : 'cluster'] += bucket.size;
+    return counts;
+  }
+
   /** `indexed`: the index values of the new and old state. */
   tell(change: Change, indexed: readonly (string | undefined)[]): void {
     if (this.size === 0) return;

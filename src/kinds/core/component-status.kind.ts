@@ -8,6 +8,7 @@ export const componentStatusKind = defineKind<ComponentStatus>({
   resource: resource('v1', 'componentstatuses'),
   verbs: ['get', 'list'],
   stored: false,
+  deprecated: { warning: 'v1 ComponentStatus is deprecated in v1.19+' },
   columns: [
     nameColumn,
     textColumn('Status', 'Status of the component conditions.', (object) => {

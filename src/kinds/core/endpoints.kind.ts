@@ -18,6 +18,7 @@ const hostPort = (host = '', port = 0): string => (host.includes(':') ? `[${host
 export const endpointsKind = defineKind<Endpoints>({
   resource: resource('v1', 'endpoints'),
   storageSegment: 'services/endpoints',
+  deprecated: { warning: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice' },
   allowCreateOnUpdate: true,
   applyDefaults: (draft) => {
     for (const subset of draft.subsets ?? [])

@@ -124,7 +124,7 @@ describe('servers that share a store', { skip: etcdMissing() }, async () => {
 
   it('without a majority: reads go on and say so, writes say why, and all is well afterwards', async () => {
     const maps = '/api/v1/namespaces/default/configmaps';
-    etcd.pause(0);
+    await etcd.pause(0);
     try {
       await waitFor(async () => {
         const read = await call(first, 'GET', `${maps}/c0`);

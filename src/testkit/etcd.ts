@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -36,8 +46,9 @@ export interface TestEtcd {
   start(member: number): void;
   /** SIGKILL; resolves when it is gone. */
   kill(member: number): Promise<void>;
-  /** SIGSTOP and SIGCONT: a member that holds its connections and answers nothing. */
-  pause(member: number): void;
+  /** SIGSTOP: a member that holds its connections and answers nothing. Resolves when all of it stands still. */
+  pause(member: number): Promise<void>;
+  /** SIGCONT. */
   resume(member: number): void;
   /** Ends all and removes their data. */
   dispose(): Promise<void>;
@@ -94,13 +105,23 @@ export async function startTestEtcd(options: TestEtcdOptions = {}): Promise<Test
     urls: Array.from({ length: members }, (_, i) => url(i)),
     start,
     kill,
-    pause: (i) => void processes[i]?.kill('SIGSTOP'),
+    async pause(i) {
+      const child = processes[i];
+      if (child?.pid === undefined || !child.kill('SIGSTOP')) return;
+      while (!standsStill(child.pid)) await new Promise((resolve) => setImmediate(resolve));
+    },
     resume: (i) => void processes[i]?.kill('SIGCONT'),
     async dispose() {
       await Promise.all(processes.map((_, i) => kill(i)));
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** The signal is taken by one thread; until that one gets a processor the others go on. */
+function standsStill(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((one) => /\) [Tt] /.test(readFileSync(`/proc/${pid}/task/${one}/stat`, 'utf8')));
 }
 
 function tlsArguments(dir: string): string[] {

@@ -122,9 +122,11 @@ export class EtcdConnection {
     for (let failures = 0; ; ) {
       const member = this.#current;
       const leftMs = untilMs - this.#clock.monotonicMs();
+      // What cannot be tried again has all the time there is.
+      const tryMs = changes === 'once' ? leftMs : Math.min(attemptMs, leftMs);
       let failure: EtcdFailure;
       try {
-        const value = await this.callMember(member, method, request, Math.max(1, Math.min(attemptMs, leftMs)));
+        const value = await this.callMember(member, method, request, Math.max(1, tryMs));
         return { value, repeated };
       } catch (error) {
         if (!(error instanceof Lost)) throw error;

@@ -1,5 +1,5 @@
-import { type AnyObject, apiVersionOf } from '#api';
-import { deepEqual, deepFreeze } from '#machinery';
+import type { AnyObject } from '#api';
+import { deepEqual } from '#machinery';
 import type { Entry, Lease, Store, Write, WriteResult } from '#store';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { ResourceCache } from '../watchcache/resource-cache.ts';
@@ -79,21 +79,20 @@ export class ObjectStorage {
   }
 
   async #put(key: string, draft: AnyObject, ifModRevision: number, lease?: Lease, encoded?: Buffer): Promise<Written> {
-    const { head, definition } = this.cache.form;
+    const { head } = this.cache.form;
     const stored = encoded ?? encodeStored(draft, head);
     const fullKey = this.cache.prefix + key;
     const value = this.#seal === undefined ? stored : this.#seal.seal(stored, fullKey);
-    const result = await this.#write(ifModRevision === 0 ? 'create' : 'update', {
-      key: fullKey,
-      value,
-      ifModRevision,
-      ...(lease === undefined ? {} : { lease }),
-    });
-    if (!result.applied) return { written: false, current: this.#entry(key, result.current) };
-    draft.metadata.resourceVersion = String(result.revision);
-    draft.apiVersion = apiVersionOf(definition.resource);
-    draft.kind = definition.resource.kind;
-    return { written: true, object: this.cache.accept(key, result.revision, stored, deepFreeze(draft)) };
+    const operation = ifModRevision === 0 ? 'create' : 'update';
+    this.cache.begin(value, stored, draft);
+    try {
+      const write = { key: fullKey, value, ifModRevision };
+      const result = await this.#write(operation, lease === undefined ? write : { ...write, lease });
+      if (!result.applied) return { written: false, current: this.#entry(key, result.current) };
+      return { written: true, object: this.cache.accept(key, result.revision, stored, draft) };
+    } finally {
+      this.cache.end(value);
+    }
   }
 
   async #write(operation: 'create' | 'update' | 'delete', write: Write): Promise<WriteResult> {

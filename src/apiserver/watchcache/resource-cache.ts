@@ -1,6 +1,6 @@
-import type { AnyObject } from '#api';
+import { type AnyObject, apiVersionOf } from '#api';
 import { invariant, type Log, messageOf } from '#base';
-import { cloneObject, deepEqual } from '#machinery';
+import { cloneObject, deepEqual, deepFreeze } from '#machinery';
 import type { Store, StoreEvent } from '#store';
 import { CachedObject, type StorageForm } from './cached-object.ts';
 import { Change } from './change.ts';
@@ -49,6 +49,8 @@ export class ResourceCache implements FeedReader {
   readonly #index = new OrderedIndex<CachedObject>();
   readonly #indexed: Map<string, Set<CachedObject>> | undefined;
   readonly #early = new Map<number, CachedObject>();
+  /** Writes under way by the bytes that the store was given. */
+  readonly #underWay = new Map<Uint8Array, { readonly stored: Uint8Array; readonly draft: AnyObject }>();
   readonly #kept = new Map<number, { readonly snapshot: Snapshot<CachedObject>; readonly keptMs: number }>();
   readonly #cutters = new Set<Cut>();
   #window = new ChangeWindow(0);
@@ -123,15 +125,36 @@ export class ResourceCache implements FeedReader {
   }
 
   /**
-   * What a write made, handed over by the writer so that nothing is decoded or copied again. The change itself becomes visible with
-   * the feed, in order.
+   * A write begins: the store gets `value`, which is `stored` or what it was sealed to. Its event may be here before the writer goes on,
+   * and then needs nothing decoded.
    */
-  accept(key: string, revision: number, stored: Uint8Array, object: AnyObject): CachedObject {
+  begin(value: Uint8Array, stored: Uint8Array, draft: AnyObject): void {
+    this.#underWay.set(value, { stored, draft });
+  }
+
+  /** The write of `value` was refused or has been accepted. */
+  end(value: Uint8Array): void {
+    this.#underWay.delete(value);
+  }
+
+  /**
+   * What a write made, handed over by the writer so that nothing is decoded or copied again: `draft` gets its resourceVersion and is frozen.
+   * The change itself becomes visible with the feed, in order.
+   */
+  accept(key: string, revision: number, stored: Uint8Array, draft: AnyObject): CachedObject {
     const there = this.#objects.get(key);
     if (there?.revision === revision) return there;
-    const made = CachedObject.fromStored(this.form, key, revision, stored, object);
+    const made = this.#written(key, revision, stored, draft);
     if (this.isReady && this.#options.feed.revision < revision) this.#early.set(revision, made);
     return made;
+  }
+
+  #written(key: string, revision: number, stored: Uint8Array, draft: AnyObject): CachedObject {
+    const { resource } = this.form.definition;
+    draft.metadata.resourceVersion = String(revision);
+    draft.apiVersion = apiVersionOf(resource);
+    draft.kind = resource.kind;
+    return CachedObject.fromStored(this.form, key, revision, stored, deepFreeze(draft));
   }
 
   /** The object of a store entry that may not be in the cache yet. */
@@ -277,9 +300,8 @@ export class ResourceCache implements FeedReader {
     let previous: CachedObject | undefined;
     if (event.type === 'put') {
       object = this.#early.get(revision);
-      if (object === undefined) {
-        object = CachedObject.fromStored(this.form, key, revision, this.#unseal(event.entry.value, key));
-      } else this.#early.delete(revision);
+      if (object === undefined) object = this.#fromEvent(key, revision, event.entry.value);
+      else this.#early.delete(revision);
       previous = this.#put(key, object);
     } else {
       previous = this.#remove(key);
@@ -291,6 +313,12 @@ export class ResourceCache implements FeedReader {
     this.watchers.tell(change, this.#indexValues(object, previous));
     change.forgetFrames();
     if (this.objectReaders === 0) object?.forgetDecoded();
+  }
+
+  #fromEvent(key: string, revision: number, value: Uint8Array): CachedObject {
+    const ours = this.#underWay.get(value);
+    if (ours !== undefined) return this.#written(key, revision, ours.stored, ours.draft);
+    return CachedObject.fromStored(this.form, key, revision, this.#unseal(value, key));
   }
 
   /** Clients' watches were cut before a reload; the server's own views (authorization stands on them) see each difference. */

@@ -30,6 +30,8 @@ export interface KindDefinition {
   readonly status?: boolean;
   /** The status of a new object, whatever was sent: `{}` or zeros that clients rely on. Absent: none. */
   readonly initialStatus?: object;
+  /** Fields of metadata that a write of the status leaves as they are; custom resources leave all. */
+  readonly statusKeeps?: readonly MetadataField[];
   /** A status sent at creation is kept (nodes register with one); else it is dropped. */
   readonly statusAtCreation?: boolean;
   readonly scale?: ScaleDefinition;
@@ -56,6 +58,8 @@ export interface KindDefinition {
   readonly validateStatusUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
   /** The rule for metadata.name and generateName; default DNS subdomain. Returns upstream's messages. */
   readonly validateName?: (name: string, prefix: boolean) => string[];
+  /** Finalizers may have any qualified name, also one without a domain. Custom resources always may. */
+  readonly anyFinalizers?: boolean;
   /** Deletion's grace period in seconds when the object asks for one (pods); absent: deleted at once. */
   readonly gracePeriodSeconds?: (object: AnyObject, asked: number | undefined) => number;
   /** Finding an object of this kind may be created by PUT or apply; default false for PUT (true: leases, endpoints, events …). */
@@ -69,6 +73,11 @@ export interface KindDefinition {
   /** Warnings for clients (deprecated fields …), as upstream words them. */
   readonly warnings?: (object: AnyObject, old: AnyObject | undefined) => string[];
 }
+
+/** What of metadata a writer of the main resource may change. */
+export type MetadataField = 'labels' | 'annotations' | 'finalizers' | 'ownerReferences';
+
+export const allMetadata: readonly MetadataField[] = ['labels', 'annotations', 'finalizers', 'ownerReferences'];
 
 export interface Column {
   readonly name: string;
@@ -119,6 +128,10 @@ export type TypedColumn<T> = Omit<Column, 'value'> & {
 export type TypedScale<T> = {
   readonly [Key in keyof ScaleDefinition]: Retyped<ScaleDefinition[Key], T>;
 };
+
+/** Whether finalizers of this kind's objects must be Kubernetes' own or have a domain. */
+export const hasKnownFinalizers = (definition: KindDefinition): boolean =>
+  definition.schema === undefined && definition.anyFinalizers !== true;
 
 /** Freezes a definition; the catalogue's line for a kind. `T` is trusted: the schema was checked before any function runs. */
 export function defineKind<T extends KubeObject = AnyObject>(definition: TypedKindDefinition<T>): KindDefinition {

@@ -17,9 +17,12 @@ export { validateEphemeralContainersUpdate, validatePodResize } from './core/pod
 export { validateCertificateRequestUpdate } from './authn/certificate-signing-request-validation.ts';
 export { hasClusterIp, isHeadless, loadBalancerAddresses, needsNodePort } from './core/service-facts.ts';
 export {
+  allMetadata,
   type Column,
   defineKind,
+  hasKnownFinalizers,
   type KindDefinition,
+  type MetadataField,
   type ScaleDefinition,
   type SubresourceDefinition,
   type TypedColumn,

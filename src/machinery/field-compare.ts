@@ -35,7 +35,8 @@ export function itemsByLabel(list: readonly unknown[], shape: Shape): Map<string
   return items;
 }
 
-class Duplicates {
+/** Items of one label: never merged with another, compared as a whole. */
+export class Duplicates {
   readonly items: readonly unknown[];
   constructor(items: readonly unknown[]) {
     this.items = items;
@@ -96,6 +97,7 @@ function elementShape(shape: Shape): Shape {
 function changedIn(before: unknown, after: unknown, shape: Shape): FieldSet | undefined {
   if (before === after) return undefined;
   const wasComposite = isComposite(before, shape);
+  if (shape.kind === 'deduced' && isObject(before) !== isObject(after)) return allOf(after, shape, true);
   if (!isComposite(after, shape)) {
     if (wasComposite && isContainer(after)) return undefined;
     return deepEqual(before, after) ? undefined : member;
@@ -106,9 +108,8 @@ function changedIn(before: unknown, after: unknown, shape: Shape): FieldSet | un
     for (const [label, item] of itemsByLabel(after, shape)) {
       const previous = old?.get(label);
       let made: FieldSet | undefined;
-      if (previous === undefined) made = item instanceof Duplicates ? member : allOf(item, shape.element, true);
-      else if (item instanceof Duplicates || previous instanceof Duplicates)
-        made = deepEqual(item, previous) ? undefined : member;
+      if (item instanceof Duplicates) made = deepEqual(item, previous) ? undefined : member;
+      else if (previous === undefined || previous instanceof Duplicates) made = allOf(item, shape.element, true);
       else made = changedIn(previous, item, shape.element);
       if (made !== undefined) (children ??= {})[label] = made;
     }
@@ -143,8 +144,9 @@ function removedIn(before: unknown, after: unknown, shape: Shape): FieldSet | un
     for (const [label, item] of itemsByLabel(before, shape)) {
       const next = now?.get(label);
       let made: FieldSet | undefined;
-      if (next === undefined) made = item instanceof Duplicates ? member : allOf(item, shape.element, true);
-      else if (!(item instanceof Duplicates || next instanceof Duplicates)) made = removedIn(item, next, shape.element);
+      if (item instanceof Duplicates) made = next instanceof Duplicates ? undefined : member;
+      else if (next === undefined || next instanceof Duplicates) made = allOf(item, shape.element, true);
+      else made = removedIn(item, next, shape.element);
       if (made !== undefined) (children ??= {})[label] = made;
     }
     return children;
@@ -178,13 +180,17 @@ export function fieldsNamed(config: object, node: SchemaNode): FieldSet | undefi
   return namedIn(config, shapeOf(node));
 }
 
+/** An associative list without items names nothing: there is nothing in it to own. */
+const isEmptyItems = (value: unknown, shape: Shape): boolean =>
+  (shape.kind === 'set' || shape.kind === 'keyed') && Array.isArray(value) && value.length === 0;
+
 function namedIn(value: unknown, shape: Shape): FieldSet | undefined {
   if (!isComposite(value, shape)) return member;
-  const children: Draft = {};
+  let children: Draft | undefined;
   if (Array.isArray(value)) {
     for (const [label, item] of itemsByLabel(value, shape)) {
       const below = item instanceof Duplicates ? member : namedIn(item, shape.element);
-      children[label] = fieldNode(true, below === member ? undefined : below) as FieldSet;
+      (children ??= {})[label] = fieldNode(true, below === member ? undefined : below) as FieldSet;
     }
     return children;
   }
@@ -192,9 +198,10 @@ function namedIn(value: unknown, shape: Shape): FieldSet | undefined {
     const one = (value as Json)[key];
     if (one === undefined) continue;
     const field = shape.kind === 'struct' ? shape.field(key) : undefined;
-    const below = namedIn(one, field?.shape ?? elementShape(shape));
+    const child = field?.shape ?? elementShape(shape);
+    const below = isEmptyItems(one, child) ? undefined : namedIn(one, child);
     const made = field === undefined ? fieldNode(true, below === member ? undefined : below) : below;
-    if (made !== undefined) children[field?.label ?? `f:${key}`] = made;
+    if (made !== undefined) (children ??= {})[field?.label ?? `f:${key}`] = made;
   }
   return children;
 }

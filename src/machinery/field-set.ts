@@ -85,6 +85,21 @@ function intersectNode(a: FieldSet, b: FieldSet, counted: boolean): FieldSet | u
   return fieldNode(counted && isMember(a) && isMember(b), result);
 }
 
+/** `a` without the members of `b` and all that is below them. */
+export function withoutBelow(a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined {
+  if (a === undefined || b === undefined) return a;
+  let result: Draft | undefined;
+  let same = true;
+  for (const label in a) {
+    const left = a[label] as FieldSet;
+    const right = b[label];
+    const made = right === undefined ? left : isMember(right) ? undefined : withoutBelow(left, right);
+    if (made !== left) same = false;
+    if (made !== undefined) (result ??= {})[label] = made;
+  }
+  return same ? a : result;
+}
+
 /** Same members. */
 export function sameSet(a: FieldSet | undefined, b: FieldSet | undefined): boolean {
   if (a === b) return true;
@@ -99,15 +114,64 @@ export function sameSet(a: FieldSet | undefined, b: FieldSet | undefined): boole
   return count === 0;
 }
 
-/** Paths of all members as upstream prints them: `.spec.containers[name="c"].image`. */
+/** Paths of all members as upstream prints and orders them: those right below a node, then what is below each of these. */
 export function memberPaths(set: FieldSet | undefined): string[] {
   const paths: string[] = [];
   const walk = (node: FieldSet, path: string): void => {
-    if (path !== '' && isMember(node)) paths.push(path);
-    for (const label in node) if (label !== '.') walk(node[label] as FieldSet, path + stepText(label));
+    const steps: { label: string; path: string }[] = [];
+    for (const label in node) if (label !== '.') steps.push({ label, path: path + stepText(label) });
+    steps.sort((a, b) => compareLabels(a.label, b.label));
+    for (const step of steps) if (isMember(node[step.label] as FieldSet)) paths.push(step.path);
+    for (const step of steps) walk(node[step.label] as FieldSet, step.path);
   };
   if (set !== undefined) walk(set, '');
-  return paths.sort();
+  return paths;
+}
+
+const labelOrder = 'fkvi';
+
+/** Fields, keys, values, positions; the same by what they name. */
+function compareLabels(a: string, b: string): number {
+  if (a[0] !== b[0]) return labelOrder.indexOf(a[0] as string) - labelOrder.indexOf(b[0] as string);
+  if (a[0] === 'f') return compareTexts(a, b);
+  if (a[0] === 'i') return Number(a.slice(2)) - Number(b.slice(2));
+  try {
+    const [left, right] = [JSON.parse(a.slice(2)), JSON.parse(b.slice(2))] as unknown[];
+    return a[0] === 'v' ? compareScalars(left, right) : compareKeys(left as object, right as object);
+  } catch {
+    return compareTexts(a, b);
+  }
+}
+
+function compareKeys(a: object, b: object): number {
+  const right = Object.entries(b);
+  for (const [at, [name, value]] of Object.entries(a).entries()) {
+    const other = right[at];
+    if (other === undefined) return 1;
+    const order = compareTexts(name, other[0]) || compareScalars(value, other[1]);
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** Numbers before texts before booleans. */
+function compareScalars(a: unknown, b: unknown): number {
+  const rank = (value: unknown): number => ['number', 'string', 'boolean'].indexOf(typeof value);
+  if (typeof a !== typeof b) return rank(a) - rank(b);
+  if (typeof a === 'string') return compareTexts(a, b as string);
+  return Number(a) - Number(b);
+}
+
+/** By code points, as bytes of UTF-8 compare. */
+export function compareTexts(a: string, b: string): number {
+  if (a === b) return 0;
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const left = a.codePointAt(at) as number;
+    const right = b.codePointAt(at) as number;
+    if (left !== right) return left - right;
+  }
+  return a.length - b.length;
 }
 
 /** One step of a path as upstream prints it: `.name`, `[key="value"]`, `[="value"]`. */

@@ -138,3 +138,7 @@ export function shapeOf(node: SchemaNode, field?: FieldSchema): Shape {
 
 /** No schema: objects by field, all else whole. */
 export const deduced: Shape = new CompiledShape({ form: 'any' }, {});
+
+/** The shape of what stands under a key of a value of this shape. */
+export const childShape = (shape: Shape, key: string): Shape =>
+  shape.kind === 'struct' ? (shape.field(key)?.shape ?? deduced) : shape.kind === 'map' ? shape.element : deduced;

@@ -80,6 +80,7 @@ export {
   validatePortName,
   validatePortNumber,
   validateQualifiedName,
+  validateUnderscoredSubdomain,
   validateWildcardDns1123Subdomain,
 } from './names.ts';
 export {
@@ -88,6 +89,7 @@ export {
   validateFieldManager,
   validateLabelSelector,
   validateLabels,
+  validateKnownFinalizers,
   validateObjectMeta,
   validateObjectMetaUpdate,
 } from './object-meta.ts';
@@ -125,6 +127,8 @@ export { applySchemaDefaults, normalizeScalars } from './schema-defaults.ts';
 export { pruneUnknown, unknownFieldText } from './schema-prune.ts';
 export { validateAgainstSchema } from './schema-types.ts';
 export { applyStrategicMergePatch } from './strategic-merge-patch.ts';
-export { type TrackedWrite, trackUpdate } from './managed-fields.ts';
+export type { FieldSet } from './field-set.ts';
+export { recordLastApplied } from './last-applied.ts';
+export { entryProblem, keepTimes, type TrackedWrite, trackUpdate } from './managed-fields.ts';
 export { type Application, applyServerSide } from './server-side-apply.ts';
 export { meetsNodeRequirement } from './node-selector.ts';

@@ -1,7 +1,8 @@
 import type { AnyObject, ManagedFieldsEntry, SchemaNode } from '#api';
 import { rfc3339 } from '#base';
 import { changedFields, removedFields } from './field-compare.ts';
-import { type FieldSet, subtract, unite } from './field-set.ts';
+import { compareTexts, type FieldSet, subtract, unite, withoutBelow } from './field-set.ts';
+import { goQuote } from './go-text.ts';
 import { deepEqual, deepFreeze } from './objects.ts';
 import { normalizeScalars } from './schema-defaults.ts';
 
@@ -16,6 +17,8 @@ export interface TrackedWrite {
   readonly node: SchemaNode;
   readonly apiVersion: string;
   readonly subresource?: string | undefined;
+  /** What this way of writing sets back to what is stored (the status of a main resource): nobody comes to own it. */
+  readonly reset?: FieldSet | undefined;
   readonly nowMs: number;
 }
 
@@ -60,45 +63,56 @@ export function isManager(entry: ManagedFieldsEntry, who: ManagerIdentity): bool
   );
 }
 
-export function managedEntry(who: ManagerIdentity, fields: FieldSet, nowMs: number): ManagedFieldsEntry {
+/** `nowMs` undefined: an entry without a time, for who joined without changing anything. */
+export function managedEntry(who: ManagerIdentity, fields: FieldSet, nowMs: number | undefined): ManagedFieldsEntry {
   return {
     manager: who.manager,
     operation: who.operation,
     apiVersion: who.apiVersion,
-    time: rfc3339(nowMs),
+    ...(nowMs === undefined ? {} : { time: rfc3339(nowMs) }),
     fieldsType: 'FieldsV1',
     fieldsV1: fields as Record<string, unknown>,
     ...(who.subresource === '' ? {} : { subresource: who.subresource }),
   };
 }
 
-/** The entries that a write starts from: a client may rewrite them through the main resource, or empty them with `[{}]`. */
+/**
+ * The entries that a write starts from: a client may rewrite them through the main resource, or empty them with `[]` or `[{}]`. Entries that
+ * cannot be understood count as none sent.
+ */
 function startingEntries(
   live: AnyObject | undefined,
   updated: AnyObject,
   subresource: string,
-): readonly ManagedFieldsEntry[] | 'reset' {
+): readonly ManagedFieldsEntry[] {
   const given = updated.metadata.managedFields;
   const stored = live?.metadata.managedFields ?? [];
-  if (subresource !== '' || !Array.isArray(given) || given === stored || given.length === 0) return stored;
-  if (given.length === 1 && deepEqual(given[0], {})) return 'reset';
-  const usable = given.every(
-    (one) => (one?.operation === 'Update' || one?.operation === 'Apply') && typeof one.manager === 'string',
-  );
-  return usable ? given : stored;
+  if (subresource !== '' || !Array.isArray(given) || given === stored) return stored;
+  if (given.length === 0 || (given.length === 1 && deepEqual(given[0], {}))) return [];
+  return given.every((one) => entryProblem(one) === undefined) ? given : stored;
+}
+
+/** Why an entry cannot be kept, in upstream's words. */
+export function entryProblem(entry: ManagedFieldsEntry | undefined): string | undefined {
+  const { operation, apiVersion = '', fieldsType = '' } = entry ?? ({} as Partial<ManagedFieldsEntry>);
+  if (operation !== 'Apply' && operation !== 'Update') return 'operation must be `Apply` or `Update`';
+  if (apiVersion === '') return 'apiVersion must not be empty';
+  if (fieldsType === '') return 'missing fieldsType in managed fields entry';
+  if (fieldsType !== 'FieldsV1') return `invalid fieldsType ${goQuote(fieldsType)} in managed fields entry`;
+  return undefined;
 }
 
 /**
  * Keeps managedFields true through a plain write: fields that differ from `live` become the manager's and nobody else's,
  * fields that are gone are nobody's. Sets `updated.metadata.managedFields` and returns it. Without any difference the
- * entries, and their times, stay as they were.
+ * entries, and their times, stay as they were. Books that are empty stay empty until somebody applies.
  */
 export function trackUpdate(write: TrackedWrite): readonly ManagedFieldsEntry[] {
-  const { live, updated, manager, operation = 'Update', node, apiVersion, subresource = '', nowMs } = write;
+  const { live, updated, manager, operation = 'Update', node, apiVersion, subresource = '', reset, nowMs } = write;
   const start = startingEntries(live, updated, subresource);
-  if (start === 'reset') return store(updated, []);
-  const changed = changedFields(live ?? baselineOf(node), updated, node);
-  const removed = live === undefined ? undefined : removedFields(live, updated, node);
+  if (live !== undefined && start.length === 0) return store(updated, start);
+  const changed = withoutBelow(changedFields(live ?? baselineOf(node), updated, node), reset);
+  const removed = live === undefined ? undefined : withoutBelow(removedFields(live, updated, node), reset);
   if (changed === undefined && removed === undefined) return store(updated, start);
 
   const who: ManagerIdentity = { manager, operation, apiVersion, subresource };
@@ -115,6 +129,26 @@ export function trackUpdate(write: TrackedWrite): readonly ManagedFieldsEntry[] 
   return store(updated, inOrder(capUpdaters(entries)));
 }
 
+/**
+ * Gives the draft the times of the stored entries when times are all in which it differs: a write that changes nothing is none. True then.
+ */
+export function keepTimes(draft: AnyObject, old: AnyObject): boolean {
+  const entries = draft.metadata.managedFields ?? [];
+  const before = old.metadata.managedFields ?? [];
+  if (entries === before || entries.length === 0 || entries.length !== before.length) return false;
+  const timeless = (entry: ManagedFieldsEntry | undefined): object => ({ ...entry, time: undefined });
+  if (entries.every((one, at) => one.time === before[at]?.time)) return false;
+  if (!entries.every((one, at) => deepEqual(timeless(one), timeless(before[at])))) return false;
+  if (!deepEqual(withoutEntries(draft), withoutEntries(old))) return false;
+  draft.metadata.managedFields = [...before];
+  return true;
+}
+
+/** The object as it is but for its books. */
+export function withoutEntries(object: AnyObject): object {
+  return { ...object, metadata: { ...object.metadata, managedFields: undefined } };
+}
+
 function store(updated: AnyObject, entries: readonly ManagedFieldsEntry[]): readonly ManagedFieldsEntry[] {
   if (entries.length > 0) updated.metadata.managedFields = entries as ManagedFieldsEntry[];
   else if (updated.metadata.managedFields !== undefined) delete updated.metadata.managedFields;
@@ -127,7 +161,6 @@ export function withFields(entry: ManagedFieldsEntry, fields: FieldSet): Managed
 }
 
 const text = (value: string | undefined): string => value ?? '';
-const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Appliers first, then by time and name, as upstream stores them. */
 export function inOrder(entries: ManagedFieldsEntry[]): ManagedFieldsEntry[] {

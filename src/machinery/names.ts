@@ -50,6 +50,17 @@ const subdomainRule: Rule = {
   ),
 };
 
+const underscored = `_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*`;
+const underscoredRule: Rule = {
+  max: 253,
+  pattern: whole(underscored),
+  message: regexError(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+    underscored,
+    'example.com',
+  ),
+};
+
 const dns1035Rule: Rule = {
   max: 63,
   pattern: whole(dns1035),
@@ -99,6 +110,11 @@ export function validateDns1123Label(value: string): string[] {
 
 export function validateDns1123Subdomain(value: string): string[] {
   return check(subdomainRule, value);
+}
+
+/** A subdomain in which underscores may stand: search domains. */
+export function validateUnderscoredSubdomain(value: string): string[] {
+  return check(underscoredRule, value);
 }
 
 export function validateDns1035Label(value: string): string[] {

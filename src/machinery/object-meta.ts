@@ -138,9 +138,7 @@ function validateOwnerReferences(references: readonly OwnerReference[], field: s
   for (const reference of references) {
     const { apiVersion = '', kind = '', name = '', uid = '' } = reference;
     const parts = apiVersion.split('/');
-    if (parts.length > 2) {
-      found.push(invalidError(`${field}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`));
-    } else if (parts[parts.length - 1] === '') {
+    if (parts.length > 2 || parts[parts.length - 1] === '') {
       found.push(invalidError(`${field}.apiVersion`, apiVersion, 'version must not be empty'));
     }
     if (kind === '') found.push(invalidError(`${field}.kind`, kind, 'must not be empty'));
@@ -151,9 +149,9 @@ function validateOwnerReferences(references: readonly OwnerReference[], field: s
     }
     if (reference.controller !== true) continue;
     if (controller !== undefined) {
-      const detail = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${name}`;
+      const detail = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${kind}/${name}`;
       found.push(invalidError(field, references, detail));
-    } else controller = name;
+    } else controller = `${kind}/${name}`;
   }
   return found;
 }
@@ -162,14 +160,20 @@ const standardFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion'
 
 function validateFinalizers(finalizers: readonly string[] | undefined, field: string): FieldError[] {
   const found: FieldError[] = [];
-  for (const one of finalizers ?? []) {
-    found.push(...eachInvalid(field, one, validateQualifiedName(one)));
-    if (!one.includes('/') && !standardFinalizers.has(one)) {
-      found.push(invalidError(field, one, 'name is neither a standard finalizer name nor is it fully qualified'));
-    }
-  }
+  for (const one of finalizers ?? []) found.push(...eachInvalid(field, one, validateQualifiedName(one)));
   if (finalizers?.includes('orphan') && finalizers.includes('foregroundDeletion')) {
     found.push(invalidError(field, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'));
+  }
+  return found;
+}
+
+/** Beyond its form, a finalizer of a built-in kind is one of Kubernetes' own or has a domain. */
+export function validateKnownFinalizers(meta: Meta, field = 'metadata.finalizers'): FieldError[] {
+  const found: FieldError[] = [];
+  for (const [index, one] of (meta.finalizers ?? []).entries()) {
+    if (one.includes('/') || standardFinalizers.has(one)) continue;
+    const detail = 'name is neither a standard finalizer name nor is it fully qualified';
+    found.push(invalidError(`${field}[${index}]`, one, detail));
   }
   return found;
 }

@@ -47,7 +47,9 @@ const apply = (
 ): AnyObject => applyServerSide({ live, config: what, manager, force, node, apiVersion, nowMs }).object;
 
 const owned = (object: AnyObject, manager: string): string[] =>
-  memberPaths(object.metadata.managedFields?.find((one) => one.manager === manager)?.fieldsV1 as FieldSet | undefined);
+  memberPaths(
+    object.metadata.managedFields?.find((one) => one.manager === manager)?.fieldsV1 as FieldSet | undefined,
+  ).sort();
 
 test('who creates owns all that is not the server’s', () => {
   const entries = created().metadata.managedFields;
@@ -167,7 +169,7 @@ test('conflicts', () => {
     () => apply(created(), config({ replicas: 5, template: { spec: { containers: [{ name: 'c', image: 'j' }] } } })),
     {
       message:
-        'Apply failed with 2 conflicts: conflicts with "kubectl-create" using apps/v1\n- .spec.replicas\n- .spec.template.spec.containers[name="c"].image',
+        'Apply failed with 2 conflicts: conflicts with "kubectl-create" using apps/v1:\n- .spec.replicas\n- .spec.template.spec.containers[name="c"].image',
     },
   );
   const applied = apply(undefined, config({ replicas: 1 }), 'other');
@@ -281,9 +283,9 @@ test('set algebra is that of sets of paths', () => {
     fc.property(root, root, (a, b) => {
       const left = new Set(memberPaths(a));
       const right = new Set(memberPaths(b));
-      assert.deepEqual(memberPaths(unite(a, b)), [...left.union(right)].sort());
-      assert.deepEqual(memberPaths(subtract(a, b)), [...left.difference(right)].sort());
-      assert.deepEqual(memberPaths(intersect(a, b)), [...left.intersection(right)].sort());
+      assert.deepEqual(memberPaths(unite(a, b)).sort(), [...left.union(right)].sort());
+      assert.deepEqual(memberPaths(subtract(a, b)).sort(), [...left.difference(right)].sort());
+      assert.deepEqual(memberPaths(intersect(a, b)).sort(), [...left.intersection(right)].sort());
     }),
     { numRuns: 500 },
   );
@@ -293,8 +295,10 @@ const container = fc.record(
   {
     name: fc.constantFrom('a', 'b', 'c'),
     image: fc.constantFrom('x', 'y'),
+    // An empty list of named items names nothing, so that repeating it may bring the empty list back.
     env: fc.uniqueArray(fc.record({ name: fc.constantFrom('A', 'B'), value: fc.constantFrom('1', '2') }), {
       selector: (one) => one.name,
+      minLength: 1,
     }),
     args: fc.array(fc.constantFrom('p', 'q'), { maxLength: 2 }),
   },

@@ -3,17 +3,27 @@ import { checkConfiguration } from './apply-check.ts';
 import { type ApiError, errApplyConflict, errBadRequest } from './errors.ts';
 import {
   changedFields,
+  Duplicates,
   fieldsNamed,
   itemLabel,
   itemsByLabel,
   removedFields,
   withoutIdentity,
 } from './field-compare.ts';
-import { type FieldSet, intersect, isMember, memberPaths, sameSet, subtract, unite } from './field-set.ts';
-import { deduced, type Shape, shapeOf } from './field-shape.ts';
+import { pruned } from './field-prune.ts';
+import {
+  compareTexts,
+  type FieldSet,
+  intersect,
+  memberPaths,
+  sameSet,
+  subtract,
+  unite,
+  withoutBelow,
+} from './field-set.ts';
+import { childShape, type Shape, shapeOf } from './field-shape.ts';
 import { goQuote } from './go-text.ts';
 import {
-  capUpdaters,
   fieldsOf,
   inOrder,
   isManager,
@@ -21,8 +31,10 @@ import {
   managedEntry,
   trackUpdate,
   withFields,
+  withoutEntries,
 } from './managed-fields.ts';
-import { cloneObject, nestsDeeper, setOwn } from './objects.ts';
+import { lastApplied } from './last-applied.ts';
+import { cloneObject, deepEqual, nestsDeeper, setOwn } from './objects.ts';
 import { canonicalizeScalars } from './schema-defaults.ts';
 
 type Json = Record<string, unknown>;
@@ -38,6 +50,8 @@ export interface Application {
   readonly node: SchemaNode;
   readonly apiVersion: string;
   readonly subresource?: string | undefined;
+  /** What this way of writing sets back to what is stored: nobody comes to own it, nobody is in conflict over it. */
+  readonly reset?: FieldSet | undefined;
   readonly nowMs: number;
 }
 
@@ -50,7 +64,7 @@ const isObject = (value: unknown): value is Json =>
  * Throws ApiError 409 with a cause a field when others own what the configuration changes, 400 for one that does not fit.
  */
 export function applyServerSide(application: Application): { object: AnyObject } {
-  const { live, config: sent, manager, force, node, apiVersion, subresource = '', nowMs } = application;
+  const { live, config: sent, manager, force, node, apiVersion, subresource = '', reset, nowMs } = application;
   if (sent.apiVersion !== apiVersion) {
     throw errBadRequest(
       `Incorrect version specified in apply patch. Specified patch version: ${sent.apiVersion}, expected: ${apiVersion}`,
@@ -68,35 +82,44 @@ export function applyServerSide(application: Application): { object: AnyObject }
   const last = before.find((one) => isManager(one, who));
   const lastSet = last === undefined ? undefined : fieldsOf(last);
   const others = before.filter((one) => one !== last);
-  const present = fieldsNamed(config, node);
+  const present = withoutBelow(fieldsNamed(config, node), reset);
   const named = withoutIdentity(present);
 
   const start = live === undefined ? { apiVersion, kind: config.kind, metadata: {} } : cloneObject(live);
   delete (start.metadata as Json)['managedFields'];
-  const object = mergeValue(start, config, shapeOf(node)) as AnyObject;
-  if (lastSet !== undefined) {
-    const owned = others.reduce((set, one) => unite(set, fieldsOf(one)), present);
-    prune(object, lastSet, owned, shapeOf(node));
-  }
+  const merged = mergeValue(start, config, shapeOf(node)) as AnyObject;
+  const object =
+    lastSet === undefined
+      ? merged
+      : (pruned({ merged, last: lastSet, present, others: ownedByAll(others), node }) as AnyObject);
 
-  const base = live ?? start;
-  const changed = live === undefined ? undefined : changedFields(base, object, node);
-  const removed = live === undefined ? undefined : removedFields(base, object, node);
-  if (!force) refuseConflicts(others, changed, allowedByLastApplied(live, manager, node));
+  const moved = live === undefined || !deepEqual(withoutEntries(live), withoutEntries(object));
+  const changed = live === undefined ? undefined : withoutBelow(changedFields(live, object, node), reset);
+  const removed = live === undefined ? undefined : withoutBelow(removedFields(live, object, node), reset);
+  if (!force)
+    refuseConflicts(others, changed, live === undefined ? undefined : allowedByLastApplied(live, manager, node));
 
-  const unmoved = changed === undefined && removed === undefined && sameSet(named, lastSet) && live !== undefined;
-  if (unmoved && (last === undefined || last.apiVersion === apiVersion)) {
-    if (live.metadata.managedFields !== undefined) object.metadata.managedFields = live.metadata.managedFields;
-    return { object };
+  if (!moved && sameSet(named, lastSet) && before === live?.metadata.managedFields) {
+    if (last === undefined || last.apiVersion === apiVersion) {
+      object.metadata.managedFields = before as ManagedFieldsEntry[];
+      return { object };
+    }
   }
   const entries: ManagedFieldsEntry[] = [];
   for (const entry of others) {
     const kept = subtract(subtract(fieldsOf(entry), changed), removed);
     if (kept !== undefined) entries.push(withFields(entry, kept));
   }
-  if (named !== undefined) entries.push(managedEntry(who, named, nowMs));
-  if (entries.length > 0) object.metadata.managedFields = inOrder(capUpdaters(entries));
+  if (named !== undefined) {
+    const entry = managedEntry(who, named, moved ? nowMs : undefined);
+    entries.push(moved || last?.time === undefined ? entry : { ...entry, time: last.time });
+  }
+  if (entries.length > 0) object.metadata.managedFields = inOrder(entries);
   return { object };
+}
+
+function ownedByAll(entries: readonly ManagedFieldsEntry[]): FieldSet | undefined {
+  return entries.reduce<FieldSet | undefined>((set, one) => unite(set, fieldsOf(one)), undefined);
 }
 
 /** An object from before anyone kept books: all it has belongs to `before-first-apply`. */
@@ -115,14 +138,19 @@ function entriesBefore(
 
 const deepestRecorded = 1000;
 
-/** Fields that `kubectl apply` without server side set last: taking those over is no conflict for kubectl. */
-function allowedByLastApplied(live: AnyObject | undefined, manager: string, node: SchemaNode): FieldSet | undefined {
+/**
+ * Fields that `kubectl apply` without server side set last and that still are as it set them: taking those over is no conflict for kubectl.
+ */
+function allowedByLastApplied(live: AnyObject, manager: string, node: SchemaNode): FieldSet | undefined {
   if (manager !== 'kubectl') return undefined;
-  const recorded = live?.metadata.annotations?.['kubectl.kubernetes.io/last-applied-configuration'];
+  const recorded = live.metadata.annotations?.[lastApplied];
   if (recorded === undefined || nestsDeeper(recorded, deepestRecorded)) return undefined;
   try {
     const config: unknown = JSON.parse(recorded);
-    return isObject(config) && config['apiVersion'] === live?.apiVersion ? fieldsNamed(config, node) : undefined;
+    if (!isObject(config) || config['apiVersion'] !== live.apiVersion) return undefined;
+    canonicalizeScalars(config, node);
+    const differing = unite(changedFields(config, live, node), removedFields(config, live, node));
+    return subtract(fieldsNamed(config, node), differing);
   } catch {
     return undefined;
   }
@@ -134,43 +162,48 @@ function refuseConflicts(
   allowed: FieldSet | undefined,
 ): void {
   if (changed === undefined) return;
-  const conflicts: { who: string; path: string }[] = [];
-  let all: FieldSet | undefined;
-  for (const entry of others) {
-    const set = intersect(fieldsOf(entry), changed);
-    if (set === undefined) continue;
-    all = unite(all, set);
-    for (const path of memberPaths(set)) conflicts.push({ who: managerText(entry), path });
+  const conflicts: { entry: ManagedFieldsEntry; path: string }[] = [];
+  for (const entry of [...others].sort((a, b) => compareTexts(identifier(a), identifier(b)))) {
+    const set = subtract(intersect(fieldsOf(entry), changed), allowed);
+    for (const path of memberPaths(set)) conflicts.push({ entry, path });
   }
-  if (conflicts.length === 0 || (allowed !== undefined && subtract(all, allowed) === undefined)) return;
-  throw conflictError(conflicts);
+  if (conflicts.length > 0) throw conflictError(conflicts);
 }
+
+/** What upstream knows a manager by, and sorts them by. */
+const identifier = ({ manager, operation, apiVersion, subresource }: ManagedFieldsEntry): string =>
+  JSON.stringify({
+    manager,
+    operation,
+    ...(operation === 'Apply' ? {} : { apiVersion }),
+    ...((subresource ?? '') === '' ? {} : { subresource }),
+  });
 
 function managerText({ manager = '', operation, apiVersion, subresource = '' }: ManagedFieldsEntry): string {
   const name = subresource === '' ? goQuote(manager) : `${goQuote(manager)} with subresource ${goQuote(subresource)}`;
   return operation === 'Update' ? `${name} using ${apiVersion}` : name;
 }
 
-function conflictError(conflicts: readonly { who: string; path: string }[]): ApiError {
-  const causes: StatusCause[] = conflicts.map(({ who, path }) => ({
+function conflictError(conflicts: readonly { entry: ManagedFieldsEntry; path: string }[]): ApiError {
+  const causes: StatusCause[] = conflicts.map(({ entry, path }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with ${who}`,
+    message: `conflict with ${managerText(entry)}`,
     field: path,
   }));
   const [first] = conflicts;
   if (conflicts.length === 1 && first !== undefined) {
-    return errApplyConflict(causes, `Apply failed with 1 conflict: conflict with ${first.who}: ${first.path}`);
+    const who = managerText(first.entry);
+    return errApplyConflict(causes, `Apply failed with 1 conflict: conflict with ${who}: ${first.path}`);
   }
   const lines: string[] = [];
-  for (const manager of [...new Set(conflicts.map((one) => one.who))].sort()) {
-    lines.push(`conflicts with ${manager}`);
-    for (const { who, path } of conflicts) if (who === manager) lines.push(`- ${path}`);
+  let last: ManagedFieldsEntry | undefined;
+  for (const { entry, path } of conflicts) {
+    if (entry !== last) lines.push(`conflicts with ${managerText(entry)}:`);
+    last = entry;
+    lines.push(`- ${path}`);
   }
   return errApplyConflict(causes, `Apply failed with ${conflicts.length} conflicts: ${lines.join('\n')}`);
 }
-
-const childShape = (shape: Shape, key: string): Shape =>
-  shape.kind === 'struct' ? (shape.field(key)?.shape ?? deduced) : shape.kind === 'map' ? shape.element : deduced;
 
 /** `config` over `live`, in place where live may be changed: whole values replaced, maps by key, associative lists by item. */
 function mergeValue(live: unknown, config: unknown, shape: Shape): unknown {
@@ -210,41 +243,10 @@ function mergeItems(live: unknown[], config: unknown[], shape: Shape): unknown[]
     }
     const label = labels[index];
     const previous = label === undefined ? undefined : old.get(label);
-    result.push(shape.kind === 'keyed' && isObject(previous) ? mergeValue(previous, item, shape.element) : item);
+    const merges = shape.kind === 'keyed' && isObject(previous) && !(previous instanceof Duplicates);
+    result.push(merges ? mergeValue(previous, item, shape.element) : item);
     if (previous !== undefined && liveLabels[at] === label) at++;
   });
   for (; at < live.length; at++) if (!wanted.has(liveLabels[at])) result.push(live[at]);
   return result;
-}
-
-/** Removes, in place, items of `last` that are not in `owned`. */
-function prune(value: unknown, last: FieldSet, owned: FieldSet | undefined, shape: Shape): void {
-  if (Array.isArray(value)) {
-    if (shape.kind !== 'set' && shape.kind !== 'keyed') return;
-    const kept = value.filter((item) => {
-      const label = itemLabel(item, shape);
-      const was = label === undefined ? undefined : last[label];
-      if (label === undefined || was === undefined) return true;
-      const now = owned?.[label];
-      if (isMember(was) && (now === undefined || !isMember(now))) return false;
-      prune(item, was, now, shape.element);
-      return true;
-    });
-    value.length = 0;
-    for (const item of kept) value.push(item);
-    return;
-  }
-  if (!isObject(value)) return;
-  for (const label in last) {
-    if (!label.startsWith('f:')) continue;
-    const key = label.slice(2);
-    if (!Object.hasOwn(value, key)) continue;
-    const was = last[label] as FieldSet;
-    const now = owned?.[label];
-    const named = shape.kind === 'struct' && shape.field(key) !== undefined;
-    const wasThere = named || isMember(was);
-    const isThere = now !== undefined && (named || isMember(now));
-    if (wasThere && !isThere) delete value[key];
-    else prune(value[key], was, now, childShape(shape, key));
-  }
 }

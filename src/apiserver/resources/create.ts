@@ -1,20 +1,22 @@
 import type { AnyObject, ObjectMeta } from '#api';
 import { rfc3339 } from '#base';
+import { hasKnownFinalizers } from '#kinds';
 import {
   errAlreadyExists,
   errBadRequest,
   errGenerateNameConflict,
   errInvalid,
-  trackUpdate,
+  validateKnownFinalizers,
   validateObjectMeta,
 } from '#machinery';
 import type { ServerRequest } from '../contract.ts';
 import { admit } from './admit.ts';
 import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.ts';
 import type { KindResource } from './kind-resource.ts';
+import { claimChanges, mutateKeepingBooks } from './ownership.ts';
 import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
-import { admissionOptions, managerOf, type WriteOptions, writeOptions } from './write-options.ts';
+import { admissionOptions, type WriteOptions, writeOptions } from './write-options.ts';
 
 /** POST to a collection. */
 export const create: Verb = async (context, kind, request) => {
@@ -48,7 +50,7 @@ export async function createObject(create: CreateOptions): Promise<Result> {
   if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '') {
     throw errBadRequest('resourceVersion should not be set on objects to be created');
   }
-  if (create.managed !== true) claimFields(create);
+  if (create.managed !== true) claimChanges({ context, kind, request, options, subresource: '' }, draft, undefined);
   const generated = (metadata.name ?? '') === '' && (metadata.generateName ?? '') !== '';
   const admission = admit({
     context,
@@ -59,7 +61,7 @@ export async function createObject(create: CreateOptions): Promise<Result> {
     dryRun: options.dryRun,
     options: admissionOptions(request, options),
   });
-  await admission.mutate();
+  await mutateKeepingBooks(admission, draft, request);
   if (admission.mutates) applyDefaults(draft, kind);
   beginObject(context, draft, kind);
   hooksOf(context, kind)?.prepareCreate?.(draft, { dryRun: options.dryRun, request });
@@ -67,24 +69,6 @@ export async function createObject(create: CreateOptions): Promise<Result> {
   validateNew(draft, kind, request);
   await admission.validate();
   return storeNew(create, generated);
-}
-
-/**
- * The manager owns what was sent, with its static defaults, as upstream's: not what admission and preparation add afterwards. Else the first
- * server-side apply of the same manifest would take that away again (a claim's storage class, a Job's selector).
- */
-function claimFields({ context, kind, request, draft, options }: CreateOptions): void {
-  const { status: _, ...withoutStatus } = draft;
-  trackUpdate({
-    live: undefined,
-    updated: kind.definition.status === true ? withoutStatus : draft,
-    manager: managerOf(request, options),
-    operation: 'Update',
-    node: kind.node,
-    apiVersion: kind.apiVersion,
-    subresource: '',
-    nowMs: context.clock.nowMs(),
-  });
 }
 
 async function storeNew(create: CreateOptions, generated: boolean): Promise<Result> {
@@ -172,6 +156,7 @@ function validateNew(draft: AnyObject, kind: KindResource, request: ServerReques
     namespaced: kind.info.namespaced,
     validateName: definition.validateName,
   });
+  if (hasKnownFinalizers(definition)) errors.push(...validateKnownFinalizers(draft.metadata));
   if (definition.validate !== undefined) errors.push(...definition.validate(draft));
   if (errors.length > 0) throw errInvalid(kind.groupKind, draft.metadata.name ?? '', errors);
   const warnings = definition.warnings?.(draft, undefined);

@@ -13,12 +13,14 @@ import {
   errUnsupportedMediaType,
   type FieldError,
   forbiddenError,
+  recordLastApplied,
   requiredError,
 } from '#machinery';
 import type { ServerRequest } from '../contract.ts';
 import type { ResourceContext, Verb } from './context.ts';
 import { createObject, placeInNamespace } from './create.ts';
 import type { KindResource } from './kind-resource.ts';
+import { resetFields } from './ownership.ts';
 import { applyDefaults, checkDraft, checkSent, completeDraft, draftTypeOf } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
 import { updateObject } from './update.ts';
@@ -67,6 +69,13 @@ function checkOptions(request: ServerRequest, type: PatchType, options: WriteOpt
 }
 
 export async function patchBody(request: ServerRequest, type: PatchType): Promise<unknown> {
+  const body = await decodedPatch(request, type);
+  if (request.audited !== undefined && typeof body === 'object' && body !== null)
+    request.audited.requestObject ??= cloneObject(body);
+  return body;
+}
+
+async function decodedPatch(request: ServerRequest, type: PatchType): Promise<unknown> {
   if (request.objectBody !== undefined) return cloneObject(request.objectBody);
   const bytes = await request.body();
   try {
@@ -197,10 +206,12 @@ function applied(patching: PatchOptions, live: AnyObject | undefined, config: An
     node: kind.node,
     apiVersion: kind.apiVersion,
     subresource,
+    reset: resetFields(kind.definition, subresource),
     nowMs: context.clock.nowMs(),
   });
   // Parts of it may be the live object's own.
   const draft = cloneObject(object);
   completeDraft(draft, kind);
+  recordLastApplied(draft, patching.body as object, options.fieldManager);
   return draft;
 }

@@ -1,4 +1,5 @@
 import type { AnyObject } from '#api';
+import { hasKnownFinalizers, type MetadataField } from '#kinds';
 import {
   cloneObject,
   deepEqual,
@@ -8,7 +9,8 @@ import {
   errNotFound,
   type FieldError,
   invalidError,
-  trackUpdate,
+  keepTimes,
+  validateKnownFinalizers,
   validateObjectMetaUpdate,
 } from '#machinery';
 import type { ServerRequest } from '../contract.ts';
@@ -17,9 +19,10 @@ import { admit } from './admit.ts';
 import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.ts';
 import { createObject, placeInNamespace, removeField } from './create.ts';
 import type { KindResource } from './kind-resource.ts';
+import { claimChanges, keptMetadata, mutateKeepingBooks } from './ownership.ts';
 import { applyDefaults, draftTypeOf, readDraft } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
-import { admissionOptions, managerOf, type WriteOptions, writeOptions } from './write-options.ts';
+import { admissionOptions, type WriteOptions, writeOptions } from './write-options.ts';
 
 /** PUT of an object, or of its status. */
 export const update: Verb = async (context, kind, request) => {
@@ -122,6 +125,7 @@ async function attemptUpdate(update: UpdateOptions, current: CachedObject): Prom
   const old = current.objectAs(definition);
   let draft = await update.change(old);
   checkPreconditions(update, draft, old);
+  if (update.managed !== true) claimChanges(update, draft, old);
   draft = carryOver(update, draft, old);
   const admission =
     update.admitted === true
@@ -138,22 +142,15 @@ async function attemptUpdate(update: UpdateOptions, current: CachedObject): Prom
           options: admissionOptions(request, options),
         });
   if (admission !== undefined) {
-    await admission.mutate();
-    if (admission.mutates && subresource === '') applyDefaults(draft, kind);
+    await mutateKeepingBooks(admission, draft, request);
+    if (admission.mutates) {
+      if (subresource === '') applyDefaults(draft, kind);
+      // Nor may admission change what this way of writing leaves as it is.
+      draft = carryOver(update, draft, old);
+    }
   }
   if (subresource === '') hooksOf(context, kind)?.prepareUpdate?.(draft, old, { dryRun: options.dryRun, request });
-  if (update.managed !== true) {
-    trackUpdate({
-      live: old,
-      updated: draft,
-      manager: managerOf(request, options),
-      operation: 'Update',
-      node: kind.node,
-      apiVersion: kind.apiVersion,
-      subresource,
-      nowMs: context.clock.nowMs(),
-    });
-  }
+  keepTimes(draft, old);
   if (update.unchecked !== true) validateChanged(update, draft, old);
   if (admission !== undefined) await admission.validate();
   return storeChanged(update, { draft, old, current });
@@ -166,14 +163,11 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
   let draft = changed;
   if (subresource === 'status') {
     const { status, metadata } = draft;
-    const { ownerReferences } = old.metadata;
     draft = cloneObject(old);
     if (status === undefined) delete draft.status;
     else draft.status = status;
-    draft.metadata = {
-      ...metadata,
-      ...(ownerReferences === undefined ? {} : { ownerReferences: cloneObject(ownerReferences) }),
-    };
+    draft.metadata = metadata;
+    for (const field of keptMetadata(definition)) keep(metadata, old.metadata, field);
   } else if (definition.status === true && update.unchecked !== true) {
     if (old.status === undefined) delete draft.status;
     else draft.status = cloneObject(old.status);
@@ -188,9 +182,6 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
   if (update.unchecked !== true) keep(metadata, before, 'generation');
   keep(metadata, before, 'generateName');
   removeField(metadata, 'selfLink');
-  if (metadata.managedFields === undefined && before.managedFields !== undefined) {
-    metadata.managedFields = cloneObject(before.managedFields);
-  }
   if (update.unchecked !== true) {
     if (subresource === 'status') definition.prepareForStatusUpdate?.(draft, old);
     else definition.prepareForUpdate?.(draft, old);
@@ -209,11 +200,11 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
 function keep(
   metadata: AnyObject['metadata'],
   before: AnyObject['metadata'],
-  field: 'deletionTimestamp' | 'deletionGracePeriodSeconds' | 'generation' | 'generateName',
+  field: 'deletionTimestamp' | 'deletionGracePeriodSeconds' | 'generation' | 'generateName' | MetadataField,
 ): void {
   const value = before[field];
   if (value === undefined) removeField(metadata, field);
-  else (metadata as unknown as Record<string, unknown>)[field] = value;
+  else (metadata as unknown as Record<string, unknown>)[field] = typeof value === 'object' ? cloneObject(value) : value;
 }
 
 /** Anything but metadata and status. */
@@ -240,6 +231,7 @@ function checkPreconditions({ kind, conditional }: UpdateOptions, draft: AnyObje
 function validateChanged({ kind, request, subresource }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
   const { definition } = kind;
   const errors = validateObjectMetaUpdate(draft.metadata, old.metadata);
+  if (hasKnownFinalizers(definition)) errors.push(...validateKnownFinalizers(draft.metadata));
   if (subresource === 'status') {
     const check = definition.validateStatusUpdate;
     if (check !== undefined) errors.push(...check(draft, old));

@@ -1,6 +1,6 @@
 import { type MutatingAdmissionPolicy, resource, type ValidatingAdmissionPolicy } from '#api';
 import { ageColumn, integerColumn, nameColumn, textColumn } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import { validateMutatingPolicy, validateValidatingPolicy } from './admission-policy-validation.ts';
 import { applyMatchDefaults } from './webhook-defaults.ts';
 
@@ -11,8 +11,10 @@ function paramKindText({ spec }: MutatingAdmissionPolicy | ValidatingAdmissionPo
 
 export const validatingAdmissionPolicyKind = defineKind<ValidatingAdmissionPolicy>({
   resource: resource('admissionregistration.k8s.io/v1', 'validatingadmissionpolicies'),
+  anyFinalizers: true,
   storageSegment: 'validatingadmissionpolicies',
   status: true,
+  statusKeeps: allMetadata,
   initialStatus: {},
   generation: true,
   allowUnconditionalUpdate: false,
@@ -32,6 +34,7 @@ export const validatingAdmissionPolicyKind = defineKind<ValidatingAdmissionPolic
 
 export const mutatingAdmissionPolicyKind = defineKind<MutatingAdmissionPolicy>({
   resource: resource('admissionregistration.k8s.io/v1', 'mutatingadmissionpolicies'),
+  anyFinalizers: true,
   storageSegment: 'mutatingadmissionpolicies',
   generation: true,
   allowUnconditionalUpdate: false,

@@ -9,6 +9,7 @@ export const deploymentKind = defineKind<Deployment>({
   resource: resource('apps/v1', 'deployments'),
   storageSegment: 'deployments',
   status: true,
+  statusKeeps: ['labels'],
   initialStatus: {},
   generation: true,
   scale: workloadScale,

@@ -28,6 +28,7 @@ function podGracePeriodSeconds(pod: Pod, asked: number | undefined): number {
 export const podKind = defineKind<Pod>({
   resource: resource('v1', 'pods'),
   status: true,
+  statusKeeps: ['ownerReferences'],
   generation: true,
   subresources: [
     { name: 'attach', verbs: connectVerbs, kind: core('PodAttachOptions') },

@@ -1,6 +1,6 @@
 import { type APIService, type APIServiceCondition, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import { validateApiService, validateApiServiceStatus } from './api-service-validation.ts';
 import { pathSegmentName } from '../names.ts';
 
@@ -23,8 +23,10 @@ function localIsAvailable(since: string | undefined): APIServiceCondition {
 
 export const apiServiceKind = defineKind<APIService>({
   resource: resource('apiregistration.k8s.io/v1', 'apiservices'),
+  anyFinalizers: true,
   storageSegment: 'apiregistration.k8s.io/apiservices',
   status: true,
+  statusKeeps: allMetadata,
   initialStatus: {},
   applyDefaults: (draft) => {
     if (draft.spec?.service != null) draft.spec.service.port ??= 443;

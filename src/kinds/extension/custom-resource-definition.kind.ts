@@ -1,6 +1,6 @@
 import { type CustomResourceDefinition, resource } from '#api';
 import { plainColumns } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import {
   validateCustomResourceDefinition,
   validateCustomResourceDefinitionUpdate,
@@ -8,8 +8,10 @@ import {
 
 export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>({
   resource: resource('apiextensions.k8s.io/v1', 'customresourcedefinitions'),
+  anyFinalizers: true,
   storageSegment: 'apiextensions.k8s.io/customresourcedefinitions',
   status: true,
+  statusKeeps: allMetadata,
   generation: true,
   applyDefaults: (draft) => {
     const spec = draft.spec;
@@ -25,7 +27,10 @@ export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>
   prepareForCreate: (draft) => {
     draft.status = {
       acceptedNames: { plural: '', kind: '' },
-      storedVersions: (draft.spec?.versions ?? []).filter((one) => one.storage).map((one) => one.name),
+      storedVersions: (draft.spec?.versions ?? [])
+        .filter((one) => one.storage)
+        .slice(0, 1)
+        .map((one) => one.name),
     };
   },
   prepareForUpdate: (draft, old) => {

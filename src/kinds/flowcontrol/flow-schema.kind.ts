@@ -1,12 +1,13 @@
 import { type FlowSchema, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import { validateFlowSchema } from './flowcontrol-validation.ts';
 
 export const flowSchemaKind = defineKind<FlowSchema>({
   resource: resource('flowcontrol.apiserver.k8s.io/v1', 'flowschemas'),
   storageSegment: 'flowschemas',
   status: true,
+  statusKeeps: allMetadata,
   initialStatus: {},
   generation: true,
   applyDefaults: (draft) => {

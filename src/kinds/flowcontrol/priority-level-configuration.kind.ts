@@ -1,6 +1,6 @@
 import { type PriorityLevelConfiguration, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import { validatePriorityLevel } from './flowcontrol-validation.ts';
 
 const queuing = (level: PriorityLevelConfiguration) => level.spec?.limited?.limitResponse?.queuing;
@@ -13,6 +13,7 @@ export const priorityLevelConfigurationKind = defineKind<PriorityLevelConfigurat
   resource: resource('flowcontrol.apiserver.k8s.io/v1', 'prioritylevelconfigurations'),
   storageSegment: 'prioritylevelconfigurations',
   status: true,
+  statusKeeps: allMetadata,
   initialStatus: {},
   generation: true,
   applyDefaults: (draft) => {

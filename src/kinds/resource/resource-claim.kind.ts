@@ -1,6 +1,6 @@
 import { type ResourceV1ResourceClaim as ResourceClaim, type ResourceClaimTemplate, resource } from '#api';
 import { ageColumn, nameColumn, textColumn } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import { applyClaimDefaults } from './claim-defaults.ts';
 import {
   validateResourceClaim,
@@ -24,6 +24,7 @@ export const resourceClaimKind = defineKind<ResourceClaim>({
   resource: resource('resource.k8s.io/v1', 'resourceclaims'),
   storageSegment: 'resourceclaims',
   status: true,
+  statusKeeps: allMetadata,
   initialStatus: {},
   applyDefaults: (draft) => applyClaimDefaults(draft.spec),
   validate: validateResourceClaim,

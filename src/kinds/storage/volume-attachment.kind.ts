@@ -1,12 +1,13 @@
 import { resource, type VolumeAttachment } from '#api';
 import { ageColumn, booleanColumn, nameColumn, textColumn } from '../columns.ts';
-import { defineKind } from '../definition.ts';
+import { allMetadata, defineKind } from '../definition.ts';
 import { validateVolumeAttachment, validateVolumeAttachmentUpdate } from './storage-validation.ts';
 
 export const volumeAttachmentKind = defineKind<VolumeAttachment>({
   resource: resource('storage.k8s.io/v1', 'volumeattachments'),
   storageSegment: 'volumeattachments',
   status: true,
+  statusKeeps: allMetadata,
   initialStatus: { attached: false },
   allowUnconditionalUpdate: false,
   validate: validateVolumeAttachment,

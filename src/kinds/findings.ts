@@ -79,6 +79,11 @@ export class Findings {
     if (value != null && value !== '' && !allowed.includes(value)) this.notSupported(field, value, allowed);
   }
 
+  /** The same where emptiness is a value too, one that the set may not have: fields that are pointers upstream. */
+  presentOneOf(field: string, value: string | undefined, allowed: readonly string[]): void {
+    if (value != null && !allowed.includes(value)) this.notSupported(field, value, allowed);
+  }
+
   nonNegative(field: string, value: number | undefined): void {
     if (value != null && value < 0) this.invalid(field, value, negativeMessage);
   }

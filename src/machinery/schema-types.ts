@@ -79,7 +79,7 @@ function scalarProblem(value: unknown, scalar: ScalarType): true | string | unde
       }
     case 'Quantity':
       if (typeof value === 'number' || typeof value === 'bigint') return undefined;
-      return typeof value === 'string' ? (value === '' ? undefined : quantityError(value.trim())) : quantityError('');
+      return quantityError(typeof value === 'string' ? value.trim() : '');
     default:
       return typeof value === 'string' || Number.isInteger(value) ? undefined : true;
   }

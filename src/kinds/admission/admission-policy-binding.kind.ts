@@ -22,6 +22,7 @@ const columns: readonly TypedColumn<AnyPolicyBinding>[] = [
 
 export const validatingAdmissionPolicyBindingKind = defineKind<ValidatingAdmissionPolicyBinding>({
   resource: resource('admissionregistration.k8s.io/v1', 'validatingadmissionpolicybindings'),
+  anyFinalizers: true,
   storageSegment: 'validatingadmissionpolicybindings',
   generation: true,
   allowUnconditionalUpdate: false,
@@ -32,6 +33,7 @@ export const validatingAdmissionPolicyBindingKind = defineKind<ValidatingAdmissi
 
 export const mutatingAdmissionPolicyBindingKind = defineKind<MutatingAdmissionPolicyBinding>({
   resource: resource('admissionregistration.k8s.io/v1', 'mutatingadmissionpolicybindings'),
+  anyFinalizers: true,
   storageSegment: 'mutatingadmissionpolicybindings',
   generation: true,
   allowUnconditionalUpdate: false,

@@ -12,6 +12,7 @@ const columns: readonly TypedColumn<MutatingWebhookConfiguration | ValidatingWeb
 
 export const mutatingWebhookConfigurationKind = defineKind<MutatingWebhookConfiguration>({
   resource: resource('admissionregistration.k8s.io/v1', 'mutatingwebhookconfigurations'),
+  anyFinalizers: true,
   storageSegment: 'mutatingwebhookconfigurations',
   generation: true,
   allowUnconditionalUpdate: false,
@@ -22,6 +23,7 @@ export const mutatingWebhookConfigurationKind = defineKind<MutatingWebhookConfig
 
 export const validatingWebhookConfigurationKind = defineKind<ValidatingWebhookConfiguration>({
   resource: resource('admissionregistration.k8s.io/v1', 'validatingwebhookconfigurations'),
+  anyFinalizers: true,
   storageSegment: 'validatingwebhookconfigurations',
   generation: true,
   allowUnconditionalUpdate: false,

@@ -31,10 +31,20 @@ export function validateAtMostWhole(value: number | string | undefined, field: s
 const amountOf = (value: number | string | undefined): number =>
   typeof value === 'string' ? Number.parseInt(value, 10) || 0 : (value ?? 0);
 
+const workloadWords = (kind: string, empty: string, broken: string) => ({
+  kind,
+  empty: `empty selector is invalid for ${empty}`,
+  broken,
+});
+const deploymentWords = workloadWords('ReplicaSet', 'deployment', 'invalid label selector');
+const replicaSetWords = workloadWords('ReplicaSet', 'deployment', 'invalid label selector');
+const daemonSetWords = workloadWords('DaemonSet', 'daemonset', '');
+const statefulSetWords = workloadWords('StatefulSet', 'statefulset', '');
+
 /** Selector and template of a workload whose pods always restart. `kind` is named in messages. */
 function validateSelectorAndTemplate(
   spec: { selector?: LabelSelector; template?: PodTemplateSpec } | undefined,
-  words: { readonly empty: string; readonly kind: string },
+  words: { readonly empty: string; readonly broken: string; readonly kind: string },
   found: Findings,
 ): void {
   const selector = spec?.selector;
@@ -45,18 +55,23 @@ function validateSelectorAndTemplate(
     const before = found.list.length;
     found.selector('spec.selector', selector);
     const size = Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions ?? []).length;
-    if (size === 0) found.invalid('spec.selector', selector, `empty selector is invalid for ${words.empty}`);
-    else if (found.list.length === before) validateMatch(selector, spec?.template, found);
+    if (size === 0) found.invalid('spec.selector', selector, words.empty);
+    if (found.list.length > before && size > 0) {
+      found.invalid('spec.selector', selector, words.broken);
+      return validateTemplateRules(spec, words.kind, found);
+    }
+    if (size > 0) validateMatch(selector, spec?.template, found);
   }
   validatePodTemplate(spec?.template, 'spec.template', found);
+  validateTemplateRules(spec, words.kind, found);
+}
+
+function validateTemplateRules(spec: { template?: PodTemplateSpec } | undefined, kind: string, found: Findings): void {
   const pod = spec?.template?.spec;
   if (pod?.restartPolicy !== 'Always')
     found.notSupported('spec.template.spec.restartPolicy', pod?.restartPolicy ?? '', ['Always']);
   if (pod?.activeDeadlineSeconds != null)
-    found.forbidden(
-      'spec.template.spec.activeDeadlineSeconds',
-      `activeDeadlineSeconds in ${words.kind} is not Supported`,
-    );
+    found.forbidden('spec.template.spec.activeDeadlineSeconds', `activeDeadlineSeconds in ${kind} is not Supported`);
 }
 
 /** The selector must choose the pods that the template makes. */
@@ -73,7 +88,7 @@ export function validateMatch(
 export function validateDeployment({ spec }: Deployment): FieldError[] {
   const found = new Findings();
   found.nonNegative('spec.replicas', spec?.replicas);
-  validateSelectorAndTemplate(spec, { empty: 'deployment', kind: 'ReplicaSet' }, found);
+  validateSelectorAndTemplate(spec, deploymentWords, found);
   const strategy = spec?.strategy ?? {};
   if (strategy.type === 'Recreate') {
     if (strategy.rollingUpdate != null)
@@ -114,13 +129,13 @@ export function validateReplicaSet({ spec }: ReplicaSet): FieldError[] {
   const found = new Findings();
   found.nonNegative('spec.replicas', spec?.replicas);
   found.nonNegative('spec.minReadySeconds', spec?.minReadySeconds);
-  validateSelectorAndTemplate(spec, { empty: 'deployment', kind: 'ReplicaSet' }, found);
+  validateSelectorAndTemplate(spec, replicaSetWords, found);
   return found.list;
 }
 
 export function validateDaemonSet({ spec }: DaemonSet): FieldError[] {
   const found = new Findings();
-  validateSelectorAndTemplate(spec, { empty: 'daemonset', kind: 'DaemonSet' }, found);
+  validateSelectorAndTemplate(spec, daemonSetWords, found);
   found.nonNegative('spec.minReadySeconds', spec?.minReadySeconds);
   const strategy = spec?.updateStrategy ?? {};
   const field = 'spec.updateStrategy.rollingUpdate';
@@ -147,7 +162,7 @@ export function validateDaemonSet({ spec }: DaemonSet): FieldError[] {
 const managementPolicies: readonly string[] = ['OrderedReady', 'Parallel'];
 const retentionPolicies: readonly string[] = ['Delete', 'Retain'];
 
-export function validateStatefulSet({ spec }: StatefulSet): FieldError[] {
+export function validateStatefulSet({ spec }: StatefulSet, old?: StatefulSet): FieldError[] {
   const found = new Findings();
   const policy = spec?.podManagementPolicy;
   if (!policy) found.required('spec.podManagementPolicy');
@@ -175,7 +190,9 @@ export function validateStatefulSet({ spec }: StatefulSet): FieldError[] {
   found.nonNegative('spec.replicas', spec?.replicas);
   found.nonNegative('spec.minReadySeconds', spec?.minReadySeconds);
   found.nonNegative('spec.ordinals.start', spec?.ordinals?.start);
-  validateSelectorAndTemplate(withClaimVolumes(spec), { empty: 'statefulset', kind: 'StatefulSet' }, found);
+  if (spec?.serviceName && spec.serviceName !== old?.spec?.serviceName)
+    found.label('spec.serviceName', spec.serviceName);
+  validateSelectorAndTemplate(withClaimVolumes(spec), statefulSetWords, found);
   for (const [index, claim] of (spec?.volumeClaimTemplates ?? []).entries())
     validateClaimSpec(claim.spec, `spec.volumeClaimTemplates[${index}].spec`, found);
   return found.list;

@@ -23,7 +23,7 @@ export function validateAffinity(affinity: Affinity | undefined, field: string, 
   for (const [index, term] of (node?.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
     const at = `${field}.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[${index}]`;
     validateWeight(term.weight, `${at}.weight`, found);
-    validateTerm(term.preference, `${at}.preference`, found);
+    validateTerm(term.preference, `${at}.preference`, found, true);
   }
   for (const name of ['podAffinity', 'podAntiAffinity'] as const) {
     const part = affinity?.[name];
@@ -57,14 +57,15 @@ export function validateNodeSelector(selector: NodeSelector, field: string, foun
   for (const [index, term] of selector.nodeSelectorTerms.entries()) validateTerm(term, `${at}[${index}]`, found);
 }
 
-function validateTerm(term: NodeSelectorTerm | undefined, field: string, found: Findings): void {
+/** In preferences any value may stand. */
+function validateTerm(term: NodeSelectorTerm | undefined, field: string, found: Findings, anyValue = false): void {
   for (const [index, one] of (term?.matchExpressions ?? []).entries())
-    validateRequirement(one, `${field}.matchExpressions[${index}]`, found);
+    validateRequirement(one, `${field}.matchExpressions[${index}]`, found, anyValue);
   for (const [index, one] of (term?.matchFields ?? []).entries())
     validateFieldRequirement(one, `${field}.matchFields[${index}]`, found);
 }
 
-function validateRequirement(one: NodeSelectorRequirement, field: string, found: Findings): void {
+function validateRequirement(one: NodeSelectorRequirement, field: string, found: Findings, anyValue: boolean): void {
   const values = one.values ?? [];
   switch (one.operator) {
     case 'In':
@@ -86,6 +87,7 @@ function validateRequirement(one: NodeSelectorRequirement, field: string, found:
       found.invalid(`${field}.operator`, one.operator ?? '', 'not a valid selector operator');
   }
   found.each(`${field}.key`, one.key, validateQualifiedName(one.key ?? ''));
+  if (anyValue) return;
   for (const [index, value] of values.entries())
     found.each(`${field}.values[${index}]`, value, validateLabelValue(value));
 }
@@ -125,7 +127,7 @@ export function validateTolerations(
       const messages = validateLabelValue(value);
       if (messages.length > 0) found.invalid(`${at}.operator`, value, messages.join(';'));
     } else if (operator === 'Exists') {
-      if (value !== '') found.invalid(`${at}.operator`, toleration, "value must be empty when `operator` is 'Exists'");
+      if (value !== '') found.invalid(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'");
     } else found.notSupported(`${at}.operator`, operator, ['Equal', 'Exists']);
     validateTaintEffect(effect, true, `${at}.effect`, found);
   }
@@ -150,17 +152,15 @@ export function validateTopologySpread(
   field: string,
   found: Findings,
 ): void {
-  const seen = new Set<string>();
+  const pairs = (constraints ?? []).map((one) => `{${one.topologyKey ?? ''}, ${one.whenUnsatisfiable ?? ''}}`);
   for (const [index, one] of (constraints ?? []).entries()) {
     const at = `${field}[${index}]`;
     if (!(one.maxSkew > 0)) found.invalid(`${at}.maxSkew`, one.maxSkew ?? 0, 'must be greater than zero');
     if (!one.topologyKey) found.required(`${at}.topologyKey`, 'can not be empty');
-    else found.each(`${at}.topologyKey`, one.topologyKey, validateQualifiedName(one.topologyKey));
     if (!unsatisfiable.includes(one.whenUnsatisfiable))
       found.notSupported(`${at}.whenUnsatisfiable`, one.whenUnsatisfiable ?? '', unsatisfiable);
-    const pair = `{${one.topologyKey}, ${one.whenUnsatisfiable}}`;
-    if (seen.has(pair)) found.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair);
-    seen.add(pair);
+    const pair = pairs[index] ?? '';
+    if (pairs.indexOf(pair, index + 1) >= 0) found.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair);
     if (one.minDomains != null) {
       if (one.minDomains <= 0) found.invalid(`${at}.minDomains`, one.minDomains, 'must be greater than zero');
       if (one.whenUnsatisfiable !== 'DoNotSchedule')

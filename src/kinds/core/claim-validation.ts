@@ -1,7 +1,6 @@
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '#api';
 import { compareQuantities, isQuantity, validateDns1123Subdomain } from '#machinery';
 import { changesText, type Findings, sameValue } from '../findings.ts';
-import { validateResourceAmount, validateResourceName } from './resource-validation.ts';
 
 export const accessModes: readonly string[] = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 export const volumeModes: readonly string[] = ['Block', 'Filesystem'];
@@ -15,22 +14,26 @@ export function validateClaimSpec(spec: PersistentVolumeClaimSpec | undefined, f
   found.selector(`${field}.selector`, spec?.selector);
   for (const mode of modes)
     if (!accessModes.includes(mode)) found.notSupported(`${field}.accessModes`, mode, accessModes);
-  if (modes.length > 1 && modes.includes('ReadWriteOncePod'))
+  if (
+    modes.includes('ReadWriteOncePod') &&
+    modes.some((one) => one !== 'ReadWriteOncePod' && accessModes.includes(one))
+  )
     found.forbidden(`${field}.accessModes`, 'may not use ReadWriteOncePod with other access modes');
   const storage = spec?.resources?.requests?.['storage'];
   if (storage === undefined) found.required(`${field}.resources[storage]`);
-  else {
-    validateResourceName('storage', `${field}.resources[storage]`, found);
-    if (isQuantity(String(storage)) && compareQuantities(storage, '0') <= 0)
-      found.invalid(`${field}.resources[storage]`, storage, 'must be greater than zero');
-    validateResourceAmount('storage', storage, `${field}.resources[storage]`, found);
-  }
+  else if (isQuantity(String(storage)) && compareQuantities(storage, '0') <= 0)
+    found.invalid(`${field}.resources[storage]`, storage, 'must be greater than zero');
   if (spec?.storageClassName)
     found.each(`${field}.storageClassName`, spec.storageClassName, validateDns1123Subdomain(spec.storageClassName));
   if (spec?.volumeMode != null && !volumeModes.includes(spec.volumeMode))
     found.notSupported(`${field}.volumeMode`, spec.volumeMode, volumeModes);
   validateDataSource(spec?.dataSource, `${field}.dataSource`, found);
   validateDataSource(spec?.dataSourceRef, `${field}.dataSourceRef`, found);
+  const { dataSource, dataSourceRef } = spec ?? {};
+  if (dataSource != null && dataSourceRef?.namespace)
+    found.invalid(field, {}, 'may not be specified when dataSourceRef.namespace is specified');
+  else if (dataSource != null && dataSourceRef != null && !sameReference(dataSource, dataSourceRef))
+    found.invalid(field, {}, 'must match dataSourceRef');
   if (spec?.volumeAttributesClassName)
     found.each(
       `${field}.volumeAttributesClassName`,
@@ -39,15 +42,27 @@ export function validateClaimSpec(spec: PersistentVolumeClaimSpec | undefined, f
     );
 }
 
+const sameReference = (one: Reference, other: Reference): boolean =>
+  one.apiGroup === other.apiGroup && one.kind === other.kind && one.name === other.name;
+
+interface Reference {
+  apiGroup?: string;
+  kind: string;
+  name: string;
+}
+
 function validateDataSource(
-  source: { apiGroup?: string; kind: string; name: string } | undefined,
+  source: { apiGroup?: string; kind: string; name: string; namespace?: string } | undefined,
   field: string,
   found: Findings,
 ): void {
   if (source == null) return;
   found.present(`${field}.name`, source.name);
   found.present(`${field}.kind`, source.kind);
-  if (!source.apiGroup && source.kind !== 'PersistentVolumeClaim') found.invalid(field, source.kind, '');
+  if (!source.apiGroup && source.kind !== 'PersistentVolumeClaim')
+    found.invalid(field, source.kind ?? '', "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+  if (source.apiGroup) found.subdomain(`${field}.apiGroup`, source.apiGroup);
+  if (source.namespace) found.label(`${field}.namespace`, source.namespace);
 }
 
 /** After creation: the volume's name may be set once, a bound claim may grow, its attributes class may change. */

@@ -91,29 +91,32 @@ function validateContainer(container: AnyContainer, context: ContainerContext, f
   if (found.present(`${field}.name`, container.name)) found.label(`${field}.name`, container.name);
   const image = container.image ?? '';
   if (image === '') found.required(`${field}.image`);
-  else if (context.isPod && image.trim() !== image)
-    found.invalid(`${field}.image`, image, 'must not have leading or trailing whitespace');
   const messagePolicy = container.terminationMessagePolicy;
   if (!messagePolicy) found.required(`${field}.terminationMessagePolicy`);
   else if (messagePolicy !== 'File' && messagePolicy !== 'FallbackToLogsOnError')
-    found.notSupported(`${field}.terminationMessagePolicy`, messagePolicy, ['FallbackToLogsOnError', 'File']);
-  validatePorts(container.ports, context, `${field}.ports`, found);
+    found.notSupported(`${field}.terminationMessagePolicy`, messagePolicy, ['File', 'FallbackToLogsOnError']);
+  validatePorts(container.ports, `${field}.ports`, found);
   validateEnv(container.env, `${field}.env`, found);
   validateEnvFrom(container.envFrom, `${field}.envFrom`, found);
   validateMounts(container, context.volumes, field, found);
   found.oneOf(`${field}.imagePullPolicy`, container.imagePullPolicy, pullPolicies);
   validateResources(container.resources, `${field}.resources`, found);
   validateClaims(container, context.spec, field, found);
-  const resized = new Set<string>();
-  for (const [index, policy] of (container.resizePolicy ?? []).entries()) {
-    const at = `${field}.resizePolicy[${index}]`;
-    if (policy.resourceName !== 'cpu' && policy.resourceName !== 'memory')
-      found.notSupported(`${at}.resourceName`, policy.resourceName, ['cpu', 'memory']);
-    found.oneOf(`${at}.restartPolicy`, policy.restartPolicy, ['NotRequired', 'RestartContainer']);
-    if (resized.has(policy.resourceName)) found.duplicate(`${at}`, policy.resourceName);
-    resized.add(policy.resourceName);
-  }
+  validateResizePolicy(container, context.spec, `${field}.resizePolicy`, found);
   validateContainerSecurity(container.securityContext, `${field}.securityContext`, found);
+}
+
+/** Upstream names the list, not the entry, but for an entry given twice. */
+function validateResizePolicy(container: AnyContainer, spec: PodSpec, field: string, found: Findings): void {
+  const resized = new Set<string>();
+  for (const [index, { resourceName, restartPolicy }] of (container.resizePolicy ?? []).entries()) {
+    if (resized.has(resourceName)) found.duplicate(`${field}[${index}]`, resourceName);
+    resized.add(resourceName);
+    found.oneOf(field, resourceName, ['cpu', 'memory']);
+    found.oneOf(field, restartPolicy, ['NotRequired', 'RestartContainer']);
+    if (spec.restartPolicy === 'Never' && restartPolicy !== 'NotRequired')
+      found.invalid(field, restartPolicy ?? '', "must be 'NotRequired' when `restartPolicy` is 'Never'");
+  }
 }
 
 function validateClaims(container: AnyContainer, spec: PodSpec, field: string, found: Findings): void {
@@ -125,12 +128,7 @@ function validateClaims(container: AnyContainer, spec: PodSpec, field: string, f
   }
 }
 
-function validatePorts(
-  ports: readonly ContainerPort[] | undefined,
-  { spec, isPod }: ContainerContext,
-  field: string,
-  found: Findings,
-): void {
+function validatePorts(ports: readonly ContainerPort[] | undefined, field: string, found: Findings): void {
   const names = new Set<string>();
   for (const [index, port] of (ports ?? []).entries()) {
     const at = `${field}[${index}]`;
@@ -145,9 +143,31 @@ function validatePorts(
     if (port.hostPort) found.each(`${at}.hostPort`, port.hostPort, validatePortNumber(port.hostPort));
     if (port.hostIP) found.each(`${at}.hostIP`, port.hostIP, validateIpAddress(port.hostIP));
     found.oneOf(`${at}.protocol`, port.protocol, protocols);
-    if (spec.hostNetwork && (isPod || port.hostPort) && port.hostPort !== port.containerPort)
-      found.invalid(`${at}.containerPort`, port.containerPort, 'must match `hostPort` when `hostNetwork` is true');
   }
+}
+
+/** What only pods are held to, not templates of them. */
+export function validatePodContainers(
+  containers: readonly Container[] | undefined,
+  field: string,
+  found: Findings,
+): void {
+  for (const [index, { image = '' }] of (containers ?? []).entries())
+    if (image.trim() !== image)
+      found.invalid(`${field}[${index}].image`, image, 'must not have leading or trailing whitespace');
+}
+
+/** On the host's network, ports of containers are the host's. Templates may leave the host's port open. */
+export function validateHostNetworkPorts({ spec, isPod }: ContainerContext, field: string, found: Findings): void {
+  if (!spec.hostNetwork) return;
+  for (const [index, container] of (spec.containers ?? []).entries())
+    for (const [position, { hostPort = 0, containerPort }] of (container.ports ?? []).entries())
+      if ((isPod || hostPort !== 0) && hostPort !== containerPort)
+        found.invalid(
+          `${field}[${index}].ports[${position}].hostPort`,
+          hostPort,
+          'must match `containerPort` when `hostNetwork` is true',
+        );
 }
 
 function validateHostPorts(containers: readonly Container[], field: string, found: Findings): void {
@@ -174,7 +194,7 @@ function validateMounts(
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
     const at = `${field}.volumeMounts[${index}]`;
     if (!mount.name) found.required(`${at}.name`);
-    else if (!volumes.has(mount.name)) found.notFound(`${at}.name`, mount.name);
+    if (!volumes.has(mount.name)) found.notFound(`${at}.name`, mount.name ?? '');
     if (!mount.mountPath) found.required(`${at}.mountPath`);
     if (mountPaths.has(mount.mountPath)) found.invalid(`${at}.mountPath`, mount.mountPath, 'must be unique');
     mountPaths.add(mount.mountPath);
@@ -182,6 +202,9 @@ function validateMounts(
     if (devices.has(mount.name)) found.invalid(`${at}.name`, mount.name, 'must not already exist in volumeDevices');
     if (devicePaths.has(mount.mountPath))
       found.invalid(`${at}.mountPath`, mount.mountPath, 'must not already exist as a path in volumeDevices');
+    if (volumes.get(mount.name)?.image != null)
+      for (const name of ['subPath', 'subPathExpr'] as const)
+        if (mount[name]) found.invalid(`${at}.${name}`, mount[name], 'not allowed in image volume sources');
     if (mount.subPath) validateDescendingPath(mount.subPath, `${field}.volumeMounts.subPath`, found);
     if (mount.subPathExpr) {
       if (mount.subPath)
@@ -190,18 +213,21 @@ function validateMounts(
     }
     if (mount.mountPropagation != null) {
       const propagations = ['Bidirectional', 'HostToContainer', 'None'];
+      const propagation = `${field}.volumeMounts.mountPropagation`;
       if (!propagations.includes(mount.mountPropagation))
-        found.notSupported(`${at}.mountPropagation`, mount.mountPropagation, propagations);
+        found.notSupported(propagation, mount.mountPropagation, propagations);
       if (mount.mountPropagation === 'Bidirectional' && !container.securityContext?.privileged)
-        found.forbidden(
-          `${at}.mountPropagation`,
-          'Bidirectional mount propagation is available only to privileged containers',
-        );
+        found.forbidden(propagation, 'Bidirectional mount propagation is available only to privileged containers');
     }
     if (mount.recursiveReadOnly != null && mount.recursiveReadOnly !== 'Disabled') {
-      if (!['Enabled', 'IfPossible'].includes(mount.recursiveReadOnly))
-        found.notSupported(`${at}.recursiveReadOnly`, mount.recursiveReadOnly, ['Disabled', 'Enabled', 'IfPossible']);
-      if (!mount.readOnly) found.forbidden(`${at}.recursiveReadOnly`, 'may only be specified when readOnly is true');
+      const recursive = `${field}.volumeMounts.recursiveReadOnly`;
+      if (!['Enabled', 'IfPossible'].includes(mount.recursiveReadOnly)) {
+        found.notSupported(recursive, mount.recursiveReadOnly, ['Disabled', 'Enabled', 'IfPossible']);
+        continue;
+      }
+      if (!mount.readOnly) found.forbidden(recursive, 'may only be specified when readOnly is true');
+      if (mount.mountPropagation != null && mount.mountPropagation !== 'None')
+        found.forbidden(recursive, 'may only be specified when mountPropagation is None or not specified');
     }
   }
   validateDevices(container, volumes, mounted, mountPaths, field, found);
@@ -222,7 +248,7 @@ function validateDevices(
     if (!name) found.required(`${at}.name`);
     if (names.has(name)) found.invalid(`${at}.name`, name, 'must be unique');
     const volume = volumes.get(name);
-    if (name && volume === undefined) found.notFound(`${at}.name`, name);
+    if (volume === undefined) found.notFound(`${at}.name`, name ?? '');
     else if (volume !== undefined && volume.persistentVolumeClaim == null && volume.ephemeral == null)
       found.invalid(
         `${at}.name`,

@@ -110,6 +110,8 @@ export function validateFieldRef(
   if (!ref.apiVersion) return found.required(`${field}.apiVersion`);
   if (!ref.fieldPath) return found.required(`${field}.fieldPath`);
   const at = `${field}.fieldPath`;
+  if (ref.apiVersion !== 'v1')
+    return found.invalid(at, ref.fieldPath, `error converting fieldPath: unsupported pod version: ${ref.apiVersion}`);
   const subscripted = /^(metadata\.(?:labels|annotations))\['(.*)'\]$/.exec(ref.fieldPath);
   if (subscripted !== null) {
     const [, path, key = ''] = subscripted;
@@ -123,7 +125,7 @@ export function validateFieldRef(
       ? found.invalid(field, path, 'does not support subscript')
       : found.invalid(at, ref.fieldPath, `error converting fieldPath: field label does not support subscript: ${path}`);
   }
-  if (ref.apiVersion !== 'v1' || !knownFields.has(ref.fieldPath))
+  if (!knownFields.has(ref.fieldPath))
     return found.invalid(at, ref.fieldPath, `error converting fieldPath: field label not supported: ${ref.fieldPath}`);
   const allowed = use === 'env' ? envFields : volumeFields;
   if (!allowed.includes(ref.fieldPath)) found.notSupported(at, ref.fieldPath, allowed);

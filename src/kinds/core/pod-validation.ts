@@ -1,15 +1,27 @@
 import type { ObjectMeta, Pod, PodSpec, PodTemplateSpec } from '#api';
-import { type FieldError, validateAnnotations, validateIpAddress, validateQualifiedName } from '#machinery';
+import {
+  type FieldError,
+  validateAnnotations,
+  validateIpAddress,
+  validateQualifiedName,
+  validateUnderscoredSubdomain,
+} from '#machinery';
 import { Findings } from '../findings.ts';
 import { validateAffinity, validateTolerations, validateTopologySpread } from './affinity-validation.ts';
-import { validateContainers, validateEphemeralContainers, validateInitContainers } from './container-validation.ts';
+import {
+  validateContainers,
+  validateEphemeralContainers,
+  validateHostNetworkPorts,
+  validateInitContainers,
+  validatePodContainers,
+} from './container-validation.ts';
 import { validateResourceAmount, validateResourceName, validateResources } from './resource-validation.ts';
 import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
 
 const restartPolicies: readonly string[] = ['Always', 'OnFailure', 'Never'];
 const dnsPolicies: readonly string[] = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
-const preemptionPolicies: readonly string[] = ['Never', 'PreemptLowerPriority'];
+const preemptionPolicies: readonly string[] = ['PreemptLowerPriority', 'Never'];
 const maxInt32 = 2147483647;
 const mirrorAnnotation = 'kubernetes.io/config.mirror';
 
@@ -33,6 +45,8 @@ export function validatePod(pod: Pod): FieldError[] {
             `spec.volumes[${index}].projected.sources[${position}].serviceAccountToken`,
             'must not be specified when serviceAccountName is not set',
           );
+  validatePodContainers(spec.containers, 'spec.containers', found);
+  validatePodContainers(spec.initContainers, 'spec.initContainers', found);
   return found.list;
 }
 
@@ -51,10 +65,12 @@ function validatePodSpec(spec: PodSpec, meta: ObjectMeta | undefined, field: str
   const isPod = meta !== undefined;
   const volumes = validateVolumes(spec.volumes, meta?.name, `${field}.volumes`, found);
   const context = { spec, volumes, isPod };
+  validateResourceClaims(spec, field, found);
   validateContainers(context, `${field}.containers`, found);
   validateInitContainers(context, `${field}.initContainers`, found);
   validateEphemeralContainers(context, `${field}.ephemeralContainers`, found);
   validateResources(spec.resources, `${field}.resources`, found);
+  validateHostNetworkPorts(context, `${field}.containers`, found);
   found.oneOf(`${field}.restartPolicy`, spec.restartPolicy, restartPolicies);
   found.oneOf(`${field}.dnsPolicy`, spec.dnsPolicy, dnsPolicies);
   found.labels(`${field}.nodeSelector`, spec.nodeSelector);
@@ -72,29 +88,38 @@ function validatePodSpec(spec: PodSpec, meta: ObjectMeta | undefined, field: str
     );
   validateSchedulingGates(spec, field, found);
   validateTopologySpread(spec.topologySpreadConstraints, `${field}.topologySpreadConstraints`, found);
-  validateResourceClaims(spec, field, found);
+  if (spec.hostUsers === false)
+    for (const [name, path] of hostNamespaces)
+      if (spec[name]) found.forbidden(`${field}.${path}`, 'when `pod.Spec.HostUsers` is false');
   if (spec.serviceAccountName) found.subdomain(`${field}.serviceAccountName`, spec.serviceAccountName);
   if (spec.nodeName) found.subdomain(`${field}.nodeName`, spec.nodeName);
   found.range(`${field}.activeDeadlineSeconds`, spec.activeDeadlineSeconds, 1, maxInt32);
   if (spec.hostname) found.label(`${field}.hostname`, spec.hostname);
   if (spec.subdomain) found.label(`${field}.subdomain`, spec.subdomain);
   validateTolerations(spec.tolerations, `${field}.tolerations`, found);
-  for (const alias of spec.hostAliases ?? []) {
-    found.each(`${field}.hostAliases.ip`, alias.ip ?? '', validateIpAddress(alias.ip ?? ''));
-    for (const name of alias.hostnames ?? []) found.subdomain(`${field}.hostAliases.hostnames`, name);
+  for (const [index, { ip = '', hostnames }] of (spec.hostAliases ?? []).entries()) {
+    const at = `${field}.hostAliases[${index}]`;
+    found.each(`${at}.ip`, ip, validateIpAddress(ip));
+    for (const [position, name] of (hostnames ?? []).entries()) found.subdomain(`${at}.hostnames[${position}]`, name);
   }
   if (spec.priorityClassName) found.subdomain(`${field}.priorityClassName`, spec.priorityClassName);
-  if (spec.runtimeClassName) found.subdomain(`${field}.runtimeClassName`, spec.runtimeClassName);
-  found.optionalOneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, preemptionPolicies);
+  if (spec.runtimeClassName != null) found.subdomain(`${field}.runtimeClassName`, spec.runtimeClassName);
+  if (spec.preemptionPolicy != null)
+    found.oneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, preemptionPolicies);
   for (const [name, amount] of Object.entries(spec.overhead ?? {})) {
     validateResourceName(name, `${field}.overhead[${name}]`, found);
     validateResourceAmount(name, amount, `${field}.overhead[${name}]`, found);
   }
-  if (spec.os != null) found.oneOf(`${field}.os.name`, spec.os.name, ['linux', 'windows']);
-  if (spec.hostUsers === false)
-    for (const name of ['hostPID', 'hostIPC', 'hostNetwork'] as const)
-      if (spec[name]) found.forbidden(`${field}.${name}`, 'when `hostUsers` is false');
+  if (spec.os != null && !spec.os.name) found.required(`${field}.os.name`, 'cannot be empty');
+  else found.optionalOneOf(`${field}.os`, spec.os?.name, ['linux', 'windows']);
 }
+
+/** Fields of the host's namespaces, and the names that upstream gives them in this one message. */
+const hostNamespaces = [
+  ['hostNetwork', 'hostNetwork'],
+  ['hostPID', 'HostPID'],
+  ['hostIPC', 'HostIPC'],
+] as const;
 
 function validateDns({ dnsPolicy, dnsConfig }: PodSpec, field: string, found: Findings): void {
   const at = `${field}.dnsConfig`;
@@ -116,7 +141,10 @@ function validateDns({ dnsPolicy, dnsConfig }: PodSpec, field: string, found: Fi
       'must not have more than 2048 characters (including spaces) in the search list',
     );
   for (const [index, search] of searches.entries())
-    if (search !== '.') found.subdomain(`${at}.searches[${index}]`, search.replaceAll('_', '-').replace(/\.$/, ''));
+    if (search !== '.') {
+      const name = search.replace(/\.$/, '');
+      found.each(`${at}.searches[${index}]`, name, validateUnderscoredSubdomain(name));
+    }
   for (const [index, option] of options.entries())
     if (!option.name) found.required(`${at}.options[${index}]`, 'must not be empty');
 }

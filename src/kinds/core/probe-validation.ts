@@ -71,7 +71,7 @@ function validateHandler(
       found.invalid(
         `${field}.sleep`,
         seconds,
-        `must be non-negative and less than terminationGracePeriodSeconds (${most}). Enable AllowPodLifecycleSleepActionZeroValue feature gate for zero sleep.`,
+        `must be non-negative and less than terminationGracePeriodSeconds (${most})`,
       );
   }
   if (handlers === 0) found.required(field, 'must specify a handler type');
@@ -82,7 +82,7 @@ const headerName = /^[-A-Za-z0-9]+$/;
 function validateHttpGet(action: HTTPGetAction, field: string, found: Findings): void {
   found.present(`${field}.path`, action.path);
   validatePort(action.port, `${field}.port`, found);
-  found.optionalOneOf(`${field}.scheme`, action.scheme, ['HTTP', 'HTTPS']);
+  found.presentOneOf(`${field}.scheme`, action.scheme ?? '', ['HTTP', 'HTTPS']);
   for (const header of action.httpHeaders ?? [])
     if (!headerName.test(header.name ?? ''))
       found.invalid(

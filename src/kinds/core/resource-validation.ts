@@ -58,7 +58,6 @@ function validateAmount(name: string, amount: string, field: string, found: Find
 
 function validateContainerResourceName(name: string, field: string, found: Findings): void {
   validateResourceName(name, field, found);
-  if (validateQualifiedName(name).length > 0) return;
   if (!name.includes('/')) {
     if (!containerResources.includes(name) && !isHugePage(name))
       found.invalid(field, name, 'must be a standard resource for containers');

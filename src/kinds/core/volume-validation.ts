@@ -1,22 +1,12 @@
 import type { DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection, VolumeSource } from '#api';
-import { validateConfigKey, validateDns1123Label } from '#machinery';
+import { validateDns1123Label, validateDns1123Subdomain } from '#machinery';
 import type { Findings } from '../findings.ts';
 import { validateClaimSpec } from './claim-validation.ts';
 import { validateFieldRef, validateResourceRef } from './env-validation.ts';
-import { validateDescendingPath, validateNoBacksteps } from './security-validation.ts';
-import { requiredSourceFields, validateCsiDriverName } from './volume-source-validation.ts';
+import { validateDescendingPath } from './security-validation.ts';
+import { excessField, podSourceOrder, sourceField, validateSource } from './volume-source-validation.ts';
 
 const modeMessage = 'must be a number between 0 and 0777 (octal), both inclusive';
-const hostPathTypes: readonly string[] = [
-  '',
-  'BlockDevice',
-  'CharDevice',
-  'Directory',
-  'DirectoryOrCreate',
-  'File',
-  'FileOrCreate',
-  'Socket',
-];
 const pullPolicies: readonly string[] = ['Always', 'IfNotPresent', 'Never'];
 const tooManySources = 'may not specify more than 1 volume type';
 
@@ -37,43 +27,46 @@ export function validateVolumes(
       found.each(`${at}.name`, volume.name, messages);
       if (messages.length === 0 && byName.has(volume.name)) found.duplicate(`${at}.name`, volume.name);
     }
-    validateSource(volume, podName, at, found);
+    validateVolumeSource(volume, podName, at, found);
     if (found.list.length === before) byName.set(volume.name, volume);
   }
   return byName;
 }
 
-type SourceName = keyof VolumeSource;
-
-function validateSource(volume: Volume, podName: string | undefined, field: string, found: Findings): void {
-  const names = (Object.keys(volume) as (SourceName | 'name')[]).filter(
-    (name): name is SourceName => name !== 'name' && volume[name] != null,
-  );
+function validateVolumeSource(volume: Volume, podName: string | undefined, field: string, found: Findings): void {
+  const sources = volume as unknown as Readonly<Record<string, Record<string, unknown> | undefined>>;
+  const names = podSourceOrder.filter((name) => Object.hasOwn(sources, name) && sources[name] != null);
   if (names.length === 0) return found.required(field, 'must specify a volume type');
   for (const [index, name] of names.entries()) {
-    if (index > 0) found.forbidden(`${field}.${name}`, tooManySources);
-    else validateOneSource(volume, name, podName, field, found);
+    if (index > 0) {
+      found.forbidden(excessField(field, name), tooManySources);
+      continue;
+    }
+    validateSource(name, sources[name] ?? {}, sourceField(field, name), found);
+    validateContents(volume, name as keyof VolumeSource, podName, field, found);
   }
 }
 
-function validateOneSource(
+function validateContents(
   volume: Volume,
-  name: SourceName,
+  name: keyof VolumeSource,
   podName: string | undefined,
   field: string,
   found: Findings,
 ): void {
   const at = `${field}.${name}`;
-  for (const required of requiredSourceFields[name] ?? [])
-    found.present(`${at}.${required}`, (volume[name] as Record<string, unknown> | undefined)?.[required]);
   switch (name) {
     case 'emptyDir':
       if (String(volume.emptyDir?.sizeLimit ?? '').startsWith('-'))
         found.forbidden(`${at}.sizeLimit`, 'SizeLimit field must be a valid resource quantity');
       break;
-    case 'hostPath':
-      validateNoBacksteps(volume.hostPath?.path ?? '', `${at}.path`, found);
-      found.optionalOneOf(`${at}.type`, volume.hostPath?.type, hostPathTypes);
+    case 'iscsi':
+      if (volume.iscsi?.initiatorName != null && `${volume.name}:${volume.iscsi.targetPortal}`.length > 64)
+        found.invalid(
+          `${field}.name`,
+          volume.name,
+          'Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.',
+        );
       break;
     case 'secret':
     case 'configMap':
@@ -81,27 +74,19 @@ function validateOneSource(
       break;
     case 'downwardAPI':
       validateMode(volume.downwardAPI?.defaultMode, `${at}.defaultMode`, found);
-      for (const [index, file] of (volume.downwardAPI?.items ?? []).entries())
-        validateDownwardFile(file, `${at}.items[${index}]`, found);
+      for (const file of volume.downwardAPI?.items ?? []) validateDownwardFile(file, at, found);
       break;
     case 'projected':
       validateMode(volume.projected?.defaultMode, `${at}.defaultMode`, found);
-      validateProjections(volume.projected?.sources, `${at}.sources`, found);
-      break;
-    case 'nfs':
-      if (volume.nfs?.path && !volume.nfs.path.startsWith('/'))
-        found.invalid(`${at}.path`, volume.nfs.path, 'must be an absolute path');
-      break;
-    case 'csi':
-      validateCsiDriverName(volume.csi?.driver ?? '', `${at}.driver`, found);
+      validateProjections(volume.projected?.sources, at, found);
       break;
     case 'ephemeral':
       if (volume.ephemeral?.volumeClaimTemplate == null) found.required(`${at}.volumeClaimTemplate`);
       else {
         validateClaimSpec(volume.ephemeral.volumeClaimTemplate.spec, `${at}.volumeClaimTemplate.spec`, found);
-        if (podName !== undefined) {
+        if (podName && volume.name) {
           const claim = `${podName}-${volume.name}`;
-          for (const message of claimNameErrors(claim))
+          for (const message of validateDns1123Subdomain(claim))
             found.invalid(`${field}.name`, volume.name, `PVC name "${claim}": ${message}`);
         }
       }
@@ -113,8 +98,6 @@ function validateOneSource(
     default:
   }
 }
-
-const claimNameErrors = (name: string): string[] => (name.length > 253 ? ['must be no more than 253 characters'] : []);
 
 function validateMode(mode: number | undefined, field: string, found: Findings): void {
   if (mode != null && (mode < 0 || mode > 0o777)) found.invalid(field, mode, modeMessage);
@@ -130,7 +113,7 @@ function validateFileList(
 }
 
 function validateItem(item: KeyToPath, field: string, found: Findings): void {
-  if (found.present(`${field}.key`, item.key)) found.each(`${field}.key`, item.key, validateConfigKey(item.key));
+  found.present(`${field}.key`, item.key);
   if (found.present(`${field}.path`, item.path)) validateNonReservedPath(item.path, `${field}.path`, found);
   validateMode(item.mode, `${field}.mode`, found);
 }
@@ -154,6 +137,7 @@ function validateDownwardFile(file: DownwardAPIVolumeFile, field: string, found:
   validateMode(file.mode, `${field}.mode`, found);
 }
 
+/** What a projected volume is made of. Several paths name the volume, not the source: so upstream does. */
 function validateProjections(sources: readonly VolumeProjection[] | undefined, field: string, found: Findings): void {
   const paths = new Set<string>();
   const takePath = (path: string, value: string): void => {
@@ -161,10 +145,7 @@ function validateProjections(sources: readonly VolumeProjection[] | undefined, f
     paths.add(path);
   };
   for (const [index, source] of (sources ?? []).entries()) {
-    const at = `${field}[${index}]`;
-    const names = (Object.keys(source) as (keyof VolumeProjection)[]).filter((name) => source[name] != null);
-    if (names.length > 1) found.forbidden(at, tooManySources);
-    if (names.length === 0) found.required(at, 'must specify a volume source');
+    const at = `${field}.sources[${index}]`;
     for (const name of ['secret', 'configMap'] as const) {
       const list = source[name];
       if (list == null) continue;
@@ -174,8 +155,8 @@ function validateProjections(sources: readonly VolumeProjection[] | undefined, f
         takePath(item.path, list.name ?? '');
       }
     }
-    for (const [position, file] of (source.downwardAPI?.items ?? []).entries()) {
-      validateDownwardFile(file, `${at}.downwardAPI.items[${position}]`, found);
+    for (const file of source.downwardAPI?.items ?? []) {
+      validateDownwardFile(file, `${at}.downwardAPI`, found);
       takePath(file.path, file.path);
     }
     if (source.serviceAccountToken != null) {
@@ -185,17 +166,32 @@ function validateProjections(sources: readonly VolumeProjection[] | undefined, f
         found.invalid(life, expirationSeconds, 'may not specify a duration less than 10 minutes');
       if (expirationSeconds > 2 ** 32)
         found.invalid(life, expirationSeconds, 'may not specify a duration larger than 2^32 seconds');
-      if (!path) found.required(`${at}.serviceAccountToken.path`);
-      else validateNonReservedPath(path, `${at}.serviceAccountToken.path`, found);
-      takePath(path ?? '', path ?? '');
+      if (!path) found.required(`${field}.path`);
+      else validateNonReservedPath(path, `${field}.path`, found);
     }
     if (source.clusterTrustBundle != null) {
-      const { name, signerName, path } = source.clusterTrustBundle;
-      if ((name == null) === (signerName == null))
-        found.invalid(at, source.clusterTrustBundle, 'only one of name and signerName may be used');
-      if (found.present(`${at}.clusterTrustBundle.path`, path))
-        validateNonReservedPath(path, `${at}.clusterTrustBundle.path`, found);
-      takePath(path ?? '', path ?? '');
+      validateTrustBundle(source.clusterTrustBundle, `${at}.clusterTrustBundle`, found);
+      takePath(source.clusterTrustBundle.path ?? '', source.clusterTrustBundle.path ?? '');
     }
+    const names = (Object.keys(source) as (keyof VolumeProjection)[]).filter((name) => source[name] != null);
+    if (names.length > 1) found.forbidden(at, 'may not specify more than 1 volume type per source');
   }
+}
+
+function validateTrustBundle(
+  bundle: NonNullable<VolumeProjection['clusterTrustBundle']>,
+  field: string,
+  found: Findings,
+): void {
+  const { name, signerName, path } = bundle;
+  if (name != null && signerName != null) found.invalid(field, bundle, 'only one of name and signerName may be used');
+  else if (name != null) {
+    if (name === '') found.required(`${field}.name`, 'must be a valid object name');
+    if (bundle.labelSelector != null)
+      found.invalid(`${field}.labelSelector`, bundle.labelSelector, 'labelSelector must be unset if name is specified');
+  } else if (signerName != null) {
+    if (signerName === '') found.required(`${field}.signerName`, 'must be a valid signer name');
+    found.selector(`${field}.labelSelector`, bundle.labelSelector);
+  } else found.required(field, 'either name or signerName must be specified');
+  if (found.present(`${field}.path`, path)) validateNonReservedPath(path, `${field}.path`, found);
 }

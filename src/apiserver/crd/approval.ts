@@ -1,5 +1,5 @@
 import type { CustomResourceDefinition } from '#api';
-import { type FieldError, requiredError } from '#machinery';
+import { type FieldError, invalidError, requiredError } from '#machinery';
 
 const annotation = 'api-approved.kubernetes.io';
 const about = 'see https://github.com/kubernetes/enhancements/pull/1111';
@@ -31,9 +31,15 @@ export function approvalOf({ metadata, spec }: CustomResourceDefinition): Approv
   return { status: 'False', reason: 'InvalidAnnotation', message };
 }
 
-/** A new definition in a protected group says who has approved it, or that no one has. */
-export function approvalErrors(crd: CustomResourceDefinition): FieldError[] {
+/** A new definition in a protected group says who has approved it, or that no one has; an old one may stay as it was. */
+export function approvalErrors(crd: CustomResourceDefinition, old?: CustomResourceDefinition): FieldError[] {
   const approval = approvalOf(crd);
   if (approval === undefined || approval.status === 'True' || approval.reason === 'UnapprovedAnnotation') return [];
-  return [requiredError(`metadata.annotations[${annotation}]`, approval.message)];
+  if (old !== undefined && approvalOf(old)?.reason === approval.reason) return [];
+  const field = `metadata.annotations[${annotation}]`;
+  return [
+    approval.reason === 'MissingAnnotation'
+      ? requiredError(field, approval.message)
+      : invalidError(field, crd.metadata.annotations?.[annotation], approval.message),
+  ];
 }

@@ -178,11 +178,21 @@ test('JSONPath of printer columns', () => {
       ],
     },
     'a.b': { c: [1, 2] },
+    labels: { 'a.b/c': 'slash' },
+    words: ['a', 'b'],
   };
   const at = (text: string) => valuesAt(object, parseJsonPath(text) ?? []);
   assert.deepEqual(at('.status.conditions[?(@.type=="Ready")].status'), ['True']);
   assert.deepEqual(at(".['a.b'].c[1]"), [2]);
   assert.deepEqual(at('.a\\.b.c[*]'), [1, 2]);
   assert.deepEqual(at('.constructor.name'), []);
+  assert.deepEqual(at('.status.conditions[0:1].type'), ['Ready']);
+  assert.deepEqual(at('.status.conditions[-1:].type'), ['Other']);
+  assert.deepEqual(at('.status.conditions[1,0].type'), ['Other', 'Ready']);
+  assert.deepEqual(at('..type'), ['Ready', 'Other']);
+  assert.deepEqual(at('.labels.a\\.b/c'), ['slash']);
+  assert.deepEqual(at('.words[?(@=="b")]'), ['b']);
+  assert.deepEqual(at('.status.conditions[?(@.missing!="x")].type'), []);
+  assert.deepEqual(at('.status.conditions[?(@.status)].type'), ['Ready', 'Other']);
   assert.equal(parseJsonPath('.a[?(x)]'), undefined);
 });

@@ -7,9 +7,10 @@ import type {
   ResourceInfo,
 } from '#api';
 import { type Column, defineKind, type KindDefinition, type ScaleDefinition, timeSince } from '#kinds';
-import { applySchemaDefaults, type FieldError, invalidError } from '#machinery';
+import { applySchemaDefaults, type FieldError, invalidError, validateQualifiedName } from '#machinery';
 import { parseJsonPath, setAt, valueAt, valuesAt } from './json-path.ts';
 import type { RuleValidator } from './rules.ts';
+import { dropNulls } from './nulls.ts';
 import { rootNode } from './schema-node.ts';
 import { type PatternMatcher, SchemaValidator } from './validation.ts';
 
@@ -54,8 +55,9 @@ function kindOf(
     compiled ??= { rules: schema === undefined ? undefined : parts.compileRules?.(schema) };
     return compiled.rules;
   };
+  const replicas = replicasOf(version);
   const judge = (object: AnyObject, old?: AnyObject): FieldError[] => {
-    const found = validator?.validate(object, '', old) ?? [];
+    const found = [...(validator?.validate(object, old) ?? []), ...replicas(object)];
     const rules = rulesOf();
     if (rules === undefined) return found;
     // Rules see only objects whose form is right.
@@ -75,8 +77,21 @@ function kindOf(
     schema: node,
     ...(convert === undefined ? {} : { convert }),
     ...(schema !== undefined && hasDefaults(schema)
-      ? { completeStored: (draft: AnyObject) => applySchemaDefaults(draft, node) }
+      ? {
+          completeStored: (draft: AnyObject) => {
+            dropNulls(draft, schema);
+            applySchemaDefaults(draft, node);
+          },
+        }
       : {}),
+    ...(schema === undefined
+      ? {}
+      : {
+          // Called when defaults are there already; a null that goes may leave room for one more.
+          applyDefaults: (draft: AnyObject) => {
+            if (dropNulls(draft, schema)) applySchemaDefaults(draft, node);
+          },
+        }),
     storageSegment: `${group}/${names.plural}`,
     storageVersion: `${group}/${storage}`,
     generation: true,
@@ -85,7 +100,8 @@ function kindOf(
     ...(hasStatus ? { status: true } : {}),
     ...(scale === undefined ? {} : { scale }),
     ...(selectable.length === 0 ? {} : { fieldSelectors: Object.fromEntries(selectable) }),
-    ...(validator === undefined ? {} : { validate: judge, validateStatusUpdate: judge }),
+    ...(validator === undefined && scale === undefined ? {} : { validate: judge, validateStatusUpdate: judge }),
+    warnings: finalizerWarnings,
     ...(version.deprecated === true
       ? {
           deprecated: {
@@ -105,6 +121,82 @@ const blocking: ReadonlySet<FieldError['type']> = new Set([
 ]);
 const notChecked =
   'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
+
+/** What a scale reads must be numbers of replicas, and text. */
+function replicasOf({ subresources }: CustomResourceDefinitionVersion): (object: AnyObject) => FieldError[] {
+  const scale = subresources?.scale;
+  if (scale === undefined) return () => [];
+  const { specReplicasPath, statusReplicasPath, labelSelectorPath } = scale;
+  return (object) => [
+    ...[specReplicasPath, statusReplicasPath].flatMap((path) => {
+      const { value, stopped } = reached(object, path);
+      const wrong = stopped ?? (value === undefined || isWhole(value) ? undefined : wrongForm(path, value, 'int64'));
+      if (wrong !== undefined) return [invalidError(path, 0, wrong)];
+      const count = Number(value ?? 0);
+      if (count < 0) return [invalidError(path, count, 'should be a non-negative integer')];
+      return count > maxInt32 ? [invalidError(path, count, `should be less than or equal to ${maxInt32}`)] : [];
+    }),
+    ...[labelSelectorPath ?? ''].flatMap((path) => {
+      const { value, stopped } = path === '' ? { value: undefined, stopped: undefined } : reached(object, path);
+      const wrong =
+        stopped ?? (value === undefined || typeof value === 'string' ? undefined : wrongForm(path, value, 'string'));
+      return wrong === undefined ? [] : [invalidError(path, '', wrong)];
+    }),
+  ];
+}
+
+const maxInt32 = 2_147_483_647;
+const isWhole = (value: unknown): boolean =>
+  typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
+
+function wrongForm(path: string, value: unknown, wanted: string): string {
+  const form =
+    typeof value === 'boolean'
+      ? 'bool'
+      : typeof value === 'string'
+        ? 'string'
+        : typeof value === 'number'
+          ? 'float64'
+          : typeof value === 'bigint'
+            ? 'int64'
+            : value === null
+              ? '<nil>'
+              : Array.isArray(value)
+                ? '[]interface {}'
+                : 'map[string]interface {}';
+  const shown = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '<nil>');
+  return `${path} accessor error: ${shown} is of the type ${form}, expected ${wanted}`;
+}
+
+/** What plain dots lead to, or why they lead nowhere. */
+function reached(object: AnyObject, path: string): { readonly value?: unknown; readonly stopped?: string } {
+  let value: unknown = object;
+  const names = path.replace(/^\./, '').split('.');
+  for (const [index, name] of names.entries()) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return { stopped: wrongForm(`.${names.slice(0, index + 1).join('.')}`, value, 'map[string]interface{}') };
+    if (!Object.hasOwn(value, name)) return {};
+    value = (value as Record<string, unknown>)[name];
+  }
+  return { value };
+}
+
+const wellKnownFinalizers: ReadonlySet<string> = new Set(['orphan', 'foregroundDeletion', 'kubernetes']);
+
+/** Names of new finalizers that others may come to use too. */
+function finalizerWarnings(object: AnyObject, old: AnyObject | undefined): string[] {
+  const before = new Set(old?.metadata.finalizers ?? []);
+  const added = [...new Set(object.metadata.finalizers ?? [])].filter((one) => !before.has(one)).sort();
+  return added.flatMap((name) => {
+    const at = `metadata.finalizers: ${JSON.stringify(name)}: `;
+    const found = validateQualifiedName(name).map((message) => at + message);
+    if (!name.includes('/') && !wellKnownFinalizers.has(name))
+      found.push(
+        `${at}prefer a domain-qualified finalizer name ${name.includes('.') ? 'including a path (/) ' : ''}to avoid accidental conflicts with other finalizer writers`,
+      );
+    return found;
+  });
+}
 
 /** Whether some field of the schema has a default. */
 function hasDefaults(schema: JSONSchemaProps): boolean {

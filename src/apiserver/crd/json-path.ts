@@ -3,16 +3,19 @@ type Step =
   | { readonly kind: 'field'; readonly name: string }
   | { readonly kind: 'index'; readonly at: number }
   | { readonly kind: 'all' }
+  | { readonly kind: 'deep' }
+  | { readonly kind: 'union'; readonly steps: readonly Step[] }
+  | { readonly kind: 'slice'; readonly from: number | undefined; readonly to: number | undefined; readonly by: number }
   | {
       readonly kind: 'filter';
       readonly path: readonly Step[];
-      readonly operator: '==' | '!=' | '>' | '<' | '>=' | '<=';
+      readonly operator: '==' | '!=' | '>' | '<' | '>=' | '<=' | 'exists';
       readonly value: string | number | boolean;
     };
 
 /**
- * Reads the JSONPath of printer columns and scale paths: `.spec.a['b.c'].list[0].x`, `[*]`, `[?(@.type=="Ready")]`. Undefined when it
- * is of another form.
+ * Reads the JSONPath of printer columns and scale paths: `.spec.a['b.c'].list[0].x`, `[*]`, `[0:2]`, `[0,2]`, `..name`,
+ * `[?(@.type=="Ready")]`, `[?(@.ready)]`. Undefined when it is of another form.
  */
 export function parseJsonPath(text: string): readonly Step[] | undefined {
   const body = text
@@ -23,7 +26,11 @@ export function parseJsonPath(text: string): readonly Step[] | undefined {
   let at = 0;
   while (at < body.length) {
     if (body[at] === '.') {
-      const match = /^\.((?:[A-Za-z0-9_-]|\\.)+|\*)/.exec(body.slice(at));
+      if (body[at + 1] === '.' && at + 2 < body.length) {
+        steps.push({ kind: 'deep' });
+        at++;
+      }
+      const match = /^\.((?:[^.,[\]$@{}\s\\*]|\\.)+|\*)/.exec(body.slice(at));
       if (match === null) {
         if (at === body.length - 1) break;
         if (body[at + 1] === '[') {
@@ -48,8 +55,22 @@ export function parseJsonPath(text: string): readonly Step[] | undefined {
 function bracketStep(text: string): { readonly step: Step; readonly length: number } | undefined {
   let match = /^\[(-?\d+)\]/.exec(text);
   if (match !== null) return { step: { kind: 'index', at: Number(match[1]) }, length: match[0].length };
-  match = /^\[(?:\*|:)\]/.exec(text);
+  match = /^\[\*\]/.exec(text);
   if (match !== null) return { step: { kind: 'all' }, length: match[0].length };
+  match = /^\[(-?\d+)?:(-?\d+)?(?::(\d+))?\]/.exec(text);
+  if (match !== null) {
+    const [from, to, by = 1] = match.slice(1).map((one) => (one === undefined ? undefined : Number(one)));
+    return { step: { kind: 'slice', from, to, by }, length: match[0].length };
+  }
+  match = /^\[(?:-?\d+|'[^']*')(?:,(?:-?\d+|'[^']*'))+\]/.exec(text);
+  if (match !== null) {
+    const parts = match[0].slice(1, -1).match(/-?\d+|'[^']*'/g) ?? [];
+    const steps = parts.map(
+      (one): Step =>
+        one.startsWith("'") ? { kind: 'field', name: one.slice(1, -1) } : { kind: 'index', at: Number(one) },
+    );
+    return { step: { kind: 'union', steps }, length: match[0].length };
+  }
   match = /^\[(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\]/.exec(text);
   if (match !== null)
     return {
@@ -57,12 +78,14 @@ function bracketStep(text: string): { readonly step: Step; readonly length: numb
       length: match[0].length,
     };
   match =
-    /^\[\?\(\s*@((?:\.[A-Za-z0-9_-]+|\['[^']*'\])+)\s*(==|!=|>=|<=|>|<)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|true|false)\s*\)\]/.exec(
+    /^\[\?\(\s*@((?:\.[A-Za-z0-9_-]+|\['[^']*'\])*)(?:\s*(==|!=|>=|<=|>|<)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|true|false))?\s*\)\]/.exec(
       text,
     );
   if (match === null) return undefined;
   const path = parseJsonPath(match[1] as string);
   if (path === undefined) return undefined;
+  if (match[2] === undefined)
+    return { step: { kind: 'filter', path, operator: 'exists', value: true }, length: match[0].length };
   const raw = match[3] as string;
   const value = /^["']/.test(raw)
     ? raw.slice(1, -1).replace(/\\(.)/g, '$1')
@@ -98,6 +121,13 @@ function take(value: unknown, step: Step): unknown[] {
     }
     case 'all':
       return Array.isArray(value) ? value : Object.values(value);
+    case 'union':
+      return step.steps.flatMap((one) => take(value, one));
+    case 'deep':
+      return descendants(value);
+    case 'slice':
+      if (!Array.isArray(value) || step.by < 1) return [];
+      return value.slice(step.from, step.to).filter((_, index) => index % step.by === 0);
     case 'filter':
       return (Array.isArray(value) ? value : Object.values(value)).filter((one: unknown) =>
         holds(valueAt(one, step.path), step),
@@ -105,8 +135,23 @@ function take(value: unknown, step: Step): unknown[] {
   }
 }
 
+/** The value and all objects and lists below it, each before what is in it. */
+function descendants(value: object): object[] {
+  const found: object[] = [];
+  const open = [value];
+  for (let one = open.pop(); one !== undefined; one = open.pop()) {
+    found.push(one);
+    const below = Object.values(one).filter((it: unknown): it is object => typeof it === 'object' && it !== null);
+    open.push(...below.reverse());
+  }
+  return found;
+}
+
 function holds(actual: unknown, { operator, value }: Extract<Step, { kind: 'filter' }>): boolean {
+  if (actual === undefined) return false;
   switch (operator) {
+    case 'exists':
+      return true;
     case '==':
       return actual === value;
     case '!=':

@@ -13,7 +13,8 @@ import type { KindHooks, ResourceContext } from '../resources/context.ts';
 import { approvalErrors, approvalOf } from './approval.ts';
 import { conversionOf } from './conversion.ts';
 import { kindsOf } from './definitions.ts';
-import { hasRules } from './schema-walk.ts';
+import { isKnownFormat } from './formats.ts';
+import { hasRules, someSchema } from './schema-walk.ts';
 import { validateDefinitionSchemas } from './schema-validation.ts';
 import type { PatternMatcher } from './validation.ts';
 
@@ -23,18 +24,40 @@ const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 /** A definition that goes takes its objects along first. */
 export const customResourceDefinitionHooks: KindHooks = {
   deletionFinalizers: () => [cleanupFinalizer],
-  beforeCreate(draft) {
+  beforeCreate(draft, { request }) {
     const crd = draft as unknown as CustomResourceDefinition;
+    request.warnings.push(...unknownFormats(crd).map(formatWarning));
     return checkSchemas(crd, approvalErrors(crd));
   },
   // A definition whose schemas stay as they are is not held to rules that have come since.
-  beforeUpdate(draft, old) {
+  beforeUpdate(draft, old, { request }) {
     const [next, before] = [draft, old] as unknown as CustomResourceDefinition[];
-    return deepEqual(next?.spec.versions, before?.spec.versions)
-      ? undefined
-      : checkSchemas(next as CustomResourceDefinition);
+    const crd = next as CustomResourceDefinition;
+    const approval = approvalErrors(crd, before);
+    const known = new Set(before === undefined ? [] : unknownFormats(before));
+    request.warnings.push(
+      ...unknownFormats(crd)
+        .filter((one) => !known.has(one))
+        .map(formatWarning),
+    );
+    const same = deepEqual(crd.spec.versions, before?.spec.versions);
+    return same && approval.length === 0 ? undefined : checkSchemas(crd, approval);
   },
 };
+
+const formatWarning = (format: string): string => `unrecognized format ${JSON.stringify(format)}`;
+
+/** Formats in a definition's schemas that mean nothing to the server. */
+function unknownFormats({ spec }: CustomResourceDefinition): string[] {
+  const found = new Set<string>();
+  for (const { schema } of spec.versions)
+    if (schema?.openAPIV3Schema !== undefined)
+      someSchema(schema.openAPIV3Schema, ({ format = '', type = '' }) => {
+        if (format !== '' && !isKnownFormat(format, type)) found.add(format);
+        return false;
+      });
+  return [...found];
+}
 
 /** Refuses schemas that are not structural, and rules that do not compile or may cost too much. */
 async function checkSchemas(crd: CustomResourceDefinition, more: readonly FieldError[] = []): Promise<undefined> {

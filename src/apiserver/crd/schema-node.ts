@@ -48,6 +48,7 @@ function nodeOf(schema: JSONSchemaProps): SchemaNode {
       const fields = new Map<string, FieldSchema>();
       for (const [name, one] of Object.entries(properties ?? {}))
         fields.set(name, field(name, nodeOf(one), traitsOf(one)));
+      if (embedded) fields.set('metadata', field('metadata', builtinSchema.type('meta/v1.ObjectMeta')));
       return {
         form: 'struct',
         fields,

@@ -11,7 +11,8 @@ import {
 import { parseJsonPath } from './json-path.ts';
 import { fieldPathOf } from './rule-field-path.ts';
 import { hasRules, itemsOf, someSchema, valuesOf } from './schema-walk.ts';
-import { type PatternMatcher, SchemaValidator } from './validation.ts';
+import { defaultErrors } from './default-validation.ts';
+import type { PatternMatcher } from './validation.ts';
 
 export interface SchemaCheckOptions {
   /** For patterns and defaults; throws for a pattern that is none. */
@@ -38,18 +39,82 @@ interface Context {
 export function validateDefinitionSchemas(crd: CustomResourceDefinition, options: SchemaCheckOptions): FieldError[] {
   const found: FieldError[] = [];
   const versions = crd.spec.versions ?? [];
-  const first = versions[0]?.schema;
-  const shared = versions.every(({ schema }) => deepEqual(schema, first));
+  // What all versions have alike is judged once, as if it stood above them.
+  const shared = deepEqualParts(versions.map(({ schema }) => schema));
   for (const [index, version] of versions.entries()) {
     if (shared && index > 0) break;
     const schema = version.schema?.openAPIV3Schema;
     if (schema === undefined) continue;
     const field = shared ? 'spec.validation.openAPIV3Schema' : `spec.versions[${index}].schema.openAPIV3Schema`;
-    found.push(...new SchemaCheck(options).whole(schema, field));
+    const status = (shared ? versions : [version]).some(({ subresources }) => subresources?.status !== undefined);
+    found.push(...rootErrors(schema, field, status), ...new SchemaCheck(options).whole(schema, field));
   }
+  const alike = deepEqualParts(versions.map(({ selectableFields }) => selectableFields));
   for (const [index, version] of versions.entries()) {
-    found.push(...selectableFieldErrors(version, `spec.versions[${index}].selectableFields`));
+    if (alike && index > 0) break;
+    found.push(
+      ...selectableFieldErrors(version, alike ? 'spec.selectableFields' : `spec.versions[${index}].selectableFields`),
+    );
   }
+  return found;
+}
+
+function deepEqualParts(parts: readonly unknown[]): boolean {
+  return parts.every((one) => deepEqual(one, parts[0]));
+}
+
+/** With a status sub-resource only these may stand at the root: the status is judged by its own property alone. */
+const allowedAtRoot = {
+  description: 'Description',
+  type: 'Type',
+  format: 'Format',
+  title: 'Title',
+  maximum: 'Maximum',
+  exclusiveMaximum: 'ExclusiveMaximum',
+  minimum: 'Minimum',
+  exclusiveMinimum: 'ExclusiveMinimum',
+  maxLength: 'MaxLength',
+  minLength: 'MinLength',
+  pattern: 'Pattern',
+  maxItems: 'MaxItems',
+  minItems: 'MinItems',
+  uniqueItems: 'UniqueItems',
+  multipleOf: 'MultipleOf',
+  required: 'Required',
+  items: 'Items',
+  properties: 'Properties',
+  externalDocs: 'ExternalDocs',
+  example: 'Example',
+  'x-kubernetes-preserve-unknown-fields': 'XPreserveUnknownFields',
+  'x-kubernetes-validations': 'XValidations',
+};
+
+function rootErrors(schema: JSONSchemaProps, field: string, status: boolean): FieldError[] {
+  const found: FieldError[] = [];
+  if (status) {
+    const isEmpty = (value: unknown): boolean =>
+      value === undefined || value === null || value === false || value === '' || deepEqual(value, []);
+    const stranger = Object.entries(schema).find(
+      ([name, value]) => !isEmpty(value) && !Object.hasOwn(allowedAtRoot, name),
+    );
+    if ((schema.type ?? '') !== '' && schema.type !== 'object')
+      found.push(
+        invalidError(
+          `${field}.type`,
+          schema.type,
+          'only "object" is allowed as the type at the root of the schema if the status subresource is enabled',
+        ),
+      );
+    else if (stranger !== undefined)
+      found.push(
+        invalidError(
+          field,
+          schema,
+          `only [${Object.values(allowedAtRoot).join(' ')}] fields are allowed at the root of the schema if the status subresource is enabled`,
+        ),
+      );
+  }
+  if (schema.nullable === true) found.push(forbiddenError(`${field}.nullable`, 'nullable cannot be true at the root'));
   return found;
 }
 
@@ -62,12 +127,6 @@ function selectableFieldErrors(
 ): FieldError[] {
   const fields = version.selectableFields ?? [];
   const found: FieldError[] = [];
-  if (fields.length > mostSelectableFields)
-    found.push({
-      type: 'FieldValueTooMany',
-      field,
-      detail: `Too many: ${fields.length}: must have at most ${mostSelectableFields} items`,
-    });
   const seen = new Set<string>();
   for (const [index, { jsonPath }] of fields.entries()) {
     const at = `${field}[${index}].jsonPath`;
@@ -94,6 +153,12 @@ function selectableFieldErrors(
         ),
       );
   }
+  if (seen.size > mostSelectableFields)
+    found.push({
+      type: 'FieldValueTooMany',
+      field,
+      detail: `Too many: ${seen.size}: must have at most ${mostSelectableFields} items`,
+    });
   return found;
 }
 
@@ -116,9 +181,20 @@ const reasons: readonly string[] = [
 ];
 const metaFields: readonly string[] = ['apiVersion', 'kind', 'metadata'];
 
+/** Parts that upstream's structural schemas have no place for. */
+const unsupported = [
+  'id',
+  '$schema',
+  '$ref',
+  'additionalItems',
+  'patternProperties',
+  'definitions',
+  'dependencies',
+] as const;
+
 class SchemaCheck {
   readonly #options: SchemaCheckOptions;
-  readonly #found: FieldError[] = [];
+  #found: FieldError[] = [];
   readonly #ruleErrors: FieldError[] = [];
   readonly #cost = { total: 0, rules: [] as { field: string; cost: number }[] };
 
@@ -127,25 +203,28 @@ class SchemaCheck {
   }
 
   whole(schema: JSONSchemaProps, field: string): FieldError[] {
-    this.#check(schema, field, {
+    const root: Context = {
       level: 'root',
       isRoot: true,
       insideMeta: false,
       forbiddenDefaults: undefined,
       uncorrelatable: undefined,
       cardinality: 1,
-    });
+    };
+    const hasStructure = !someSchema(schema, (one) => unsupported.some((name) => isThere(one[name])));
+    if (hasStructure) {
+      this.#structural(schema, field, root);
+      this.#complete(schema, schema, field, field);
+    }
     const structural = this.#found.sort((a, b) => (fieldErrorText(a) < fieldErrorText(b) ? -1 : 1));
-    if (structural.length > 0) return structural;
+    this.#found = [];
+    if (hasStructure && structural.length === 0) structural.push(...defaultErrors(schema, field, this.#options));
+    this.#openApi(schema, field, root);
+    const found = [...structural, ...this.#found];
+    if (found.length > 0) return found;
+    if (!hasStructure) return [invalidError(field, '', "OpenAPIV3Schema 'schema' is not supported")];
     if (this.#options.rules !== undefined && hasRules(schema)) {
-      this.#rules(schema, field, {
-        level: 'root',
-        isRoot: true,
-        insideMeta: false,
-        forbiddenDefaults: undefined,
-        uncorrelatable: undefined,
-        cardinality: 1,
-      });
+      this.#rules(schema, field, root);
       this.#ruleErrors.push(...this.#options.rules.checkTotal(this.#cost, field));
     }
     return this.#ruleErrors;
@@ -155,14 +234,25 @@ class SchemaCheck {
     if (this.#found.length < 100) this.#found.push(error);
   }
 
-  #check(schema: JSONSchemaProps, field: string, context: Context): void {
-    this.#supported(schema, field, context);
+  /** What makes a schema structural. */
+  #structural(schema: JSONSchemaProps, field: string, context: Context): void {
     this.#structure(schema, field, context);
+    this.#below(schema, field, context, (below, at, inner) => this.#structural(below, at, inner));
+    this.#junctors(schema, field);
+  }
+
+  /** What holds for every schema, those below junctors too. */
+  #openApi(schema: JSONSchemaProps, field: string, context: Context): void {
+    this.#supported(schema, field, context);
     this.#extensions(schema, field);
     this.#mapList(schema, field);
     this.#ruleTexts(schema, field);
-    this.#below(schema, field, context, (below, at, inner) => this.#check(below, at, inner));
-    this.#junctors(schema, field, context);
+    this.#below(schema, field, context, (below, at, inner) => this.#openApi(below, at, inner));
+    const nested: Context = { ...context, isRoot: false };
+    for (const name of ['anyOf', 'oneOf', 'allOf'] as const)
+      for (const [index, one] of (schema[name] ?? []).entries())
+        this.#openApi(one, `${field}.${name}[${index}]`, nested);
+    if (schema.not !== undefined) this.#openApi(schema.not, `${field}.not`, nested);
   }
 
   /** Each schema below, with the context that it has there. */
@@ -209,12 +299,11 @@ class SchemaCheck {
   /** Parts of JSON schema that definitions may not use. */
   #supported(schema: JSONSchemaProps, field: string, context: Context): void {
     const forbid = (name: string, detail: string): void => this.#add(forbiddenError(`${field}.${name}`, detail));
-    if (schema.type === 'null') forbid('type', 'type cannot be set to null, use nullable as an alternative');
-    else if (schema.type !== undefined && schema.type !== '' && !types.includes(schema.type))
+    if (schema.type !== undefined && schema.type !== '' && !types.includes(schema.type))
       this.#add(notSupportedError(`${field}.type`, schema.type, types));
-    if (schema.default !== undefined && context.forbiddenDefaults !== undefined)
+    if (schema.type === 'null') forbid('type', 'type cannot be set to null, use nullable as an alternative');
+    if (isThere(schema.default) && context.forbiddenDefaults !== undefined)
       forbid('default', `must not be set ${context.forbiddenDefaults}`);
-    else if (schema.default !== undefined) this.#default(schema, field);
     if (schema.id !== undefined && schema.id !== '') forbid('id', 'id is not supported');
     if (schema.additionalItems !== undefined) forbid('additionalItems', 'additionalItems is not supported');
     if (Object.keys(schema.patternProperties ?? {}).length > 0)
@@ -230,7 +319,6 @@ class SchemaCheck {
     const { additionalProperties, properties } = schema;
     if (additionalProperties !== undefined && additionalProperties !== true && Object.keys(properties ?? {}).length > 0)
       forbid('additionalProperties', 'additionalProperties and properties are mutual exclusive');
-    this.#pattern(schema, field);
   }
 
   #pattern({ pattern }: JSONSchemaProps, field: string): void {
@@ -239,17 +327,18 @@ class SchemaCheck {
       this.#add(invalidError(`${field}.pattern`, pattern, `must be a valid regular expression, but isn't: ${wrong}`));
   }
 
-  #default(schema: JSONSchemaProps, field: string): void {
-    if (someSchema(schema, (one) => one.pattern !== undefined && this.#options.compiles(one.pattern) !== undefined))
-      return;
-    const errors = new SchemaValidator(schema, this.#options.matcher).validate(schema.default, `${field}.default`);
-    for (const one of errors) this.#add(one);
-  }
-
   #structure(schema: JSONSchemaProps, field: string, { level, isRoot }: Context): void {
     const { type = '' } = schema;
     const embedded = schema['x-kubernetes-embedded-resource'] === true;
     const keeps = schema['x-kubernetes-preserve-unknown-fields'] === true;
+    this.#pattern(schema, field);
+    if (schema['x-kubernetes-int-or-string'] === true) {
+      for (const name of ['x-kubernetes-preserve-unknown-fields', 'x-kubernetes-embedded-resource'] as const)
+        if (schema[name] === true)
+          this.#add(invalidError(`${field}.${name}`, true, 'must be false if x-kubernetes-int-or-string is true'));
+    }
+    if (isRoot && type !== '' && type !== 'object')
+      this.#add(invalidError(`${field}.type`, type, 'must be object at the root'));
     if (type === 'array' && schema.items === undefined) this.#add(requiredError(`${field}.items`, 'must be specified'));
     if (schema.additionalProperties !== undefined) {
       if (isRoot) this.#add(forbiddenError(`${field}.additionalProperties`, 'must not be used at the root'));
@@ -261,15 +350,8 @@ class SchemaCheck {
     if (embedded && type !== 'object') {
       const detail = 'must be object if x-kubernetes-embedded-resource is true';
       this.#add(type === '' ? requiredError(`${field}.type`, detail) : invalidError(`${field}.type`, type, detail));
-    } else if (type === '' && schema['x-kubernetes-int-or-string'] !== true && !keeps && level !== 'root') {
-      this.#add(
-        requiredError(
-          `${field}.type`,
-          level === 'items'
-            ? 'must not be empty for specified array items'
-            : 'must not be empty for specified object fields',
-        ),
-      );
+    } else if (type === '' && schema['x-kubernetes-int-or-string'] !== true && !keeps) {
+      this.#add(requiredError(`${field}.type`, `must not be empty ${emptyAt[level]}`));
     }
     if (embedded && !keeps && Object.keys(schema.properties ?? {}).length === 0)
       this.#add(
@@ -292,10 +374,11 @@ class SchemaCheck {
     if (metadata.type !== 'object')
       this.#add(invalidError(`${field}.properties[metadata].type`, metadata.type ?? '', 'must be object'));
     if (!isRoot) return;
-    const { type, description, properties: inner = {}, ...rest } = metadata;
+    // A default is refused elsewhere.
+    const { type, description, default: _, properties: inner = {}, ...rest } = metadata;
     if (
       Object.keys(inner).some((name) => name !== 'name' && name !== 'generateName') ||
-      Object.keys(rest).length > 0 ||
+      Object.values(rest).some(isThere) ||
       (description ?? '') !== ''
     )
       this.#add(
@@ -310,11 +393,6 @@ class SchemaCheck {
     const keeps = schema['x-kubernetes-preserve-unknown-fields'];
     if (keeps === false)
       this.#add(invalidError(`${field}.x-kubernetes-preserve-unknown-fields`, false, 'must be true or undefined'));
-    if (schema['x-kubernetes-int-or-string'] === true) {
-      for (const name of ['x-kubernetes-preserve-unknown-fields', 'x-kubernetes-embedded-resource'] as const)
-        if (schema[name] === true)
-          this.#add(invalidError(`${field}.${name}`, true, 'must be false if x-kubernetes-int-or-string is true'));
-    }
     const mapType = schema['x-kubernetes-map-type'];
     if (mapType !== undefined) {
       this.#wantedType(schema, field, 'object', 'x-kubernetes-map-type');
@@ -382,18 +460,15 @@ class SchemaCheck {
       );
       return;
     }
-    if (new Set(keys).size < keys.length)
-      this.#add(invalidError(`${field}.x-kubernetes-list-map-keys`, keys, 'must not contain duplicate entries'));
-    for (const key of new Set(keys)) {
+    const seen = new Set<string>();
+    for (const key of keys) {
       const property = Object.hasOwn(items.properties ?? {}, key) ? items.properties?.[key] : undefined;
       const at = `${field}.items.properties[${key}]`;
-      if (property === undefined) {
+      if (property === undefined)
         this.#add(
           invalidError(`${field}.x-kubernetes-list-map-keys`, keys, 'entries must all be names of item properties'),
         );
-        continue;
-      }
-      if (property.type === 'array' || property.type === 'object')
+      else if (property.type === 'array' || property.type === 'object')
         this.#add(
           invalidError(
             `${at}.type`,
@@ -401,6 +476,10 @@ class SchemaCheck {
             "must be a scalar type if parent array's x-kubernetes-list-type is map",
           ),
         );
+      if (seen.has(key))
+        this.#add(invalidError(`${field}.x-kubernetes-list-map-keys`, keys, 'must not contain duplicate entries'));
+      seen.add(key);
+      if (property === undefined) continue;
       if (!(items.required ?? []).includes(key) && property.default === undefined)
         this.#add(
           requiredError(
@@ -415,26 +494,23 @@ class SchemaCheck {
     }
   }
 
-  #junctors(schema: JSONSchemaProps, field: string, context: Context): void {
-    const intOrString = schema['x-kubernetes-int-or-string'] === true;
+  #junctors(schema: JSONSchemaProps, field: string): void {
     const skips = (list: readonly JSONSchemaProps[] | undefined): boolean =>
-      intOrString && deepEqual(list ?? [], [{ type: 'integer' }, { type: 'string' }]);
+      deepEqual(list ?? [], [{ type: 'integer' }, { type: 'string' }]);
     for (const name of ['anyOf', 'oneOf', 'allOf'] as const) {
       if (name === 'anyOf' && skips(schema.anyOf)) continue;
-      for (const [index, one] of (schema[name] ?? []).entries()) {
-        if (name === 'allOf' && index === 0 && skips(one.anyOf)) continue;
-        this.#nested(one, `${field}.${name}[${index}]`, schema, context);
-      }
+      for (const [index, one] of (schema[name] ?? []).entries())
+        this.#nested(one, `${field}.${name}[${index}]`, name === 'allOf' && index === 0 && skips(one.anyOf));
     }
-    if (schema.not !== undefined) this.#nested(schema.not, `${field}.not`, schema, context);
+    if (schema.not !== undefined) this.#nested(schema.not, `${field}.not`);
   }
 
-  /** Below a junctor only values may be restricted, and only of what the schema outside names. */
-  #nested(schema: JSONSchemaProps, field: string, outside: JSONSchemaProps, context: Context): void {
+  /** Below a junctor only values may be restricted. */
+  #nested(schema: JSONSchemaProps, field: string, skipAnyOf = false): void {
     const forbid = (name: string, detail: string): void => this.#add(forbiddenError(`${field}.${name}`, detail));
     if ((schema.type ?? '') !== '') forbid('type', 'must be empty to be structural');
     if (schema.additionalProperties !== undefined) forbid('additionalProperties', 'must be undefined to be structural');
-    if (schema.default !== undefined) forbid('default', 'must be undefined to be structural');
+    if (isThere(schema.default)) forbid('default', 'must be undefined to be structural');
     if ((schema.title ?? '') !== '') forbid('title', 'must be empty to be structural');
     if ((schema.description ?? '') !== '') forbid('description', 'must be empty to be structural');
     if (schema.nullable === true) forbid('nullable', 'must be false to be structural');
@@ -453,31 +529,50 @@ class SchemaCheck {
     if (schema.properties?.metadata !== undefined)
       forbid('properties[metadata]', 'must not be specified in a nested context');
     this.#pattern(schema, field);
-    for (const [name, property] of Object.entries(schema.properties ?? {})) {
-      const known =
-        outside.properties !== undefined && Object.hasOwn(outside.properties, name)
-          ? outside.properties[name]
-          : undefined;
-      const at = `${field}.properties[${name}]`;
-      if (known === undefined && !(context.isRoot && metaFields.includes(name))) {
-        const path = at.replace(/\.(?:anyOf|oneOf|allOf)\[\d+\]|\.not(?=\.|$)/g, '');
-        this.#add(requiredError(path, `because it is defined in ${at}`));
-      }
-      this.#nested(property, at, known ?? property, { ...context, isRoot: false });
-    }
+    for (const [name, property] of Object.entries(schema.properties ?? {}))
+      this.#nested(property, `${field}.properties[${name}]`);
     const items = itemsOf(schema);
-    if (items !== undefined) {
-      const known = itemsOf(outside);
-      if (known === undefined)
-        this.#add(
-          requiredError(
-            `${field}.items`.replace(/\.(?:anyOf|oneOf|allOf)\[\d+\]|\.not(?=\.|$)/g, ''),
-            `because it is defined in ${field}.items`,
-          ),
-        );
-      this.#nested(items, `${field}.items`, known ?? items, { ...context, isRoot: false });
+    if (items !== undefined) this.#nested(items, `${field}.items`);
+    this.#junctors(skipAnyOf ? { ...schema, anyOf: [] } : schema, field);
+  }
+
+  /**
+   * Junctors at the root name only what the schema outside of them has too; as upstream, those further in are not asked. `at` is the
+   * place of the schema, `shown` that of the junctor's part.
+   */
+  #complete(nested: JSONSchemaProps, outside: JSONSchemaProps, at: string, shown: string): void {
+    const visit = (part: JSONSchemaProps, place: string): void => {
+      this.#complete(part, outside, at, place);
+      const items = itemsOf(part);
+      if (items !== undefined) {
+        const known = itemsOf(outside);
+        if (known === undefined) this.#missing(`${at}.items`, `${place}.items`);
+        else this.#completePart(items, known, `${at}.items`, `${place}.items`);
+      }
+      for (const [name, property] of Object.entries(part.properties ?? {})) {
+        const known = Object.hasOwn(outside.properties ?? {}, name) ? outside.properties?.[name] : undefined;
+        const step = `.properties[${name}]`;
+        if (known === undefined) this.#missing(at + step, place + step);
+        else this.#completePart(property, known, at + step, place + step);
+      }
+    };
+    if (nested.not !== undefined) visit(nested.not, `${shown}.not`);
+    for (const name of ['allOf', 'anyOf', 'oneOf'] as const)
+      for (const [index, one] of (nested[name] ?? []).entries()) visit(one, `${shown}.${name}[${index}]`);
+  }
+
+  #completePart(part: JSONSchemaProps, outside: JSONSchemaProps, at: string, shown: string): void {
+    // The part stands below a junctor already: judged as the only one of a junctor of its own.
+    const before = this.#found.length;
+    this.#complete({ allOf: [part] }, outside, at, shown);
+    for (let index = before; index < this.#found.length; index++) {
+      const error = this.#found[index] as FieldError;
+      this.#found[index] = { ...error, detail: error.detail.replace(`${shown}.allOf[0]`, shown) };
     }
-    this.#junctors(schema, field, context);
+  }
+
+  #missing(at: string, shown: string): void {
+    this.#add(requiredError(at, `because it is defined in ${shown}`));
   }
 
   #ruleTexts(schema: JSONSchemaProps, field: string): void {
@@ -518,6 +613,15 @@ class SchemaCheck {
     this.#below(schema, field, context, (below, at, inner) => this.#rules(below, at, inner));
   }
 }
+
+/** Not there as upstream decodes it: null counts as absent. */
+const isThere = (value: unknown): boolean => value !== undefined && value !== null && value !== '';
+
+const emptyAt: Readonly<Record<Level, string>> = {
+  root: 'at the root',
+  items: 'for specified array items',
+  field: 'for specified object fields',
+};
 
 function times(cardinality: number | undefined, most: number | bigint | undefined): number | undefined {
   return cardinality === undefined || most === undefined ? undefined : cardinality * Number(most);

@@ -10,6 +10,8 @@ import {
   tooManyError,
   typeInvalidError,
 } from '#machinery';
+import { validateEmbeddedResource } from './embedded-resource.ts';
+import { hasFormat } from './formats.ts';
 import { oldField, oldItems } from './schema-walk.ts';
 
 /** Matches text against a user's regular expression in linear time. */
@@ -23,22 +25,22 @@ const mostFindings = 100;
 export class SchemaValidator {
   readonly #matcher: PatternMatcher;
   readonly #schema: JSONSchemaProps;
+  readonly #whole: boolean;
 
-  constructor(schema: JSONSchemaProps, matcher: PatternMatcher) {
+  /** `whole`: for objects, whose metadata, embedded objects, sets and maps are judged too; otherwise for values below one. */
+  constructor(schema: JSONSchemaProps, matcher: PatternMatcher, whole = true) {
     this.#schema = schema;
     this.#matcher = matcher;
+    this.#whole = whole;
   }
 
-  /**
-   * `field` is the object's own path when it is not a whole one. What is as it was in `old`, the object that this one replaces, is
-   * not held against it.
-   */
-  validate(object: unknown, field = '', old?: unknown): FieldError[] {
+  /** What is as it was in `old`, the object that this one replaces, is not held against it. */
+  validate(object: unknown, old?: unknown): FieldError[] {
     const found: FieldError[] = [];
-    this.#check(object, this.#schema, field, found);
+    this.#check(object, this.#schema, '', found);
     if (found.length === 0 || old === undefined) return found;
     const left: FieldError[] = [];
-    this.#check(object, this.#schema, field, left, old);
+    this.#check(object, this.#schema, '', left, old);
     return left;
   }
 
@@ -46,32 +48,14 @@ export class SchemaValidator {
     if (found.length >= mostFindings) return;
     if (old !== undefined && deepEqual(value, old)) return;
     if (value === null) {
-      if (schema.nullable !== true)
-        found.push(
-          typeInvalidError(field, value, `${field} in body must be of type ${schema.type ?? 'object'}: "null"`),
-        );
+      if (schema.nullable !== true && typeTextOf(schema) !== '') found.push(wrongType(field, value, schema));
+      this.#enum(value, schema, field, found);
       return;
     }
-    if (!hasType(value, schema)) {
-      const wanted = schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : schema.type;
-      found.push(
-        typeInvalidError(
-          field,
-          value,
-          `${field} in body must be of type ${wanted}: ${JSON.stringify(typeNameOf(value))}`,
-        ),
-      );
-      return;
-    }
-    if (schema.enum !== undefined && !schema.enum.some((one) => deepEqual(one, value))) {
-      found.push(
-        notSupportedError(
-          field,
-          value,
-          schema.enum.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))),
-        ),
-      );
-    }
+    const fits = hasType(value, schema);
+    if (!fits) found.push(wrongType(field, value, schema));
+    this.#enum(value, schema, field, found);
+    if (!fits) return;
     if (typeof value === 'string') this.#string(value, schema, field, found);
     else if (typeof value === 'number' || typeof value === 'bigint') checkNumber(Number(value), schema, field, found);
     else if (Array.isArray(value)) this.#list(value, schema, field, found, old);
@@ -79,14 +63,21 @@ export class SchemaValidator {
     this.#junctors(value, schema, field, found);
   }
 
+  #enum(value: unknown, schema: JSONSchemaProps, field: string, found: FieldError[]): void {
+    if (schema.enum === undefined || schema.enum.length === 0) return;
+    if (value !== null && schema.enum.some((one) => deepEqual(one, value))) return;
+    const allowed = schema.enum.map((one) => (typeof one === 'string' ? one : JSON.stringify(one)));
+    found.push(notSupportedError(field, value, allowed));
+  }
+
   #string(value: string, schema: JSONSchemaProps, field: string, found: FieldError[]): void {
     const { maxLength, minLength, pattern, format } = schema;
     const length = maxLength === undefined && minLength === undefined ? 0 : [...value].length;
-    if (maxLength !== undefined && length > maxLength) found.push(tooLongError(field, value, maxLength));
-    if (minLength !== undefined && length < minLength) {
+    // The first of these that fails is all that is told.
+    if (maxLength !== undefined && length > maxLength) found.push(tooLongError(field, value, Number(maxLength)));
+    else if (minLength !== undefined && length < minLength) {
       found.push(invalidError(field, value, `${field} in body should be at least ${minLength} chars long`));
-    }
-    if (pattern !== undefined && !this.#matcher(pattern)(value)) {
+    } else if (pattern !== undefined && pattern !== '' && !this.#matcher(pattern)(value)) {
       found.push(invalidError(field, value, `${field} in body should match '${pattern}'`));
     }
     if (format !== undefined && !hasFormat(value, format)) {
@@ -100,25 +91,7 @@ export class SchemaValidator {
     if (minItems !== undefined && value.length < minItems) {
       found.push(invalidError(field, value.length, `${field} in body should have at least ${minItems} items`));
     }
-    const listType = schema['x-kubernetes-list-type'];
-    if (listType === 'set' || listType === 'map' || schema.uniqueItems === true) {
-      const keys = listType === 'map' ? (schema['x-kubernetes-list-map-keys'] ?? []) : undefined;
-      const seen = new Set<string>();
-      value.forEach((one, index) => {
-        const identity = keys === undefined ? one : keys.map((key) => (one as Record<string, unknown> | null)?.[key]);
-        const name = JSON.stringify(identity, (_, part) => (typeof part === 'bigint' ? String(part) : part));
-        if (seen.has(name))
-          found.push(
-            duplicateError(
-              `${field}[${index}]`,
-              keys === undefined
-                ? one
-                : Object.fromEntries(keys.map((key) => [key, (one as Record<string, unknown>)[key]])),
-            ),
-          );
-        seen.add(name);
-      });
-    }
+    if (this.#whole) duplicates(value, schema, field, found);
     if (items !== undefined && !Array.isArray(items)) {
       const oldOf = old === undefined ? undefined : oldItems(schema, old);
       value.forEach((one, index) => this.#check(one, items, `${field}[${index}]`, found, oldOf?.(one)));
@@ -135,11 +108,8 @@ export class SchemaValidator {
     const { properties, additionalProperties, required, maxProperties, minProperties } = schema;
     const path = (name: string): string => (field === '' ? name : `${field}.${name}`);
     for (const name of required ?? []) if (!Object.hasOwn(value, name)) found.push(requiredError(path(name)));
-    if (schema['x-kubernetes-embedded-resource'] === true && field !== '') {
-      for (const name of ['apiVersion', 'kind'])
-        if (typeof value[name] !== 'string' || value[name] === '')
-          found.push(requiredError(path(name), 'must not be empty'));
-    }
+    const embedded = schema['x-kubernetes-embedded-resource'] === true && field !== '';
+    if (embedded && this.#whole) found.push(...validateEmbeddedResource(value, field));
     const names = Object.keys(value);
     if (maxProperties !== undefined && names.length > maxProperties)
       found.push(tooManyError(field, names.length, maxProperties));
@@ -151,7 +121,7 @@ export class SchemaValidator {
     for (const name of names) {
       const own = properties !== undefined && Object.hasOwn(properties, name) ? properties[name] : undefined;
       if (own !== undefined) {
-        if (field === '' && name === 'metadata') continue;
+        if (field === '' && name === 'metadata' && this.#whole) continue;
         this.#check(value[name], own, path(name), found, oldField(schema, old, name));
       } else if (typeof additionalProperties === 'object')
         this.#check(value[name], additionalProperties, path(name), found, oldField(schema, old, name));
@@ -164,34 +134,81 @@ export class SchemaValidator {
       this.#check(value, one, field, errors);
       return errors;
     };
-    for (const one of schema.allOf ?? []) found.push(...errorsOf(one));
-    if (
-      schema.anyOf !== undefined &&
-      schema.anyOf.length > 0 &&
-      !schema.anyOf.some((one) => errorsOf(one).length === 0)
-    ) {
-      found.push(invalidError(field, summary(value), `${field} in body must validate at least one schema (anyOf)`));
+    // What several schemas together say of a value has no place of its own.
+    const together = (detail: string): void => {
+      found.push(invalidError('<nil>', '', `${JSON.stringify(field)} ${detail}`));
+    };
+    const { anyOf = [], oneOf = [], allOf = [], not } = schema;
+    if (anyOf.length > 0) {
+      const nearest = nearestOf(anyOf, errorsOf);
+      if (nearest.length > 0) together('must validate at least one schema (anyOf)');
+      found.push(...nearest);
     }
-    if (schema.oneOf !== undefined && schema.oneOf.length > 0) {
-      const valid = schema.oneOf.filter((one) => errorsOf(one).length === 0).length;
+    if (oneOf.length > 0) {
+      const valid = oneOf.filter((one) => errorsOf(one).length === 0).length;
       if (valid !== 1) {
-        found.push(
-          invalidError(
-            field,
-            summary(value),
-            `${field} in body must validate one and only one schema (oneOf). Found ${valid === 0 ? 'none' : valid} valid`,
-          ),
-        );
+        const told = valid === 0 ? 'none valid' : `${valid} valid alternatives`;
+        together(`must validate one and only one schema (oneOf). Found ${told}`);
+        if (valid === 0) found.push(...nearestOf(oneOf, errorsOf));
       }
     }
-    if (schema.not !== undefined && errorsOf(schema.not).length === 0) {
-      found.push(invalidError(field, summary(value), `${field} in body must not validate the schema (not)`));
+    if (allOf.length > 0) {
+      const failed = allOf.map(errorsOf).filter((errors) => errors.length > 0);
+      if (failed.length > 0)
+        together(`must validate all the schemas (allOf)${failed.length === allOf.length ? '. None validated' : ''}`);
+      found.push(...failed.flat());
     }
+    if (not !== undefined && errorsOf(not).length === 0) together('must not validate the schema (not)');
   }
 }
 
-function summary(value: unknown): unknown {
-  return typeof value === 'object' ? '' : value;
+/** The errors of the schema that a value misses by the least; none when it fits one. */
+function nearestOf(
+  schemas: readonly JSONSchemaProps[],
+  errorsOf: (schema: JSONSchemaProps) => FieldError[],
+): FieldError[] {
+  let nearest: FieldError[] | undefined;
+  for (const schema of schemas) {
+    const errors = errorsOf(schema);
+    if (nearest === undefined || errors.length < nearest.length) nearest = errors;
+    if (errors.length === 0) break;
+  }
+  return nearest ?? [];
+}
+
+/** Items that stand twice in a list that is a set, or a map by its keys. */
+function duplicates(value: readonly unknown[], schema: JSONSchemaProps, field: string, found: FieldError[]): void {
+  const listType = schema['x-kubernetes-list-type'];
+  if (listType !== 'set' && listType !== 'map') return;
+  const keys = listType === 'map' ? (schema['x-kubernetes-list-map-keys'] ?? []) : undefined;
+  const seen = new Set<string>();
+  for (const [index, one] of value.entries()) {
+    if (keys !== undefined && (typeof one !== 'object' || one === null)) continue;
+    const identity =
+      keys === undefined
+        ? one
+        : Object.fromEntries(
+            keys.filter((key) => Object.hasOwn(one as object, key)).map((key) => [key, (one as Json)[key]]),
+          );
+    const name = JSON.stringify(identity, (_, part) => (typeof part === 'bigint' ? String(part) : part));
+    if (seen.has(name)) found.push(duplicateError(`${field}[${index}]`, identity));
+    seen.add(name);
+  }
+}
+
+type Json = Record<string, unknown>;
+
+function wrongType(field: string, value: unknown, schema: JSONSchemaProps): FieldError {
+  const name = typeNameOf(value);
+  return typeInvalidError(
+    field,
+    name,
+    `${field} in body must be of type ${typeTextOf(schema)}: ${JSON.stringify(name)}`,
+  );
+}
+
+function typeTextOf(schema: JSONSchemaProps): string {
+  return schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : (schema.type ?? '');
 }
 
 function typeNameOf(value: unknown): string {
@@ -239,17 +256,4 @@ function checkNumber(value: number, schema: JSONSchemaProps, field: string, foun
   if (multipleOf !== undefined && multipleOf !== 0 && !Number.isInteger(value / multipleOf)) {
     found.push(invalidError(field, value, `${field} in body should be a multiple of ${multipleOf}`));
   }
-}
-
-const formats: ReadonlyMap<string, RegExp> = new Map([
-  ['date', /^\d{4}-\d{2}-\d{2}$/],
-  ['date-time', /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/],
-  ['uuid', /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i],
-  ['ipv4', /^(\d{1,3}\.){3}\d{1,3}$/],
-  ['byte', /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/],
-]);
-
-/** Formats that upstream checks; others say nothing. */
-function hasFormat(value: string, format: string): boolean {
-  return formats.get(format)?.test(value) ?? true;
 }

@@ -1,21 +1,11 @@
 import type { CustomResourceDefinition, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion } from '#api';
-import { type FieldError, validateDns1035Label, validateDns1123Subdomain } from '#machinery';
+import { deepEqual, type FieldError, validateDns1035Label, validateDns1123Subdomain } from '#machinery';
 import { validateClientConfig } from '../admission/client-config-validation.ts';
 import { validateReviewVersions } from '../admission/webhook-validation.ts';
 import { Findings } from '../findings.ts';
 
 const columnTypes: readonly string[] = ['boolean', 'date', 'integer', 'number', 'string'];
-const columnFormats: readonly string[] = [
-  'binary',
-  'byte',
-  'date',
-  'date-time',
-  'double',
-  'float',
-  'int32',
-  'int64',
-  'password',
-];
+const columnFormats: readonly string[] = ['byte', 'date', 'date-time', 'double', 'float', 'int32', 'int64', 'password'];
 
 /** All but the OpenAPI schemas themselves, that the API server's machinery for custom resources checks. */
 export function validateCustomResourceDefinition(definition: CustomResourceDefinition): FieldError[] {
@@ -54,6 +44,7 @@ function validateVersions(spec: CustomResourceDefinitionSpec, found: Findings): 
   const names = new Set<string>();
   let stored = 0;
   let unique = true;
+  const shared = sharedParts(versions);
   for (const [index, version] of versions.entries()) {
     const field = `spec.versions[${index}]`;
     if (version.storage) stored++;
@@ -61,34 +52,76 @@ function validateVersions(spec: CustomResourceDefinitionSpec, found: Findings): 
     names.add(version.name);
     const messages = validateDns1035Label(version.name ?? '');
     if (messages.length > 0) found.invalid(`${field}.name`, version.name ?? '', messages.join(','));
-    validateVersion(version, field, found);
+    if (version.schema?.openAPIV3Schema == null)
+      found.required(`${field}.schema.openAPIV3Schema`, 'schemas are required');
+    validateDeprecation(version, field, found);
+    if (!shared.has('subresources')) validateScale(version, `${field}.subresources`, found);
+    if (!shared.has('additionalPrinterColumns')) validateColumns(version, field, found);
   }
   if (!unique) found.invalid('spec.versions', versions, 'must contain unique version names');
   if (stored !== 1) found.invalid('spec.versions', versions, 'must have exactly one version marked as storage version');
+  const [first] = versions;
+  if (first === undefined) return;
+  const messages = validateDns1035Label(first.name ?? '');
+  if (messages.length > 0) found.invalid('spec.version', first.name ?? '', messages.join(','));
+  if (shared.has('subresources')) validateScale(first, 'spec.subresources', found);
+  if (shared.has('additionalPrinterColumns')) validateColumns(first, 'spec', found);
 }
 
-function validateVersion(version: CustomResourceDefinitionVersion, field: string, found: Findings): void {
-  const schema = version.schema?.openAPIV3Schema;
-  if (schema == null) found.required(`${field}.schema.openAPIV3Schema`, 'schemas are required');
-  else {
-    const at = `${field}.schema.openAPIV3Schema`;
-    if (!schema.type) found.required(`${at}.type`, 'must not be empty at the root');
-    else if (schema.type !== 'object') found.invalid(`${at}.type`, schema.type, 'must be object at the root');
-    if (schema.nullable) found.forbidden(`${at}.nullable`, 'nullable cannot be true at the root');
+type SharedPart = 'schema' | 'subresources' | 'additionalPrinterColumns' | 'selectableFields';
+
+/**
+ * What all versions of a definition have alike. Upstream judges such parts once, as if they stood above the versions: errors are shown
+ * there (`spec.validation` for schemas).
+ */
+export function sharedParts(versions: readonly CustomResourceDefinitionVersion[]): ReadonlySet<SharedPart> {
+  const parts = ['schema', 'subresources', 'additionalPrinterColumns', 'selectableFields'] as const;
+  return new Set(parts.filter((part) => versions.every((one) => deepEqual(one[part], versions[0]?.[part]))));
+}
+
+const longestWarning = 256;
+
+function validateDeprecation(version: CustomResourceDefinitionVersion, field: string, found: Findings): void {
+  const { deprecated, deprecationWarning: warning } = version;
+  if (warning == null) return;
+  const at = `${field}.deprecationWarning`;
+  if (!deprecated) return found.invalid(at, warning, 'can only be set for deprecated versions');
+  if (Buffer.byteLength(warning) > longestWarning) found.invalid(at, warning, 'must be <= 256 characters long');
+  if (warning === '') found.invalid(at, warning, 'must not be an empty string');
+  const hidden = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.exec(warning);
+  if (hidden !== null)
+    found.invalid(
+      at,
+      warning,
+      `must only contain printable UTF-8 characters; non-printable character found at index ${Buffer.byteLength(warning.slice(0, hidden.index))}`,
+    );
+}
+
+function validateScale({ subresources }: CustomResourceDefinitionVersion, field: string, found: Findings): void {
+  const scale = subresources?.scale;
+  if (scale == null) return;
+  for (const [name, places] of [
+    ['specReplicasPath', ['.spec.']],
+    ['statusReplicasPath', ['.status.']],
+    ['labelSelectorPath', ['.spec.', '.status.']],
+  ] as const) {
+    const at = `${field}.scale.${name}`;
+    const path = scale[name];
+    if (!path) {
+      if (name !== 'labelSelectorPath') found.required(at);
+    } else if (!path.startsWith('.')) found.invalid(at, path, notSimple);
+    else if (!places.some((place) => path.startsWith(place)))
+      found.invalid(
+        at,
+        path,
+        `should be a json path under ${places.length > 1 ? 'either .spec or .status' : places[0].slice(0, -1)}`,
+      );
   }
-  if (!version.deprecated && version.deprecationWarning != null)
-    found.invalid(`${field}.deprecationWarning`, version.deprecationWarning, 'can only be set for deprecated versions');
-  const scale = version.subresources?.scale;
-  if (scale != null)
-    for (const [name, prefix] of [
-      ['specReplicasPath', '.spec.'],
-      ['statusReplicasPath', '.status.'],
-    ] as const) {
-      const at = `${field}.subresources.scale.${name}`;
-      if (!scale[name]) found.required(at);
-      else if (!scale[name].startsWith(prefix))
-        found.invalid(at, scale[name], `should be a json path under ${prefix.slice(0, -1)}`);
-    }
+}
+
+const notSimple = 'must be a simple json path starting with .';
+
+function validateColumns(version: CustomResourceDefinitionVersion, field: string, found: Findings): void {
   for (const [index, column] of (version.additionalPrinterColumns ?? []).entries()) {
     const at = `${field}.additionalPrinterColumns[${index}]`;
     if (!column.name) found.required(`${at}.name`);
@@ -97,7 +130,8 @@ function validateVersion(version: CustomResourceDefinitionVersion, field: string
     else if (!columnTypes.includes(column.type)) found.invalid(`${at}.type`, column.type, types);
     if (column.format && !columnFormats.includes(column.format))
       found.invalid(`${at}.format`, column.format, `must be one of ${columnFormats.join(',')}`);
-    if (!column.jsonPath) found.required(`${at}.jsonPath`);
+    if (!column.jsonPath) found.required(`${at}.JSONPath`);
+    else if (!column.jsonPath.startsWith('.')) found.invalid(`${at}.JSONPath`, column.jsonPath, notSimple);
   }
 }
 
@@ -131,22 +165,27 @@ function validateNames(spec: CustomResourceDefinitionSpec, found: Findings): voi
 function validateConversion({ conversion }: CustomResourceDefinitionSpec, found: Findings): void {
   if (conversion == null) return;
   found.oneOf('spec.conversion.strategy', conversion.strategy, ['None', 'Webhook']);
-  const field = 'spec.conversion.webhook';
+  // Paths are those of upstream's own form of a definition.
+  const [client, reviews] = ['spec.conversion.webhookClientConfig', 'spec.conversion.conversionReviewVersions'];
+  const { webhook } = conversion;
+  const versions = webhook?.conversionReviewVersions ?? [];
   if (conversion.strategy !== 'Webhook') {
-    if (conversion.webhook != null) found.forbidden(field, 'should not be set when strategy is not set to Webhook');
+    const detail = 'should not be set when strategy is not set to Webhook';
+    if (webhook?.clientConfig != null) found.forbidden(client, detail);
+    if (versions.length > 0) found.forbidden(reviews, detail);
     return;
   }
-  if (conversion.webhook?.clientConfig == null)
-    found.required(`${field}.clientConfig`, 'required when strategy is set to Webhook');
-  else validateClientConfig(conversion.webhook.clientConfig, `${field}.clientConfig`, found);
-  validateReviewVersions(conversion.webhook?.conversionReviewVersions, `${field}.conversionReviewVersions`, found);
+  if (webhook?.clientConfig == null) found.required(client, 'required when strategy is set to Webhook');
+  else validateClientConfig(webhook.clientConfig, client, found);
+  if (versions.length === 0) found.required(reviews);
+  else validateReviewVersions(versions, reviews, found);
 }
 
 function validateStored(stored: readonly string[], spec: CustomResourceDefinitionSpec, found: Findings): void {
   const names = (spec.versions ?? []).map((one) => one.name);
-  const storage = (spec.versions ?? []).find((one) => one.storage)?.name;
-  if (storage !== undefined && !stored.includes(storage))
-    found.invalid('status.storedVersions', stored, `must have the storage version ${storage}`);
+  for (const { name, storage } of spec.versions ?? [])
+    if (storage && !stored.includes(name))
+      found.invalid('status.storedVersions', stored, `must have the storage version ${name}`);
   for (const [index, version] of stored.entries())
     if (!names.includes(version))
       found.invalid(

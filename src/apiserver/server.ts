@@ -40,7 +40,9 @@ import { type ListenOptions, listenHttps, type Listening } from './http/listen.t
 import { parseRequestInfo } from './http/request-info.ts';
 import { discoveryRoutes } from './discovery/routes.ts';
 import { type IssuerOptions, issuerRoutes } from './discovery/issuer.ts';
-import type { AggregationOptions, Aggregator } from './aggregation/aggregator.ts';
+import type { Aggregator } from './aggregation/aggregator.ts';
+import type { AggregationOptions } from './aggregation/remote-api.ts';
+import type { OpenApiOptions } from './openapi/index.ts';
 import type { ExtensionAuthentication } from './bootstrap/extension-authentication.ts';
 import { RequestMetrics } from './http/metrics.ts';
 import { RequestLog } from './http/request-log.ts';
@@ -253,14 +255,14 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const routes = [
     versionRoute(options.version ?? {}),
     ...healthRoutes({ checks, log, registry: healthRegistry }),
-    ...discoveryRoutes({ catalogue, remote: parts.aggregator }),
+    ...discoveryRoutes({ catalogue, others: parts.aggregator }),
     ...(options.issuer === undefined ? [] : issuerRoutes(options.issuer)),
     metrics.route(() => [
       ...cacheMetrics(registry, metrics),
       ...healthRegistry.lines(),
       ...RequestMetrics.buildInfo(buildOf(options.version ?? {})),
     ]),
-    ...lazyOpenApi({ objects, catalogue }),
+    ...lazyOpenApi({ objects, catalogue, others: parts.aggregator, clock, log }),
     ...(options.routes?.(objects, catalogue) ?? []),
     ...parts.routes,
   ];
@@ -352,7 +354,7 @@ function aggregated(aggregator: Aggregator, next: Handler): Handler {
 }
 
 /** OpenAPI documents are large and rarely asked for: loaded at the first question. */
-function lazyOpenApi(options: { objects: ServerObjects; catalogue: KindCatalogue }): Route[] {
+function lazyOpenApi(options: Omit<OpenApiOptions, 'version'>): Route[] {
   let loading: Promise<readonly Route[]> | undefined;
   const find = async (path: string): Promise<Handler> => {
     const { major, minor, patch } = apiVersionServed;

@@ -1,104 +1,335 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
-import { systemClock } from '#base';
-import { openClusterPki } from '#pki';
-import { type Json, testServer } from '../test-server.ts';
+import type { Json } from '../test-server.ts';
+import {
+  addService,
+  addSlice,
+  aggregatingServer,
+  caBundle,
+  group,
+  register,
+  services,
+  startBackend,
+  untilAvailable,
+} from './test-backend.ts';
 
-const pki = openClusterPki({ clock: systemClock });
-const serving = pki.issue({ commonName: 'metrics', usages: ['server'], dnsNames: ['metrics.default.svc'] });
-const voucher = pki.issue({ commonName: 'front-proxy-client', usages: ['client'] });
+const aggregated = { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList' };
 
-/** Endpoints may not be loopback addresses: this machine's own one stays on it all the same. */
-const ownAddress = Object.values(networkInterfaces())
-  .flat()
-  .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
-
-test('an APIService leads to its server: requests, users, discovery, status', {
-  skip: ownAddress === undefined,
-}, async () => {
-  const seen: Json[] = [];
-  const backend = createServer(
-    { cert: serving.certificatePem, key: serving.keyPem, ca: pki.ca.certificatePem, requestCert: true },
-    (request, response) => {
-      seen.push({
-        url: request.url,
-        user: request.headers['x-remote-user'],
-        groups: request.headersDistinct['x-remote-group'],
-      });
-      if (request.url === '/apis/metrics.example/v1/redirect') {
-        response.statusCode = 307;
-        response.setHeader('location', 'https://elsewhere/');
-        return void response.end();
-      }
-      response.setHeader('content-type', 'application/json');
-      const resources = [
-        { name: 'nodes', singularName: 'node', namespaced: false, kind: 'NodeMetrics', verbs: ['get', 'list'] },
-      ];
-      if (request.url === '/apis/metrics.example/v1')
-        response.end(JSON.stringify({ kind: 'APIResourceList', groupVersion: 'metrics.example/v1', resources }));
-      else response.end(JSON.stringify({ you: request.url }));
-    },
+test('availability says in upstream’s words what is missing, one after the other, as soon as it changes', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await register(t, 'v1', { service: { namespace: 'default', name: 'flunders', port: 444 } });
+  const is = (reason: string) => untilAvailable(t, 'v1', (one) => one.reason === reason);
+  assert.equal((await is('ServiceNotFound')).message, 'service/flunders in "default" is not present');
+  const unavailable = await t.ask('GET', `/apis/${group}/v1/flunders`);
+  assert.deepEqual([unavailable.status, unavailable.body], [503, 'service unavailable\n']);
+  assert.match(unavailable.headers['content-type'] as string, /^text\/plain/);
+  await addService(t);
+  assert.equal((await is('ServicePortError')).message, 'service/flunders in "default" is not listening on port 444');
+  const patched = await t.ask('PATCH', `${services}/v1.${group}`, '{"spec":{"service":{"port":443}}}', {
+    'content-type': 'application/merge-patch+json',
+  });
+  assert.equal(patched.status, 200, JSON.stringify(patched.body));
+  assert.equal((await is('EndpointsNotFound')).message, 'cannot find endpointslices for service/flunders in "default"');
+  const list = backend.answers.get(`/apis/${group}/v1`) as object;
+  backend.answers.set(`/apis/${group}/v1`, (_request, response) => void response.writeHead(500).end());
+  await addSlice(t);
+  const url = `https://127.0.0.1:${backend.port}/apis/${group}/v1`;
+  assert.equal(
+    (await is('FailedDiscoveryCheck')).message,
+    `failing or missing response from ${url}: bad status from ${url}: 500`,
   );
-  backend.listen(0, '0.0.0.0');
-  await once(backend, 'listening');
-  const { port } = backend.address() as AddressInfo;
-  await using t = await testServer({
-    clock: systemClock as never,
-    aggregation: { clientCert: voucher.certificatePem, clientKey: voucher.keyPem, allowLoopback: true },
+  backend.answers.set(`/apis/${group}/v1`, list);
+  const condition = await is('Passed');
+  assert.deepEqual([condition.status, condition.message], ['True', 'all checks passed']);
+  assert.deepEqual(
+    [backend.seen[0]?.headers['x-remote-user'], backend.seen[0]?.groups],
+    ['system:kube-aggregator', ['system:masters']],
+  );
+  const slice = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/flunders-1';
+  await t.ask('PATCH', slice, '[{"op":"replace","path":"/endpoints/0/conditions/ready","value":false}]', {
+    'content-type': 'application/json-patch+json',
   });
-  await t.ask('POST', '/api/v1/namespaces/default/services', {
-    metadata: { name: 'metrics' },
-    spec: { ports: [{ port: 443 }] },
-  });
-  const slice = {
-    metadata: { name: 'metrics-1', labels: { 'kubernetes.io/service-name': 'metrics' } },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: [ownAddress], conditions: { ready: true } }],
-    ports: [{ name: '', port, protocol: 'TCP' }],
-  };
-  const sliced = await t.ask('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice);
-  assert.equal(sliced.status, 201, JSON.stringify(sliced.body));
-  const services = '/apis/apiregistration.k8s.io/v1/apiservices';
-  const made = await t.ask('POST', services, {
-    metadata: { name: 'v1.metrics.example' },
+  assert.equal(
+    (await is('MissingEndpoints')).message,
+    'endpointslices for service/flunders in "default" have no addresses with port name "https"',
+  );
+});
+
+test('certificates: the bundle counts, unless verification is switched off', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  await register(t, 'v1', { caBundle: undefined });
+  const failed = await untilAvailable(t, 'v1', (one) => one.reason === 'FailedDiscoveryCheck');
+  assert.match(
+    failed.message,
+    /^failing or missing response from (https:\S+): Get "\1": tls: failed to verify certificate: x509: certificate signed by unknown authority$/,
+  );
+  await t.ask('DELETE', `${services}/v1.${group}`);
+  await register(t, 'v1', { caBundle: undefined, insecureSkipTLSVerify: true });
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  const both = await t.ask('POST', services, {
+    metadata: { name: `v2.${group}` },
     spec: {
-      group: 'metrics.example',
-      version: 'v1',
-      groupPriorityMinimum: 100,
-      versionPriority: 100,
-      service: { namespace: 'default', name: 'metrics', port: 443 },
-      caBundle: Buffer.from(pki.ca.certificatePem).toString('base64'),
+      ...{ group, version: 'v2', groupPriorityMinimum: 1, versionPriority: 1, caBundle, insecureSkipTLSVerify: true },
+      service: { namespace: 'default', name: 'flunders' },
     },
   });
-  assert.equal(made.status, 201, JSON.stringify(made.body));
-  if (sliced.status === 201) {
-    const events = await t.watch(`${services}?watch=1&resourceVersion=${made.body.metadata.resourceVersion}`, 1);
-    assert.equal(events[0]?.object.status.conditions[0].status, 'True', JSON.stringify(events[0]?.object.status));
-    const answer = await t.ask('GET', '/apis/metrics.example/v1/nodes?x=1');
-    assert.deepEqual(answer.body, { you: '/apis/metrics.example/v1/nodes?x=1' });
-    assert.equal(seen.at(-1).user, 'admin');
-    assert.deepEqual(seen.at(-1).groups, ['system:masters', 'system:authenticated']);
-    assert.equal((await t.ask('GET', '/apis/metrics.example/v1/redirect')).status, 502);
-    const groups = await t.ask('GET', '/apis');
-    assert.ok(groups.body.groups.some((one: Json) => one.name === 'metrics.example'));
-    const aggregated = await t.ask('GET', '/apis', undefined, {
-      accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList',
+  assert.equal(both.status, 422);
+  assert.match(
+    both.body.message,
+    /spec.insecureSkipTLSVerify: Invalid value: true: may not be true if caBundle is present/,
+  );
+});
+
+test('requests, users, redirects, watches, other protocols; the end of the backend', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  await register(t, 'v1');
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  const root = `/apis/${group}/v1`;
+  backend.answers.set(`${root}/flunders`, (request, response) => {
+    if (!request.url?.includes('watch')) return void response.end('{"kind":"FlunderList"}');
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n');
+    request.on('close', () => gone.resolve());
+  });
+  const gone = Promise.withResolvers<void>();
+  const identity = {
+    user: 'jane',
+    uid: 'u-1',
+    groups: ['devs', 'system:authenticated', 'system:masters'],
+    extra: { 'example.com/Scope(s)': ['a', 'b'] },
+  };
+  const transport = t.server.transport(identity);
+  const answer = await transport.request({ method: 'GET', target: `${root}/flunders?x=1%2F2` });
+  assert.equal(Buffer.from(await answer.bytes()).toString(), '{"kind":"FlunderList"}');
+  const asked = backend.seen.at(-1) as (typeof backend.seen)[number];
+  assert.equal(asked.request, `GET ${root}/flunders?x=1%2F2`);
+  assert.deepEqual(
+    [asked.headers['x-remote-user'], asked.headers['x-remote-uid'], asked.groups],
+    ['jane', 'u-1', identity.groups],
+  );
+  assert.equal(asked.headers['x-remote-extra-example.com%2fscope%28s%29'], 'a, b');
+  // Nobody else's word reaches the backend.
+  await t.ask('GET', `${root}/flunders`, undefined, {
+    'x-remote-user': 'eve',
+    authorization: 'Bearer secret',
+  });
+  const honest = backend.seen.at(-1) as (typeof backend.seen)[number];
+  assert.deepEqual([honest.headers['x-remote-user'], honest.headers.authorization], ['admin', undefined]);
+  backend.answers.set(
+    `${root}/redirect`,
+    (_request, response) => void response.writeHead(307, { location: 'https://elsewhere/' }).end(),
+  );
+  assert.equal((await t.ask('GET', `${root}/redirect`)).status, 502);
+  assert.deepEqual(
+    (await t.watch(`${root}/flunders?watch=1`, 1)).map(({ type, object }) => [type, object.metadata.name]),
+    [['ADDED', 'a']],
+  );
+  await gone.promise;
+  backend.server.closeAllConnections();
+  backend.server.close();
+  await once(backend.server, 'close');
+  const refused = await t.ask('GET', `${root}/flunders`);
+  assert.deepEqual(
+    [refused.status, refused.body],
+    [503, `dial tcp 127.0.0.1:${backend.port}: connect: connection refused\n`],
+  );
+});
+
+test('discovery: groups by priority, versions of one group together, what is not available is stale', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  const custom = (of: string, kind: string) =>
+    t.ask('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
+      metadata: { name: `${kind}s.${of}` },
+      spec: {
+        ...{ group: of, scope: 'Namespaced', names: { plural: `${kind}s`, kind: kind.toUpperCase() } },
+        versions: [{ name: 'v2', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
+      },
     });
-    assert.equal(
-      aggregated.body.items.find((one: Json) => one.metadata.name === 'metrics.example').versions[0].resources[0]
-        .resource,
-      'nodes',
-    );
-    assert.equal((await t.ask('GET', '/apis/metrics.example')).body.kind, 'APIGroup');
+  await custom('a.example.com', 'thing');
+  await custom(group, 'fischer');
+  await register(t, 'v1');
+  await register(t, 'v1beta1', { versionPriority: 200 });
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  await untilAvailable(t, 'v1beta1', (one) => one.reason === 'FailedDiscoveryCheck');
+  while (t.server.catalogue.byPlural(group, 'v2', 'fischers') === undefined)
+    await new Promise((resolve) => setImmediate(resolve));
+  const { groups } = (await t.ask('GET', '/apis')).body;
+  const names: string[] = groups.map((one: Json) => one.name);
+  assert.deepEqual(names.slice(0, 3), ['apiregistration.k8s.io', 'apps', 'events.k8s.io']);
+  assert.deepEqual(names.slice(-3), [group, 'a.example.com', 'metrics.k8s.io']);
+  const one = groups.find(({ name }: Json) => name === group);
+  assert.deepEqual(
+    one.versions.map(({ version }: Json) => version),
+    ['v1beta1', 'v2', 'v1'],
+  );
+  assert.equal(one.preferredVersion.groupVersion, `${group}/v1beta1`);
+  assert.deepEqual((await t.ask('GET', `/apis/${group}`)).body, { ...one, kind: 'APIGroup', apiVersion: 'v1' });
+  const { items } = (await t.ask('GET', '/apis', undefined, aggregated)).body;
+  const shown = items.find((item: Json) => item.metadata.name === group).versions;
+  assert.deepEqual(
+    shown.map(({ version, freshness }: Json) => [version, freshness]),
+    [
+      ['v1beta1', 'Stale'],
+      ['v2', 'Current'],
+      ['v1', 'Current'],
+    ],
+  );
+  assert.deepEqual(shown[2].resources[0].subresources, [
+    { subresource: 'status', responseKind: { group, version: 'v1', kind: 'Flunder' }, verbs: ['get', 'update'] },
+  ]);
+  // What another server says of itself is taken with care: everybody reads it.
+  backend.answers.set(`/apis/${group}/v1`, { resources: [null, { name: 7 }, { name: 'ok', kind: 'Ok', verbs: 'x' }] });
+  await t.ask('PATCH', `${services}/v1.${group}`, '{"spec":{"groupPriorityMinimum":900}}', {
+    'content-type': 'application/merge-patch+json',
+  });
+  for (;;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const { body } = await t.ask('GET', '/apis', undefined, aggregated);
+    const { resources } = body.items.find((item: Json) => item.metadata.name === group).versions[2];
+    if (resources[0].resource === 'flunders') continue;
+    assert.deepEqual([resources.length, resources[0].resource, resources[0].verbs], [1, 'ok', []]);
+    break;
   }
-  await t.ask('DELETE', `${services}/v1.metrics.example`);
-  assert.equal((await t.ask('GET', '/apis/metrics.example/v1/nodes')).status, 404);
-  const metrics = await t.ask('GET', '/metrics');
-  assert.match(metrics.body, /apiserver_request_total\{verb="CREATE",group="",version="v1",resource="services",/);
-  backend.closeAllConnections();
-  backend.close();
+  await t.ask('DELETE', `${services}/v1.${group}`);
+  assert.equal((await t.ask('GET', `/apis/${group}/v1/flunders`)).status, 404);
+});
+
+const swagger = (spec: object): object => ({
+  swagger: '2.0',
+  info: { title: 'Wardle', version: '1' },
+  parameters: { 'pretty-1': { name: 'pretty', in: 'query', type: 'string' } },
+  paths: {
+    [`/apis/${group}/v1/namespaces/{namespace}/flunders`]: {
+      get: {
+        operationId: 'listFlunders',
+        parameters: [{ $ref: '#/parameters/pretty-1' }],
+        produces: ['application/json'],
+        responses: { 200: { description: 'OK', schema: { $ref: '#/definitions/com.example.wardle.v1.FlunderList' } } },
+      },
+      parameters: [{ name: 'namespace', in: 'path', required: true, type: 'string' }],
+    },
+    '/api/v1/pods': { get: { operationId: 'stolen', responses: {} } },
+  },
+  definitions: {
+    'com.example.wardle.v1.FlunderList': {
+      type: 'object',
+      properties: {
+        items: { type: 'array', items: { $ref: '#/definitions/com.example.wardle.v1.Flunder' } },
+        metadata: { $ref: '#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta' },
+      },
+    },
+    'com.example.wardle.v1.Flunder': {
+      type: 'object',
+      description: 'A flunder.',
+      properties: { spec: spec },
+      'x-kubernetes-group-version-kind': [{ group, kind: 'Flunder', version: 'v1' }],
+    },
+    'io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta': { type: 'object', properties: { odd: { type: 'string' } } },
+    'unused.Thing': { type: 'object' },
+  },
+});
+
+test('OpenAPI of another server stands in ours, in every form', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  await register(t, 'v1');
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  const alone = (await t.ask('GET', '/openapi/v2')).body;
+  assert.equal(alone.definitions['com.example.wardle.v1.Flunder'], undefined);
+  backend.answers.set('/openapi/v2', swagger({ type: 'object' }));
+  // Registered anew: looked at at once, not when its time has come.
+  await register(t, 'v1alpha1');
+  const { body, headers } = await t.ask('GET', '/openapi/v2');
+  assert.deepEqual(body.paths[`/apis/${group}/v1/namespaces/{namespace}/flunders`].get.parameters, [
+    { name: 'pretty', in: 'query', type: 'string' },
+  ]);
+  assert.notEqual(body.paths['/api/v1/pods'].get.operationId, 'stolen');
+  assert.equal(body.definitions['unused.Thing'], undefined);
+  const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta';
+  assert.ok(body.definitions[meta].properties.resourceVersion);
+  assert.deepEqual(Object.keys(body.definitions[`${meta}_v2`].properties), ['odd']);
+  assert.equal(
+    body.definitions['com.example.wardle.v1.FlunderList'].properties.metadata.$ref,
+    `#/definitions/${meta}_v2`,
+  );
+  assert.equal((await t.ask('GET', '/openapi/v2', undefined, { 'if-none-match': headers.etag as string })).status, 304);
+  const protobuf = await t.transport.request({
+    method: 'GET',
+    target: '/openapi/v2',
+    headers: { accept: 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf' },
+  });
+  assert.ok(Buffer.from(await protobuf.bytes()).includes('com.example.wardle.v1.FlunderList'));
+  // It has no version 3: made of version 2.
+  const index = (await t.ask('GET', '/openapi/v3')).body.paths;
+  const made = await t.ask('GET', index[`apis/${group}/v1`].serverRelativeURL);
+  assert.equal(made.headers['cache-control'], 'public, immutable');
+  const path = made.body.paths[`/apis/${group}/v1/namespaces/{namespace}/flunders`];
+  assert.deepEqual(path.get.responses['200'].content['application/json'].schema, {
+    $ref: '#/components/schemas/com.example.wardle.v1.FlunderList',
+  });
+  assert.deepEqual(path.parameters, [{ name: 'namespace', in: 'path', required: true, schema: { type: 'string' } }]);
+  assert.equal(made.body.components.schemas['com.example.wardle.v1.Flunder'].description, 'A flunder.');
+});
+
+test('OpenAPI 3 of another server is handed through; broken documents harm nobody', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  await register(t, 'v1');
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  const document = { openapi: '3.0.0', info: {}, paths: {}, components: { schemas: { here: { type: 'object' } } } };
+  const hash = createHash('sha256').update(JSON.stringify(document)).digest('hex');
+  backend.answers.set('/openapi/v3', {
+    paths: {
+      [`apis/${group}/v1`]: { serverRelativeURL: `/openapi/v3/apis/${group}/v1?hash=${hash}` },
+      'apis/apps/v1': { serverRelativeURL: '/openapi/v3/apis/apps/v1?hash=stolen' },
+      'apis/other.example.com/v1': { serverRelativeURL: 7 },
+    },
+  });
+  backend.answers.set(`/openapi/v3/apis/${group}/v1`, document);
+  let deep: object = {};
+  for (let i = 0; i < 400; i++) deep = { properties: { deep } };
+  backend.answers.set('/openapi/v2', swagger(deep));
+  const index = (await t.ask('GET', '/openapi/v3')).body.paths;
+  assert.equal(index[`apis/${group}/v1`].serverRelativeURL, `/openapi/v3/apis/${group}/v1?hash=${hash}`);
+  assert.doesNotMatch(index['apis/apps/v1'].serverRelativeURL, /stolen/);
+  assert.equal(index['apis/other.example.com/v1'], undefined);
+  assert.deepEqual((await t.ask('GET', index[`apis/${group}/v1`].serverRelativeURL)).body, document);
+  const { status, body } = await t.ask('GET', '/openapi/v2');
+  assert.equal(status, 200);
+  assert.ok(body.definitions['io.k8s.api.core.v1.Pod']);
+  assert.equal(body.definitions['com.example.wardle.v1.Flunder'], undefined);
+});
+
+test('a server that accepts and says nothing delays the first reader a little, and no other', {
+  timeout: 60_000,
+}, async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  backend.answers.set('/openapi/v2', () => {});
+  backend.answers.set('/openapi/v3', () => {});
+  await register(t, 'v1');
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  const beganMs = performance.now();
+  const first = await t.ask('GET', '/openapi/v3');
+  assert.equal(first.status, 200);
+  assert.ok(first.body.paths['apis/apps/v1']);
+  assert.ok(performance.now() - beganMs < 20_000);
 });

@@ -1,51 +1,33 @@
 import { type AnyObject, type APIService, builtinSchema } from '#api';
-import { type Clock, type Log, messageOf, type Random, rfc3339, type Timer } from '#base';
-import { cloneObject, deepEqual, errServiceUnavailable } from '#machinery';
+import { type Clock, type Log, messageOf, type Random, rfc3339 } from '#base';
+import { cloneObject, deepEqual } from '#machinery';
 import { read } from '../bootstrap/put.ts';
-import type { Handler, ObjectView, RequestInfo, ServerObjects, ServerRequest } from '../contract.ts';
-import type { RemoteGroups } from '../discovery/routes.ts';
+import type { Handler, ObjectView, RequestInfo, ServerObjects } from '../contract.ts';
+import type { OtherVersion, OtherVersions } from '../discovery/routes.ts';
+import type { OtherServer, OtherServers } from '../openapi/remote-documents.ts';
 import { respondPlain } from '../resources/respond-object.ts';
-import { type Backend, forward, isProxyable } from '../streams/backend.ts';
-import { ownRequest, textOf } from '../streams/own-request.ts';
-import { serviceEndpoint } from '../streams/service-endpoint.ts';
+import type { Availability } from './availability.ts';
+import { localPriorities } from './group-priorities.ts';
 import type { LocalGroup } from './local-group.ts';
-
-export interface AggregationOptions {
-  /** PEM: the certificate with which this server vouches for users. */
-  readonly clientCert: string;
-  readonly clientKey: string;
-  /** Tests: backends may listen on loopback addresses. */
-  readonly allowLoopback?: boolean;
-}
+import { type AggregationOptions, RemoteApi } from './remote-api.ts';
 
 const collection = '/apis/apiregistration.k8s.io/v1/apiservices';
 const checkEveryMs = 30_000;
 const checkFailedEveryMs = 3_000;
-const checkTimeoutMs = 5_000;
-const largestDocument = 4 << 20;
-
-interface Remote {
-  readonly name: string;
-  readonly service: APIService;
-  available: boolean;
-  /** Items of APIResourceList, for discovery. */
-  resources: readonly object[];
-  timer: Timer | undefined;
-}
 
 /** Groups of the API that other servers serve: APIServices with a Service behind them. */
-export class Aggregator implements RemoteGroups {
+export class Aggregator implements OtherVersions, OtherServers {
   readonly #objects: ServerObjects;
-  readonly #options: AggregationOptions | undefined;
+  readonly #wiring: ConstructorParameters<typeof RemoteApi>[1];
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #log: Log;
   readonly #view: ObjectView;
   readonly #local: readonly LocalGroup[];
   /** By `group/version`. */
-  readonly #remotes = new Map<string, Remote>();
+  readonly #remotes = new Map<string, RemoteApi>();
   readonly #listeners = new Set<() => void>();
-  #forget: (() => void) | undefined;
+  readonly #endings: (() => void)[] = [];
+  #watchesServices = false;
   #closed = false;
 
   constructor(wiring: {
@@ -58,22 +40,21 @@ export class Aggregator implements RemoteGroups {
   }) {
     this.#local = wiring.local ?? [];
     this.#objects = wiring.objects;
-    this.#options = wiring.options;
+    this.#wiring = wiring;
     this.#clock = wiring.clock;
-    this.#random = wiring.random;
     this.#log = wiring.log;
     this.#view = wiring.objects.view('apiregistration.k8s.io/v1', 'apiservices');
   }
 
   async start(): Promise<void> {
     await this.#view.ready;
-    this.#forget = this.#view.onChange(({ object, old }) => this.#changed(object, old));
+    this.#endings.push(this.#view.onChange(({ object, old }) => this.#changed(object, old)));
     for (const one of this.#view.list()) this.#changed(one, undefined);
   }
 
   close(): void {
     this.#closed = true;
-    this.#forget?.();
+    for (const end of this.#endings) end();
     for (const one of this.#remotes.values()) one.timer?.cancel();
     for (const one of this.#local) one.close();
   }
@@ -82,21 +63,33 @@ export class Aggregator implements RemoteGroups {
     this.#listeners.add(callback);
   }
 
-  groups(): readonly object[] {
-    return [...this.#byGroup()].map(([name, served]) => {
-      const versions = served.map(({ version }) => ({ groupVersion: `${name}/${version}`, version }));
-      return { kind: 'APIGroup', apiVersion: 'v1', name, versions, preferredVersion: versions[0] };
-    });
+  versions(): readonly OtherVersion[] {
+    const remotes = [...this.#remotes.values()].map(({ group, version, service, resources, available }) => ({
+      ...{ group, version, resources, available },
+      groupPriority: service.spec?.groupPriorityMinimum ?? 0,
+      versionPriority: service.spec?.versionPriority ?? 0,
+    }));
+    const local = this.#local
+      .filter(({ group, version }) => !this.#remotes.has(`${group}/${version}`))
+      .map(({ group, version, resources }) => {
+        const { groupPriorityMinimum, versionPriority } = localPriorities(group, version);
+        return { group, version, resources, available: true, groupPriority: groupPriorityMinimum, versionPriority };
+      });
+    return [...remotes, ...local];
   }
 
-  aggregated(): readonly object[] {
-    return [...this.#byGroup()].map(([name, served]) => ({
-      metadata: { name, creationTimestamp: null },
-      versions: served.map((one) => ({
-        version: one.version,
-        resources: aggregatedResources(one),
-        freshness: one.available ? 'Current' : 'Stale',
-      })),
+  servers(): readonly OtherServer[] {
+    const servers = new Map<string, RemoteApi[]>();
+    for (const one of this.#remotes.values()) {
+      const held = servers.get(one.server);
+      if (held === undefined) servers.set(one.server, [one]);
+      else held.push(one);
+    }
+    return [...servers].map(([name, apis]) => ({
+      name,
+      available: apis.some((one) => one.available),
+      groupVersions: apis.map(({ group, version }) => ({ group, version })),
+      ask: (target, limits, headers) => (apis[0] as RemoteApi).ask(target, limits, headers),
     }));
   }
 
@@ -104,44 +97,15 @@ export class Aggregator implements RemoteGroups {
   handlerOf(info: RequestInfo): Handler | undefined {
     if (info.segments[0] !== 'apis' || (this.#remotes.size === 0 && this.#local.length === 0)) return undefined;
     const [, group, version] = info.segments;
-    if (group !== undefined && version === undefined) {
-      const document = this.groups().find((one) => (one as { name: string }).name === group);
-      if (document === undefined) return undefined;
-      return async () => ({
-        status: 200,
-        headers: { 'content-type': 'application/json' },
-        body: Buffer.from(JSON.stringify(document)),
-        object: document,
-      });
-    }
+    if (version === undefined) return undefined;
     const remote = this.#remotes.get(`${group}/${version}`);
-    if (remote !== undefined) return (request) => this.#forward(remote, request);
+    if (remote !== undefined) return (request) => remote.forward(request);
     const local = this.#local.find((one) => one.group === group && one.version === version);
     if (local === undefined) return undefined;
     if (info.segments.length > 3) return local.handle;
     const { resources } = local;
     const document = { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/${version}`, resources };
     return async (request) => respondPlain(request, document, builtinSchema.type('meta/v1.APIResourceList'));
-  }
-
-  #byGroup(): Map<string, ServedRemotely[]> {
-    const groups = new Map<string, ServedRemotely[]>();
-    const remotes = [...this.#remotes.values()].map(({ service: { spec }, resources, available }) => ({
-      group: spec?.group ?? '',
-      version: spec?.version ?? '',
-      priority: spec?.versionPriority ?? 0,
-      resources,
-      available,
-    }));
-    const local = this.#local
-      .filter(({ group, version }) => !this.#remotes.has(`${group}/${version}`))
-      .map(({ group, version, resources }) => ({ group, version, priority: 0, resources, available: true }));
-    for (const one of [...remotes, ...local].sort((a, b) => b.priority - a.priority)) {
-      const list = groups.get(one.group);
-      if (list === undefined) groups.set(one.group, [one]);
-      else list.push(one);
-    }
-    return groups;
   }
 
   #changed(object: AnyObject | undefined, old: AnyObject | undefined): void {
@@ -156,74 +120,85 @@ export class Aggregator implements RemoteGroups {
       }
     }
     const service = object as unknown as APIService | undefined;
-    if (service?.spec?.service !== undefined) {
+    if (service?.spec?.service != null) {
+      this.#watchServices();
       const key = keyOf(service);
       const known = this.#remotes.get(key);
       const sameSpec = known !== undefined && deepEqual(known.service.spec, service.spec);
-      if (known !== undefined) this.#remotes.set(key, Object.assign(known, { service }));
-      else this.#remotes.set(key, { name, service, available: false, resources: [], timer: undefined });
-      if (!sameSpec) this.#check(key);
+      const remote = known ?? new RemoteApi(service, this.#wiring);
+      remote.service = service;
+      this.#remotes.set(key, remote);
+      if (!sameSpec) this.#check(remote);
     }
     this.#tell();
+  }
+
+  /** A Service or its endpoints come or go: whoever is behind them is looked at again at once. */
+  #watchServices(): void {
+    if (this.#watchesServices) return;
+    this.#watchesServices = true;
+    const look = (namespace: string | undefined, name: string | undefined): void => {
+      for (const remote of this.#remotes.values()) {
+        const service = remote.service.spec?.service;
+        if (service?.name === name && service?.namespace === namespace) this.#check(remote);
+      }
+    };
+    const services = this.#objects.view('v1', 'services');
+    const slices = this.#objects.view('discovery.k8s.io/v1', 'endpointslices');
+    this.#endings.push(
+      services.onChange(({ object, old }) => {
+        const { metadata } = (object ?? old) as AnyObject;
+        look(metadata.namespace, metadata.name);
+      }),
+      slices.onChange(({ object, old }) => {
+        const { metadata } = (object ?? old) as AnyObject;
+        look(metadata.namespace, metadata.labels?.['kubernetes.io/service-name']);
+      }),
+    );
   }
 
   #tell(): void {
     for (const callback of this.#listeners) callback();
   }
 
-  /** Asks the backend for its resources, now and every while, and says in the APIService's status how that went. */
-  #check(key: string): void {
-    const remote = this.#remotes.get(key);
-    if (remote === undefined || this.#closed) return;
+  #isGone(remote: RemoteApi): boolean {
+    return this.#closed || this.#remotes.get(keyOf(remote.service)) !== remote;
+  }
+
+  /** Asks the other server for its resources, now and every while, and says in the APIService's status how that went. */
+  #check(remote: RemoteApi): void {
+    if (this.#isGone(remote)) return;
     remote.timer?.cancel();
-    const work = this.#discover(remote).then(
-      (resources) => ({ available: true, resources, reason: 'Passed', message: 'all checks passed' }),
-      (error: unknown) => ({
-        available: false,
-        resources: remote.resources,
-        reason: 'FailedDiscoveryCheck',
-        message: messageOf(error),
-      }),
-    );
-    void work.then(async ({ available, resources, reason, message }) => {
-      if (this.#closed || this.#remotes.get(key) !== remote) return;
-      const before = remote.available;
-      remote.available = available;
-      remote.resources = resources;
-      if (available || before !== available) this.#tell();
-      await this.#report(remote, { available, reason, message }).catch((error: unknown) => {
-        this.#log.debug(
-          { name: remote.name, error: messageOf(error) },
-          'the status of an API service could not be written',
-        );
-      });
-      if (this.#closed || this.#remotes.get(key) !== remote) return;
-      remote.timer = this.#clock.setTimer(() => this.#check(key), available ? checkEveryMs : checkFailedEveryMs);
-    });
-  }
-
-  async #discover(remote: Remote): Promise<readonly object[]> {
-    const { group, version } = remote.service.spec as { group: string; version: string };
-    const target = `/apis/${group}/${version}`;
-    const stop = new AbortController();
-    const limit = this.#clock.setTimer(() => stop.abort(), checkTimeoutMs);
-    try {
-      const request = ownRequest(target, stop.signal, this.#clock.nowMs());
-      const response = await forward(request, await this.#backend(remote, request), this.#headers(request));
-      const text = await textOf(response, largestDocument);
-      if (response.status !== 200)
-        throw errServiceUnavailable(`failing or missing response from ${target}: status ${response.status}`);
-      const list = JSON.parse(text) as { resources?: object[] };
-      return list.resources ?? [];
-    } finally {
-      limit.cancel();
+    if (remote.checking) {
+      remote.checkAgain = true;
+      return;
     }
+    remote.checking = true;
+    remote.checkAgain = false;
+    void this.#look(remote)
+      .catch((error: unknown) => {
+        this.#log.debug({ name: remote.name, error: messageOf(error) }, 'the status of an API service was not written');
+      })
+      .finally(() => {
+        remote.checking = false;
+        if (this.#isGone(remote)) return;
+        if (remote.checkAgain) return this.#check(remote);
+        const delayMs = remote.available ? checkEveryMs : checkFailedEveryMs;
+        remote.timer = this.#clock.setTimer(() => this.#check(remote), delayMs);
+      });
   }
 
-  async #report(
-    remote: Remote,
-    { available, reason, message }: { available: boolean; reason: string; message: string },
-  ): Promise<void> {
+  async #look(remote: RemoteApi): Promise<void> {
+    const before = remote.resources;
+    const found = await remote.check();
+    if (this.#isGone(remote)) return;
+    const changed = remote.available !== found.available || !deepEqual(before, remote.resources);
+    remote.available = found.available;
+    if (changed) this.#tell();
+    await this.#report(remote, found);
+  }
+
+  async #report(remote: RemoteApi, { available, reason, message }: Availability): Promise<void> {
     const transport = this.#objects.transport();
     const target = `${collection}/${encodeURIComponent(remote.name)}`;
     const current = await read(transport, target);
@@ -232,13 +207,10 @@ export class Aggregator implements RemoteGroups {
     const status = available ? 'True' : 'False';
     const conditions = draft.status?.conditions ?? [];
     const before = conditions.find((one) => one.type === 'Available');
-    if (before?.status === status && before.reason === reason) return;
+    if (before?.status === status && before.reason === reason && before.message === message) return;
     const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(this.#clock.nowMs());
     const next = {
-      type: 'Available',
-      status,
-      reason,
-      message: message.slice(0, 500),
+      ...{ type: 'Available', status, reason, message },
       ...(lastTransitionTime === undefined ? {} : { lastTransitionTime }),
     };
     draft.status = { ...draft.status, conditions: [...conditions.filter((one) => one.type !== 'Available'), next] };
@@ -250,103 +222,8 @@ export class Aggregator implements RemoteGroups {
       headers: { 'user-agent': 'kube-apiserver' },
     });
   }
-
-  async #forward(remote: Remote, request: ServerRequest): ReturnType<Handler> {
-    return forward(request, await this.#backend(remote, request), this.#headers(request));
-  }
-
-  /** One ready endpoint of the Service; its certificate must be for the Service's name. */
-  async #backend(remote: Remote, request: ServerRequest): Promise<Backend> {
-    if (this.#options === undefined)
-      throw errServiceUnavailable('this server has no certificate to vouch for users with');
-    const { service, caBundle, insecureSkipTLSVerify } = remote.service.spec as NonNullable<APIService['spec']>;
-    const { namespace = '', name = '', port = 443 } = service ?? {};
-    const { host, port: targetPort } = await serviceEndpoint(
-      { objects: this.#objects, random: this.#random },
-      { namespace, name, port },
-    );
-    if (!isProxyable(host) && this.#options.allowLoopback !== true) throw errServiceUnavailable('address not allowed');
-    const { clientCert, clientKey } = this.#options;
-    return {
-      scheme: 'https',
-      host,
-      port: targetPort,
-      target: request.target,
-      refuseRedirects: true,
-      tls: {
-        cert: clientCert,
-        key: clientKey,
-        servername: `${name}.${namespace}.svc`,
-        ...(insecureSkipTLSVerify === true ? { rejectUnauthorized: false } : {}),
-        ...(caBundle === undefined ? {} : { ca: Buffer.from(caBundle, 'base64').toString() }),
-      },
-    };
-  }
-
-  #headers({ identity }: ServerRequest): Record<string, string | string[]> {
-    const extra: Record<string, string[]> = {};
-    for (const [key, values] of Object.entries(identity.extra ?? {}))
-      extra[`X-Remote-Extra-${encodeURIComponent(key)}`] = [...values];
-    return {
-      'X-Remote-User': identity.user,
-      'X-Remote-Group': [...identity.groups],
-      ...(identity.uid === undefined ? {} : { 'X-Remote-Uid': identity.uid }),
-      ...extra,
-    };
-  }
 }
 
 function keyOf({ spec }: APIService): string {
   return `${spec?.group}/${spec?.version}`;
-}
-
-interface ResourceRow {
-  readonly name: string;
-  readonly kind: string;
-  readonly namespaced: boolean;
-  readonly singularName?: string;
-  readonly verbs: readonly string[];
-  readonly shortNames?: readonly string[];
-  readonly categories?: readonly string[];
-  readonly group?: string;
-  readonly version?: string;
-}
-
-/** A version of a group as discovery shows it, whoever answers it. */
-interface ServedRemotely {
-  readonly group: string;
-  readonly version: string;
-  readonly priority: number;
-  readonly resources: readonly object[];
-  readonly available: boolean;
-}
-
-function aggregatedResources({ group, version, resources }: ServedRemotely): object[] {
-  const rows = resources as readonly ResourceRow[];
-  const kindOf = (row: ResourceRow): object => ({
-    group: row.group || group,
-    version: row.version || version,
-    kind: row.kind,
-  });
-  return rows
-    .filter((row) => !row.name.includes('/'))
-    .map((row) => {
-      const subresources = rows
-        .filter((one) => one.name.startsWith(`${row.name}/`))
-        .map((one) => ({
-          subresource: one.name.slice(row.name.length + 1),
-          responseKind: kindOf(one),
-          verbs: one.verbs,
-        }));
-      return {
-        resource: row.name,
-        responseKind: kindOf(row),
-        scope: row.namespaced ? 'Namespaced' : 'Cluster',
-        singularResource: row.singularName ?? '',
-        verbs: row.verbs,
-        ...(row.shortNames === undefined ? {} : { shortNames: row.shortNames }),
-        ...(row.categories === undefined ? {} : { categories: row.categories }),
-        ...(subresources.length === 0 ? {} : { subresources }),
-      };
-    });
 }

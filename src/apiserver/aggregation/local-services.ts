@@ -3,44 +3,13 @@ import { type Clock, type Closable, type Log, messageOf } from '#base';
 import type { KindCatalogue } from '#kinds';
 import type { ObjectView, ServerObjects } from '../contract.ts';
 import { put } from '../bootstrap/put.ts';
+import { localPriorities } from './group-priorities.ts';
 import type { LocalGroup } from './local-group.ts';
 
 const collection = '/apis/apiregistration.k8s.io/v1/apiservices';
 /** A server that starts has more urgent things to write. */
 const startDelayMs = 500;
 const managed = 'kube-aggregator.kubernetes.io/automanaged';
-
-/** Which group, and which version of one, clients prefer. Source: what Kubernetes 1.20.2 registers; groups newer than that by their age. */
-const groupPriorities: Readonly<Record<string, number>> = {
-  '': 18000,
-  apps: 17800,
-  'events.k8s.io': 17750,
-  'authentication.k8s.io': 17700,
-  'authorization.k8s.io': 17600,
-  autoscaling: 17500,
-  batch: 17400,
-  'certificates.k8s.io': 17300,
-  'networking.k8s.io': 17200,
-  policy: 17100,
-  'rbac.authorization.k8s.io': 17000,
-  'storage.k8s.io': 16800,
-  'apiextensions.k8s.io': 16700,
-  'admissionregistration.k8s.io': 16700,
-  'scheduling.k8s.io': 16600,
-  'coordination.k8s.io': 16500,
-  'node.k8s.io': 16300,
-  'discovery.k8s.io': 16200,
-  'flowcontrol.apiserver.k8s.io': 16100,
-  'resource.k8s.io': 15900,
-  'storagemigration.k8s.io': 15800,
-};
-const versionPriorities: Readonly<Record<string, number>> = {
-  '/v1': 1,
-  'autoscaling/v2': 30,
-  'flowcontrol.apiserver.k8s.io/v1': 21,
-};
-const builtinVersionPriority = 15;
-const custom = { groupPriorityMinimum: 1000, versionPriority: 100 };
 
 interface Wanted {
   readonly name: string;
@@ -131,20 +100,10 @@ function wantedServices(catalogue: KindCatalogue, local: readonly LocalGroup[]):
 }
 
 function serviceOf({ name, group, version, managed: how }: Wanted): AnyObject {
-  const own = (table: Readonly<Record<string, number>>, key: string): number | undefined =>
-    Object.hasOwn(table, key) ? table[key] : undefined;
-  const groupPriority = own(groupPriorities, group);
-  const priority =
-    groupPriority === undefined
-      ? custom
-      : {
-          groupPriorityMinimum: groupPriority,
-          versionPriority: own(versionPriorities, `${group}/${version}`) ?? builtinVersionPriority,
-        };
   return {
     apiVersion: 'apiregistration.k8s.io/v1',
     kind: 'APIService',
     metadata: { name, labels: { [managed]: how } },
-    spec: { ...(group === '' ? {} : { group }), version, ...priority },
+    spec: { ...(group === '' ? {} : { group }), version, ...localPriorities(group, version) },
   } as unknown as AnyObject;
 }

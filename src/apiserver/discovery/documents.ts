@@ -1,7 +1,8 @@
 import { apiVersionOf } from '#api';
 import type { KindDefinition } from '#kinds';
 import { allVerbs } from '../resources/router.ts';
-import type { ServedGroup, ServedVersion } from './group-versions.ts';
+import type { ServedVersion } from './group-versions.ts';
+import type { ShownGroup } from './merged-groups.ts';
 
 interface SubresourceRow {
   readonly name: string;
@@ -65,9 +66,10 @@ export function resourceList(served: ServedVersion): object {
   return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf(served), resources };
 }
 
-export function groupDocument({ group, versions }: ServedGroup): object {
-  const rows = versions.map((one) => ({ groupVersion: apiVersionOf(one), version: one.version }));
-  return { kind: 'APIGroup', apiVersion: 'v1', name: group, versions: rows, preferredVersion: rows[0] };
+/** GET /apis/GROUP. */
+export function groupDocument({ name, versions }: ShownGroup): object {
+  const rows = versions.map(({ version }) => ({ groupVersion: `${name}/${version}`, version }));
+  return { kind: 'APIGroup', apiVersion: 'v1', name, versions: rows, preferredVersion: rows[0] };
 }
 
 /** GET /apis. */
@@ -92,16 +94,19 @@ export function coreVersions(address: string): object {
 }
 
 /** One group of aggregated discovery. */
-export function aggregatedGroup({ group, versions }: ServedGroup): object {
+export function aggregatedGroup({ name, versions }: ShownGroup): object {
   return {
-    metadata: group === '' ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
-    versions: versions.map((served) => ({
-      version: served.version,
-      resources: [...served.kinds]
-        .sort((a, b) => (a.resource.plural < b.resource.plural ? -1 : 1))
-        .map(aggregatedResource),
-      freshness: 'Current',
-    })),
+    metadata: name === '' ? { creationTimestamp: null } : { name, creationTimestamp: null },
+    versions: versions.map((one) => one.document()),
+  };
+}
+
+/** One version of a group that this server answers, of aggregated discovery. */
+export function aggregatedVersion({ version, kinds }: ServedVersion): object {
+  return {
+    version,
+    resources: [...kinds].sort((a, b) => (a.resource.plural < b.resource.plural ? -1 : 1)).map(aggregatedResource),
+    freshness: 'Current',
   };
 }
 

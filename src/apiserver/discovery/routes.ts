@@ -8,18 +8,21 @@ import { compressed } from '../http/compress.ts';
 import { respondPlain } from '../resources/respond-object.ts';
 import { aggregatedGroup, coreVersions, groupDocument, groupList, resourceList } from './documents.ts';
 import { type ServedGroup, servedGroups } from './group-versions.ts';
+import { mergedGroups, type OtherVersion, type ShownGroup } from './merged-groups.ts';
 
-/** Groups that other servers serve, in the forms of discovery; later additions to those of the catalogue. */
-export interface RemoteGroups {
-  /** APIGroup documents. */
-  groups(): readonly object[];
-  /** Items of APIGroupDiscoveryList. */
-  aggregated(): readonly object[];
+/** Group versions that others answer. */
+export interface OtherVersions {
+  versions(): readonly OtherVersion[];
   onChange(callback: () => void): void;
 }
 
+export type { OtherVersion };
+
 interface Documents {
+  /** What this server answers. */
   readonly groups: readonly ServedGroup[];
+  /** With what others do. */
+  readonly shown: readonly ShownGroup[];
   readonly made: Map<string, { readonly object: object; bytes?: Uint8Array; etag?: string }>;
 }
 
@@ -27,24 +30,27 @@ interface Documents {
 export function discoveryRoutes(options: {
   catalogue: KindCatalogue;
   address?: () => string;
-  remote?: RemoteGroups;
+  others?: OtherVersions;
 }): Route[] {
-  const { catalogue, remote, address = () => '' } = options;
+  const { catalogue, others, address = () => '' } = options;
   let documents: Documents | undefined;
   const forget = (): void => {
     documents = undefined;
   };
   catalogue.onChange(forget);
-  remote?.onChange(forget);
+  others?.onChange(forget);
   const current = (): Documents => {
-    documents ??= { groups: servedGroups(catalogue.all()), made: new Map() };
+    if (documents === undefined) {
+      const groups = servedGroups(catalogue.all());
+      documents = { groups, shown: mergedGroups(groups, others?.versions() ?? []), made: new Map() };
+    }
     return documents;
   };
-  const made = (name: string, make: (groups: readonly ServedGroup[]) => object) => {
-    const { groups, made: all } = current();
+  const made = (name: string, make: (groups: readonly ShownGroup[]) => object) => {
+    const { shown, made: all } = current();
     let one = all.get(name);
     if (one === undefined) {
-      one = { object: make(groups) };
+      one = { object: make(shown) };
       all.set(name, one);
     }
     return one;
@@ -54,8 +60,6 @@ export function discoveryRoutes(options: {
     if (found === undefined) throw errUnknownPath();
     return found;
   };
-  const others = (groups: readonly ServedGroup[]): ServedGroup[] => groups.filter((one) => one.group !== '');
-
   const root = (core: boolean): Handler => {
     return (request) => {
       const version = aggregatedVersion(request);
@@ -64,10 +68,7 @@ export function discoveryRoutes(options: {
           kind: 'APIGroupDiscoveryList',
           apiVersion: `apidiscovery.k8s.io/${version}`,
           metadata: {},
-          items: [
-            ...groups.filter((group) => (group.group === '') === core).map(aggregatedGroup),
-            ...(core ? [] : (remote?.aggregated() ?? [])),
-          ],
+          items: groups.filter((group) => (group.name === '') === core).map(aggregatedGroup),
         }));
         return respondTagged(
           request,
@@ -77,7 +78,7 @@ export function discoveryRoutes(options: {
       }
       if (core) return respond(request, coreVersions(address()), 'meta/v1.APIVersions');
       const { object } = made('apis', (groups) =>
-        groupList([...others(groups).map(groupDocument), ...(remote?.groups() ?? [])]),
+        groupList(groups.filter((one) => one.name !== '').map(groupDocument)),
       );
       return respond(request, object, 'meta/v1.APIGroupList');
     };
@@ -97,8 +98,9 @@ export function discoveryRoutes(options: {
         const [, group = '', version] = request.info.segments;
         if (group === '' || request.info.segments.length > 3) throw errUnknownPath();
         if (version !== undefined) return versionDocument(request, group, version);
-        const served = find(group);
-        return respond(request, made(`group ${group}`, () => groupDocument(served)).object, 'meta/v1.APIGroup');
+        const shown = current().shown.find((one) => one.name === group);
+        if (shown === undefined) throw errUnknownPath();
+        return respond(request, made(`group ${group}`, () => groupDocument(shown)).object, 'meta/v1.APIGroup');
       },
     },
   ];

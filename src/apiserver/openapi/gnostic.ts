@@ -79,6 +79,8 @@ const messages: Readonly<Record<MessageName, { readonly fields: Fields; readonly
   },
 };
 
+const unknownField: Fields[string] = [0, 'string'];
+
 /** `/openapi/v2` as gnostic's protobuf `Document`, which kubectl asks for. */
 export function encodeSwagger(document: Json): Uint8Array {
   const paths = named(2, document.paths as Json, (item) => message('PathItem', item));
@@ -101,7 +103,7 @@ function message(name: MessageName, value: Json): Uint8Array {
     else if (name === 'Operation' && key === 'responses') parts.push(field(9, responses(one as Json)));
     else if (name === 'Response' && key === 'schema') parts.push(field(2, field(1, message('Schema', one as Json))));
     else {
-      const [number, kind] = fields[key] ?? [0, 'string'];
+      const [number, kind] = Object.hasOwn(fields, key) ? (fields[key] as Fields[string]) : unknownField;
       if (number !== 0) parts.push(encode(number, kind, one));
     }
   }
@@ -117,15 +119,15 @@ function encode(number: number, kind: FieldKind, value: unknown): Uint8Array {
     case 'bool':
       return value === true ? concat([varint(number << 3), varint(1)]) : empty;
     case 'int':
-      return concat([varint(number << 3), varint(value as number)]);
+      return concat([varint(number << 3), varint(wholeNumber(value))]);
     case 'number':
-      return double(number, value as number);
+      return typeof value === 'number' ? double(number, value) : empty;
     case 'any':
       return field(number, any(value));
     case 'anys':
       return concat((value as readonly unknown[]).map((one) => field(number, any(one))));
     case 'type':
-      return field(number, text(1, String(value)));
+      return field(number, concat((Array.isArray(value) ? value : [value]).map((one) => text(1, String(one)))));
     case 'items':
       return field(number, field(1, message('Schema', value as Json)));
     case 'additional':
@@ -213,6 +215,12 @@ function double(number: number, value: number): Uint8Array {
   const bytes = Buffer.alloc(8);
   bytes.writeDoubleLE(value);
   return concat([varint((number << 3) | 1), bytes]);
+}
+
+/** Lengths and counts are never negative, and fit. */
+function wholeNumber(value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Error(`${value} is no length`);
+  return value as number;
 }
 
 function varint(value: number): Uint8Array {

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { encodeJson } from '#codec';
+import { type Clock, type Log, messageOf } from '#base';
 import type { KindCatalogue, KindDefinition } from '#kinds';
-import { errNotAcceptable, errUnknownPath } from '#machinery';
+import { errNotAcceptable, errServiceUnavailable, errUnknownPath } from '#machinery';
 import type { Route, ServerObjects, ServerRequest, ServerResponse } from '../contract.ts';
 import { compressed } from '../http/compress.ts';
 import { type DocumentSource, groupDocument, swaggerDocument, versionDocument } from './documents.ts';
 import { encodeSwagger } from './gnostic.ts';
+import { mergeSwagger } from './merge-swagger.ts';
+import { type OtherDocument, type OtherServers, RemoteDocuments } from './remote-documents.ts';
 import type { Json } from './style.ts';
 
 export interface OpenApiOptions {
@@ -13,12 +16,13 @@ export interface OpenApiOptions {
   readonly catalogue: KindCatalogue;
   /** Of the API: `v1.36.0`. */
   readonly version: string;
+  /** Servers whose documents are shown with ours. */
+  readonly others: OtherServers;
+  readonly clock: Clock;
+  readonly log: Log;
 }
 
-interface Document {
-  readonly bytes: Uint8Array;
-  readonly etag: string;
-}
+type Document = OtherDocument;
 
 const protobufTypes = [
   'application/com.github.proto-openapi.spec.v2@v1.0+protobuf',
@@ -32,6 +36,15 @@ export function openApiRoutes(options: OpenApiOptions): Route[] {
   const { objects, catalogue, version } = options;
   const made = new Map<string, Document>();
   catalogue.onChange(() => made.clear());
+  const remote = new RemoteDocuments(options);
+  let generation = 0;
+  const refreshed = async (): Promise<void> => {
+    await Promise.all([definitionsView.ready, remote.refresh()]);
+    if (generation === remote.generation) return;
+    generation = remote.generation;
+    made.delete('v2');
+    made.delete('v2 protobuf');
+  };
   const definitionsView = objects.view('apiextensions.k8s.io/v1', 'customresourcedefinitions');
 
   const customSchema = ({ resource }: KindDefinition): Json | undefined => {
@@ -77,20 +90,22 @@ export function openApiRoutes(options: OpenApiOptions): Route[] {
   };
 
   const swagger = async (request: ServerRequest): Promise<ServerResponse> => {
-    await definitionsView.ready;
-    const json = (): Uint8Array => encodeJson(swaggerDocument(source()));
+    await refreshed();
+    const whole = (): Json => mergeSwagger(swaggerDocument(source()), remote.parts());
     const wanted = negotiated(request.headers.accept);
     if (wanted === undefined) throw errNotAcceptable([jsonType, protobufType]);
     const document =
-      wanted === protobufType ? get('v2 protobuf', () => encodeSwagger(swaggerDocument(source()))) : get('v2', json);
+      wanted === protobufType ? get('v2 protobuf', () => encodeSwagger(whole())) : get('v2', () => encodeJson(whole()));
     return respond(request, document, wanted);
   };
   const index = async (request: ServerRequest): Promise<ServerResponse> => {
-    await definitionsView.ready;
-    const listed = [...groupVersions()].map(([path, kinds]) => [
-      path,
-      { serverRelativeURL: `/openapi/v3/${path}?hash=${hashOf(path, kinds)}` },
-    ]);
+    await refreshed();
+    const url = (path: string, hash: string) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }];
+    const own = groupVersions();
+    const listed = [
+      ...[...own].map(([path, kinds]) => url(path, hashOf(path, kinds))),
+      ...[...remote.index()].filter(([path]) => !own.has(path)).map(([path, hash]) => url(path, hash)),
+    ];
     const paths = Object.fromEntries(
       [...listed, ['version', { serverRelativeURL: `/openapi/v3/version?hash=${hashOf('version', [])}` }]].sort(),
     );
@@ -102,10 +117,10 @@ export function openApiRoutes(options: OpenApiOptions): Route[] {
     );
   };
   const group = async (request: ServerRequest): Promise<ServerResponse> => {
-    await definitionsView.ready;
+    await refreshed();
     const path = request.info.segments.slice(2).join('/');
     const kinds = groupVersions().get(path);
-    if (kinds === undefined && path !== 'version') throw errUnknownPath();
+    if (kinds === undefined && path !== 'version') return otherGroup(request, path);
     const resource = kinds?.[0]?.resource;
     const document = get(`v3 ${path}`, () =>
       encodeJson(
@@ -114,6 +129,16 @@ export function openApiRoutes(options: OpenApiOptions): Route[] {
     );
     const response = await respond(request, document, jsonType);
     const current = request.info.options.get('hash') === hashOf(path, kinds ?? []);
+    if (current) response.headers['cache-control'] = 'public, immutable';
+    return response;
+  };
+  const otherGroup = async (request: ServerRequest, path: string): Promise<ServerResponse> => {
+    const document = await remote.document(path).catch((error: unknown) => {
+      throw errServiceUnavailable(`the OpenAPI document of ${path} cannot be had: ${messageOf(error)}`);
+    });
+    if (document === undefined) throw errUnknownPath();
+    const response = await respond(request, document, jsonType);
+    const current = request.info.options.get('hash') === remote.index().get(path);
     if (current) response.headers['cache-control'] = 'public, immutable';
     return response;
   };

@@ -1,12 +1,14 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import { type Duplex, pipeline, type Readable, type Transform } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { createGunzip, createInflate } from 'node:zlib';
 import ipaddr from 'ipaddr.js';
-import { messageOf, nodeHttp } from '#base';
+import { nodeHttp } from '#base';
 import { errBadRequest, errServiceUnavailable, errStatus } from '#machinery';
 import { acceptUpgrade, type ByteSink, tunnel } from '#wire';
 import type { ServerRequest, ServerResponse } from '../contract.ts';
+import { dialFailure } from './dial-failure.ts';
 import { rewriteHtmlLinks, rewriteLink } from './link-rewriter.ts';
 
 /** Another server that a request is handed on to. */
@@ -29,6 +31,8 @@ export interface Backend {
 
 const answerTimeoutMs = 30_000;
 const longestRefusal = 64 * 1024;
+/** For the words of a refusal that do not come. */
+const refusalTimeoutMs = 5_000;
 const hopByHop = new Set([
   'connection',
   'keep-alive',
@@ -42,8 +46,8 @@ const hopByHop = new Set([
   'host',
   'http2-settings',
 ]);
-/** Never handed on: credentials and claims of identity are for this server alone. */
-const secretHeaders = /^(authorization|impersonate-.*|x-remote-.*)$/;
+/** Never handed on: credentials and claims of identity are for this server alone. Some servers read `_` as `-`. */
+const secretHeaders = /^(authorization|impersonate[-_].*|x[-_]remote[-_].*)$/;
 
 /** Hands a request on and its answer back, both streamed; also one that switches protocols. */
 export async function forward(
@@ -52,13 +56,16 @@ export async function forward(
   more: Readonly<Record<string, string | string[]>> = {},
 ): Promise<ServerResponse> {
   if (request.upgrade !== undefined) return forwardUpgrade(request, backend, more);
-  const outgoing = await dial(request, backend, { ...headersFor(request, {}), ...more });
+  const asked = headersFor(request, {});
+  // Announced, but not handed on: the backend would wait for it.
+  if (isBodyless(request)) delete asked['content-length'];
+  const outgoing = await dial(request, backend, { ...asked, ...more });
   const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.on('response', resolve);
-    outgoing.on('error', (error) => reject(unreachable(backend, error)));
+    outgoing.on('error', (error) => reject(unreachable(error)));
     outgoing.on('upgrade', (_response, socket: Duplex) => {
       socket.destroy();
-      reject(unreachable(backend, new Error('it switched protocols unasked')));
+      reject(unreachable(new Error('it switched protocols unasked')));
     });
     request.onAbort(() => void outgoing.destroy());
     sendBody(request, outgoing).catch(
@@ -110,8 +117,10 @@ const decoders: Readonly<Record<string, (() => Transform[]) | undefined>> = {
   deflate: () => [createInflate()],
 };
 
+const isBodyless = ({ method }: ServerRequest): boolean => method === 'GET' || method === 'HEAD';
+
 async function sendBody(request: ServerRequest, outgoing: ClientRequest): Promise<void> {
-  if (request.method === 'GET' || request.method === 'HEAD') {
+  if (isBodyless(request)) {
     outgoing.end();
     return;
   }
@@ -154,7 +163,7 @@ export async function forwardUpgrade(
   const outgoing = await dial(request, backend, { ...headersFor(request, asked), ...more });
   return new Promise((resolve, reject) => {
     const forget = request.onAbort(() => void outgoing.destroy());
-    outgoing.on('error', (error) => reject(unreachable(backend, error)));
+    outgoing.on('error', (error) => reject(unreachable(error)));
     outgoing.on('upgrade', (incoming, far, farHead) => {
       forget();
       outgoing.setTimeout(0);
@@ -162,7 +171,7 @@ export async function forwardUpgrade(
       const agreed = (incoming.headers.upgrade ?? '').toLowerCase() === protocol;
       if (incoming.statusCode !== 101 || !agreed) {
         far.destroy();
-        reject(unreachable(backend, new Error('it did not switch to the protocol asked for')));
+        reject(unreachable(new Error('it did not switch to the protocol asked for')));
         return;
       }
       resolve({
@@ -179,7 +188,13 @@ export async function forwardUpgrade(
       });
     });
     outgoing.on('response', (incoming) => {
-      forget();
+      const { statusCode = 502 } = incoming;
+      if (statusCode < 400) {
+        forget();
+        outgoing.destroy();
+        return reject(refusal(statusCode, ''));
+      }
+      outgoing.setTimeout(refusalTimeoutMs);
       const parts: Buffer[] = [];
       let length = 0;
       incoming.on('data', (chunk: Buffer) => {
@@ -189,8 +204,9 @@ export async function forwardUpgrade(
       });
       incoming.on('error', () => {});
       incoming.on('close', () => {
+        forget();
         outgoing.destroy();
-        reject(refusal(incoming.statusCode ?? 502, Buffer.concat(parts).toString()));
+        reject(refusal(statusCode, Buffer.concat(parts).toString()));
       });
     });
     outgoing.end();
@@ -290,13 +306,14 @@ function upgradeHeaders(incoming: IncomingMessage): Record<string, string> {
   return headers;
 }
 
-function unreachable(backend: Backend, error: unknown): Error {
-  return errServiceUnavailable(`error trying to reach service: ${authority(backend)}: ${messageOf(error)}`);
+function unreachable(error: unknown): Error {
+  return errServiceUnavailable(`error trying to reach service: ${dialFailure(error)}`);
 }
 
-/** Addresses that a proxy must not be talked into dialling: this machine, its links, everybody. */
+/** False for addresses that a proxy must not be talked into dialling: this machine, its links, everybody; also for names. */
 export function isProxyable(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
+  // Only what everyone reads alike: `127.1` and `0177.0.0.1` are addresses to some, names to others.
+  if (isIP(address) === 0 || !ipaddr.isValid(address)) return false;
   const range = ipaddr.process(address).range();
   return (
     range === 'unicast' ||

@@ -45,5 +45,11 @@ export interface AgentConfiguration {
   readonly dnsUpstreams: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
+  /** Hard eviction thresholds, as upstream's `evictionHard`; absent: upstream's. */
+  readonly evictionHard?: Readonly<Record<string, string>>;
+  /** Per cent of the disk of images from which, and down to which, unused ones are removed; 100: never. Default 85 and 80. */
+  readonly imageGcHighPercent?: number;
+  readonly imageGcLowPercent?: number;
+  readonly maxPods?: number;
   readonly readyFile: string;
 }

@@ -111,6 +111,7 @@ export async function startAgent(options: AgentOptions): Promise<Closable> {
             tls: servingCredential(configuration) ?? (await temporaryCredential(configuration, clock)),
             labels: configuration.labels,
             taints: configuration.taints,
+            ...nodeLimits(configuration),
             beforeContainers: async (pod, addresses) => (await network).policies?.ready(pod, addresses),
           });
           return kubelet;
@@ -337,4 +338,14 @@ async function importOnce(runtime: Runtime, archive: string, configuration: Agen
   if (existsSync(mark)) return;
   await runtime.importImage(archive);
   writeFileSync(mark, '');
+}
+
+function nodeLimits(configuration: AgentConfiguration) {
+  const { evictionHard, imageGcHighPercent, imageGcLowPercent, maxPods } = configuration;
+  return {
+    ...(evictionHard === undefined ? {} : { evictionHard }),
+    ...(imageGcHighPercent === undefined ? {} : { imageGcHighPercent }),
+    ...(imageGcLowPercent === undefined ? {} : { imageGcLowPercent }),
+    ...(maxPods === undefined ? {} : { maxPods }),
+  };
 }

@@ -1,14 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, type Closable, type Log, messageOf, type Random, makeDirectory } from '#base';
-import { type Pod, type RuntimeClass, resource, type Secret, type Service, type Taint } from '#api';
+import {
+  type ObjectReference,
+  type Pod,
+  type RuntimeClass,
+  resource,
+  type Secret,
+  type Service,
+  type Taint,
+} from '#api';
 import { type Client, openEventRecorder, openInformers } from '#client';
-import { isNotFound } from '#machinery';
+import { defaultEvictionThresholds, isNotFound, parseEvictionThresholds } from '#machinery';
 import { openPodCgroups } from './cgroups/pod-cgroups.ts';
 import { openCri } from './cri/client.ts';
 import type { Cri } from './cri/contract.ts';
+import { keepNodePressure, type NodePressureKeeper } from './eviction/node-pressure.ts';
+import { readSignals } from './eviction/read-signals.ts';
 import { keepStorageLimits } from './eviction/storage-limits.ts';
-import { startImageCollector } from './images/collector.ts';
+import { imageDirectory, startImageCollector } from './images/collector.ts';
 import { openImagePuller } from './images/puller.ts';
 import { startLogRotation } from './logs/rotation.ts';
 import { renewLease } from './node/lease.ts';
@@ -60,6 +70,11 @@ export interface KubeletOptions {
   readonly providerId?: string;
   /** Overrides what was measured of the machine: several nodes may share one. */
   readonly capacity?: Readonly<Record<string, string>>;
+  /** Least amounts of `memory.available` and so on, as upstream's; what is not named is not kept. Default: upstream's. */
+  readonly evictionHard?: Readonly<Record<string, string>>;
+  /** Per cent of the disk of images from which, and down to which, unused ones are removed. Default 85 and 80; 100: never. */
+  readonly imageGcHighPercent?: number;
+  readonly imageGcLowPercent?: number;
   readonly kubeletVersion?: string;
   readonly seccompDir?: string;
   /** Awaited before the first container of a pod starts, once its addresses are known; a rejection is told and tried again. */
@@ -94,6 +109,8 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   const containerLogsDir = options.containerLogsDir ?? join(podLogsDir, '..', 'containers');
   const log = parentLog.child({ node: nodeName });
   const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
+  const thresholds =
+    options.evictionHard === undefined ? defaultEvictionThresholds : parseEvictionThresholds(options.evictionHard);
   const ending = new AbortController();
   const { signal } = ending;
   for (const directory of [rootDir, podLogsDir, containerLogsDir]) await makeDirectory(directory);
@@ -161,17 +178,42 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.wake(uid) });
   await relist.now();
-  pods = startPodSet({ context, informer: podInformer, relist, node: () => reporter?.node, clock, log, signal });
+  const collector = startImageCollector({
+    ...{ cri, clock, log, signal },
+    ...(options.imageGcHighPercent === undefined ? {} : { highPercent: options.imageGcHighPercent }),
+    ...(options.imageGcLowPercent === undefined ? {} : { lowPercent: options.imageGcLowPercent }),
+  });
+  const use = {
+    ...{ clock, log, signal },
+    pods: () => pods?.list() ?? [],
+    volumeUsage: (pod: Pod) => volumes.usage(pod),
+    containerStats: () => cri.listContainerStats(),
+    tellPod: (pod: Pod, message: string) => context.events.pod(pod, 'Warning', 'Evicted', message),
+  };
+  let imageDir: string | undefined;
+  const pressed: NodePressureKeeper = keepNodePressure({
+    ...{ ...use, thresholds },
+    readSignals: async () => {
+      imageDir ??= await imageDirectory(cri).catch(() => undefined);
+      return readSignals({ rootDir, imageDir });
+    },
+    reclaimDisk: () => collector.reclaim(),
+    tellNode: (reason, message) => recorder.event(nodeReference(nodeName), 'Warning', reason, message),
+    onChange: () => reporter?.hurry(),
+  });
+  pods = startPodSet({
+    context,
+    informer: podInformer,
+    relist,
+    node: () => reporter?.node,
+    pressure: () => pressed.pressure,
+    clock,
+    log,
+    signal,
+  });
   const running = pods;
   const rotation = startLogRotation({ cri, clock, log, signal });
-  const collector = startImageCollector({ cri, clock, log, signal });
-  const limits = keepStorageLimits({
-    ...{ clock, log, signal },
-    pods: () => running.list(),
-    volumeUsage: (pod) => volumes.usage(pod),
-    containerStats: () => cri.listContainerStats(),
-    tell: (pod, message) => context.events.pod(pod, 'Warning', 'Evicted', message),
-  });
+  const limits = keepStorageLimits({ ...use, tell: use.tellPod });
   const server =
     options.tls === undefined
       ? undefined
@@ -197,6 +239,10 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     port: server?.port ?? options.port ?? 10_250,
     kubeletVersion: options.kubeletVersion ?? defaultVersion,
     volumesInUse: () => storage.inUse(),
+    pressure: async () => {
+      await pressed.looked;
+      return pressed.pressure;
+    },
   });
   reporter = reporting;
   // Drivers are told to the cluster under the node's name, so only once there is a node.
@@ -212,7 +258,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
       objects.close();
       storage.close();
       await server?.close();
-      await Promise.all([reporting.done, lease, rotation, collector, limits]);
+      await Promise.all([reporting.done, lease, rotation, collector.done, limits, pressed.done]);
       informers.close();
       await recorder.close();
       cri.close();
@@ -225,6 +271,11 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     { once: true },
   );
   return { port: server?.port, registered: reporting.registered, setTls: (tls) => server?.setTls(tls), close };
+}
+
+/** The node as events name it: its name stands for its uid, as upstream's kubelet has it. */
+function nodeReference(name: string): ObjectReference {
+  return { kind: 'Node', apiVersion: 'v1', name, uid: name };
 }
 
 /** `containerd`, `cri-o`: asked once, for container ids; the node may come up before its runtime. */

@@ -44,6 +44,14 @@ export {
   versionTooOldMessage,
 } from './errors.ts';
 export {
+  defaultEvictionThresholds,
+  type EvictionSignal,
+  type EvictionThresholds,
+  evictionSignals,
+  evictionThresholdAmount,
+  parseEvictionThresholds,
+} from './eviction-thresholds.ts';
+export {
   duplicateError,
   type FieldError,
   fieldErrorText,

@@ -110,6 +110,15 @@ export function writeAdminKubeconfig(layout: ClusterLayout, state: ClusterState,
   return text;
 }
 
+/**
+ * The disk is the user's own, often rather full, and every node sees the same one: images that were loaded stay, and only the last of
+ * its room is defended.
+ */
+const sharedDisk = {
+  evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1Gi', 'imagefs.available': '1Gi' },
+  imageGcHighPercent: 100,
+};
+
 /** Writes the credentials of a node and what `k8ts agent` reads, and returns the file's name. */
 export function writeAgentConfiguration(options: {
   layout: ClusterLayout;
@@ -156,6 +165,7 @@ export function writeAgentConfiguration(options: {
   const alone = state.nodes.length === 1;
   const foreign = state.cni === 'none';
   return writeConfiguration(join(nodeLayout.dataDir, 'agent.json'), {
+    ...sharedDisk,
     nodeName: node.name,
     nodeIp: address,
     kubeconfig: file('kubelet.conf'),

@@ -105,6 +105,7 @@ export function planAgentConfiguration(plan: AgentPlan) {
     dnsUpstreams,
     labels: node.labels,
     taints: node.taints ?? (controlPlane ? [controlPlaneTaint] : []),
+    ...node.limits,
     readyFile: `${layout.runDir}/agent.ready`,
   };
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { CodedError, messageOf } from '#base';
 import { decodeYaml, decodeYamlDocuments, encodeYaml } from '#codec';
-import type { ClusterSettings, TaintSetting } from './settings.ts';
+import { parseEvictionThresholds } from '#machinery';
+import type { ClusterSettings, NodeLimits, TaintSetting } from './settings.ts';
 
 /** What a file of kubeadm's configuration asks for, as far as it is known here; `warnings` names the rest. */
 export interface KubeadmConfig {
@@ -12,6 +13,7 @@ export interface KubeadmConfig {
     readonly labels?: Readonly<Record<string, string>>;
     readonly taints?: readonly TaintSetting[];
     readonly ignorePreflightErrors?: readonly string[];
+    readonly limits?: NodeLimits;
   };
   readonly advertiseAddress?: string;
   readonly bindPort?: number;
@@ -36,7 +38,10 @@ export interface KubeadmConfig {
 const groupOf = 'kubeadm.k8s.io/';
 const knownKinds = ['InitConfiguration', 'ClusterConfiguration', 'JoinConfiguration'];
 
-/** Reads kubeadm.k8s.io v1beta3 and v1beta4 documents (InitConfiguration, ClusterConfiguration, JoinConfiguration). */
+/**
+ * Reads kubeadm.k8s.io v1beta3 and v1beta4 documents (InitConfiguration, ClusterConfiguration, JoinConfiguration), and of a
+ * KubeletConfiguration what concerns the room of the node.
+ */
 export function readKubeadmConfig(file: string): KubeadmConfig {
   let text: string;
   try {
@@ -122,6 +127,12 @@ class Fields {
       : {};
   }
 
+  /** All of the mapping, as texts. */
+  allTexts(): Record<string, string> {
+    for (const name of Object.keys(this.#value)) this.#asked.add(name);
+    return Object.fromEntries(Object.entries(this.#value).map(([name, value]) => [name, String(value)]));
+  }
+
   get unknown(): string[] {
     const own = Object.keys(this.#value)
       .filter((name) => !this.#asked.has(name))
@@ -138,11 +149,18 @@ export function parseKubeadmConfig(text: string): KubeadmConfig {
     warnings: [],
   };
   const warnings: string[] = [];
+  let limits: NodeLimits | undefined;
   for (const document of decodeYamlDocuments(new TextEncoder().encode(text))) {
     if (document === null || document === undefined) continue;
     const top = new Fields(document, '');
     const kind = top.text('kind') ?? '';
     const apiVersion = top.text('apiVersion') ?? '';
+    if (kind === 'KubeletConfiguration' && apiVersion === 'kubelet.config.k8s.io/v1beta1') {
+      const fields = new Fields(document, kind);
+      limits = limitsOf(fields);
+      warnings.push(...fields.unknown.map((path) => `${path} is not used`));
+      continue;
+    }
     if (!apiVersion.startsWith(groupOf) || !knownKinds.includes(kind)) {
       warnings.push(`${kind || 'a document without kind'} (${apiVersion || 'no apiVersion'}) is not used`);
       continue;
@@ -160,7 +178,20 @@ export function parseKubeadmConfig(text: string): KubeadmConfig {
     }
     warnings.push(...fields.unknown.map((path) => `${path} is not used`));
   }
-  return { ...result, warnings };
+  const node = limits === undefined ? result.node : { ...result.node, limits };
+  return { ...result, node, warnings };
+}
+
+function limitsOf(fields: Fields): NodeLimits {
+  fields.text('kind');
+  fields.text('apiVersion');
+  const evictionHard = fields.map('evictionHard')?.allTexts();
+  return given({
+    maxPods: fields.number('maxPods'),
+    evictionHard: evictionHard === undefined ? undefined : parseEvictionThresholds(evictionHard),
+    imageGcHighPercent: fields.number('imageGCHighThresholdPercent'),
+    imageGcLowPercent: fields.number('imageGCLowThresholdPercent'),
+  });
 }
 
 function clusterOf(fields: Fields): Partial<ClusterSettings> {

@@ -125,6 +125,10 @@ featureGates: {X: true}
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
+maxPods: 250
+evictionHard: {memory.available: 200Mi, nodefs.available: 5%}
+imageGCHighThresholdPercent: 90
+cgroupDriver: systemd
 `);
   assert.deepEqual(config, {
     cluster: {
@@ -134,6 +138,10 @@ kind: KubeletConfiguration
     node: {
       ...{ nodeName: 'one', criSocket: 'unix:///run/containerd/containerd.sock', taints: [] },
       ...{ labels: { a: 'b', c: 'd' }, ignorePreflightErrors: ['NumCPU'] },
+      limits: {
+        ...{ maxPods: 250, imageGcHighPercent: 90 },
+        evictionHard: { 'memory.available': '200Mi', 'nodefs.available': '5%' },
+      },
     },
     tokens: [{ token: 'abcdef.0123456789abcdef', ttl: '2h' }],
     advertiseAddress: '192.168.60.10',
@@ -141,7 +149,7 @@ kind: KubeletConfiguration
     warnings: [
       'ClusterConfiguration.featureGates is not used',
       'ClusterConfiguration.apiServer.extraArgs is not used',
-      'KubeletConfiguration (kubelet.config.k8s.io/v1beta1) is not used',
+      'KubeletConfiguration.cgroupDriver is not used',
     ],
   });
   const join = parseKubeadmConfig(`

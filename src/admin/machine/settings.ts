@@ -20,6 +20,14 @@ export interface TaintSetting {
   readonly effect: string;
 }
 
+/** What of a KubeletConfiguration is followed; absent: the defaults of Kubernetes. */
+export interface NodeLimits {
+  readonly maxPods?: number;
+  readonly evictionHard?: Readonly<Record<string, string>>;
+  readonly imageGcHighPercent?: number;
+  readonly imageGcLowPercent?: number;
+}
+
 /** What one machine is. */
 export interface NodeSettings {
   readonly nodeName: string;
@@ -30,6 +38,7 @@ export interface NodeSettings {
   readonly taints?: readonly TaintSetting[];
   /** Absent: a containerd of its own. */
   readonly criSocket?: string;
+  readonly limits?: NodeLimits;
 }
 
 export const defaultCluster: ClusterSettings = {

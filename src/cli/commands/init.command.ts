@@ -118,6 +118,7 @@ async function init(flags: InitFlags): Promise<void> {
       address,
       labels: file?.node.labels ?? {},
       ...(file?.node.taints === undefined ? {} : { taints: file.node.taints }),
+      ...(file?.node.limits === undefined ? {} : { limits: file.node.limits }),
       ...(criSocket === undefined ? {} : { criSocket: criSocket.replace(/^unix:\/\//, '') }),
     },
     port: flags.apiserverBindPort ?? file?.bindPort ?? machine.defaultApiPort,

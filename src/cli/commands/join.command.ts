@@ -84,6 +84,7 @@ async function join(given: string | undefined, flags: JoinFlags): Promise<void> 
       address: flags.nodeIp ?? flags.apiserverAdvertiseAddress ?? (await machine.defaultAddress('--node-ip')),
       labels: { ...file?.node.labels, ...machine.parseLabels(flags.nodeLabels ?? '') },
       ...(file?.node.taints === undefined ? {} : { taints: file.node.taints }),
+      ...(file?.node.limits === undefined ? {} : { limits: file.node.limits }),
       ...(criSocket === undefined ? {} : { criSocket: criSocket.replace(/^unix:\/\//, '') }),
     },
     ignorePreflightErrors: [...flags.ignorePreflightErrors, ...(file?.node.ignorePreflightErrors ?? [])],

@@ -50,7 +50,8 @@ function limitsOf(pod: Pod): (readonly [name: string, limit: string | undefined]
   return (pod.spec?.containers ?? []).map(({ name, resources }) => [name, resources?.limits?.['ephemeral-storage']]);
 }
 
-function asQuantity(bytes: number): string {
+/** Bytes in the largest binary unit that holds them without a rest. */
+export function asQuantity(bytes: number): string {
   for (const [unit, size] of [
     ['Gi', 2 ** 30],
     ['Mi', 2 ** 20],
@@ -60,9 +61,9 @@ function asQuantity(bytes: number): string {
   return String(bytes);
 }
 
-interface Evictable {
+export interface Evictable {
   readonly pod: Pod;
-  fail(verdict: { readonly reason: string; readonly message: string }): void;
+  fail(verdict: { readonly reason: string; readonly message: string; readonly graceSeconds?: number }): void;
 }
 
 const everyMs = 10_000;

@@ -4,8 +4,8 @@ import type { Cri, Image } from '../cri/contract.ts';
 import { pauseImageName } from './oci-archive.ts';
 
 const intervalMs = 300_000;
-const highShare = 0.85;
-const lowShare = 0.8;
+const defaultHighPercent = 85;
+const defaultLowPercent = 80;
 /** An image that was in use, or came, this recently is left alone. */
 const youngMs = 120_000;
 
@@ -44,44 +44,65 @@ export function planImageCollection(input: CollectionInput): Image[] {
   return chosen;
 }
 
-/** Removes unused images when their disk is more than 85 % full, down to 80 %, until the signal aborts. */
-export async function startImageCollector(options: {
+export interface ImageCollector {
+  /** Removes images that nothing uses, young ones too: the disk is short now. */
+  reclaim(): Promise<void>;
+  /** Resolves when it has ended after its signal. */
+  readonly done: Promise<void>;
+}
+
+export interface ImageCollectorOptions {
   readonly cri: Cri;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-}): Promise<void> {
-  const { cri, clock, log, signal } = options;
-  const seenMs = new Map<string, number>();
-  while (!signal.aborted) {
-    await sleep(clock, intervalMs, signal).catch(() => {});
-    if (signal.aborted) return;
-    try {
-      const [images, containers] = await Promise.all([cri.listImages(), cri.listContainers()]);
-      const used = new Set(containers.flatMap(({ image, image_ref: reference }) => [reference, image?.image ?? '']));
-      const nowMs = clock.nowMs();
-      for (const { id } of images) if (!seenMs.has(id) || used.has(id)) seenMs.set(id, nowMs);
-      const bytesToFree = await excess(cri);
-      if (bytesToFree <= 0) continue;
-      for (const image of planImageCollection({ images, used, seenMs, nowMs, bytesToFree, kept: [pauseImageName] })) {
-        log.info(
-          { image: image.repo_tags[0] ?? image.id, bytes: image.size },
-          'removing an unused image, the disk is nearly full',
-        );
-        await cri.removeImage(image.id);
-        seenMs.delete(image.id);
-      }
-    } catch (error) {
-      log.warn({ error: messageOf(error) }, 'unused images were not removed');
-    }
-  }
+  /** Per cent of the disk of images in use from which unused ones go, down to the lower. 100 as the higher: never. Default 85 and 80. */
+  readonly highPercent?: number;
+  readonly lowPercent?: number;
 }
 
-/** Bytes above the low mark once the high mark is passed; 0 below it. */
-async function excess(cri: Cri): Promise<number> {
-  const mountpoint = (await cri.imageFsInfo())[0]?.fs_id?.mountpoint;
-  const disk = mountpoint === undefined ? undefined : await statfs(mountpoint).catch(() => undefined);
-  if (disk === undefined || disk.blocks === 0) return 0;
-  const usedShare = 1 - disk.bavail / disk.blocks;
-  return usedShare < highShare ? 0 : (usedShare - lowShare) * disk.blocks * disk.bsize;
+/** Removes unused images when their disk is nearly full, until the signal aborts. */
+export function startImageCollector(options: ImageCollectorOptions): ImageCollector {
+  const { cri, clock, log, signal, highPercent = defaultHighPercent, lowPercent = defaultLowPercent } = options;
+  const seenMs = new Map<string, number>();
+  const collect = async (wish: { readonly bytesToFree: () => Promise<number>; readonly young: boolean }) => {
+    const [images, containers] = await Promise.all([cri.listImages(), cri.listContainers()]);
+    const used = new Set(containers.flatMap(({ image, image_ref: reference }) => [reference, image?.image ?? '']));
+    const nowMs = clock.nowMs();
+    for (const { id } of images) if (!seenMs.has(id) || used.has(id)) seenMs.set(id, nowMs);
+    const bytesToFree = await wish.bytesToFree();
+    if (bytesToFree <= 0) return;
+    const facts = { images, used, seenMs, nowMs: wish.young ? Number.POSITIVE_INFINITY : nowMs, bytesToFree };
+    for (const image of planImageCollection({ ...facts, kept: [pauseImageName] })) {
+      log.info(
+        { image: image.repo_tags[0] ?? image.id, bytes: image.size },
+        'removing an unused image, the disk is nearly full',
+      );
+      await cri.removeImage(image.id);
+      seenMs.delete(image.id);
+    }
+  };
+  const excess = async (): Promise<number> => {
+    const directory = await imageDirectory(cri);
+    const disk = directory === undefined ? undefined : await statfs(directory).catch(() => undefined);
+    if (disk === undefined || disk.blocks === 0) return 0;
+    const usedShare = 1 - disk.bavail / disk.blocks;
+    return usedShare * 100 < highPercent ? 0 : (usedShare - lowPercent / 100) * disk.blocks * disk.bsize;
+  };
+  const warn = (error: unknown): void => log.warn({ error: messageOf(error) }, 'unused images were not removed');
+  const done = (async () => {
+    while (!signal.aborted && highPercent < 100) {
+      await sleep(clock, intervalMs, signal).catch(() => {});
+      if (!signal.aborted) await collect({ bytesToFree: excess, young: false }).catch(warn);
+    }
+  })();
+  return {
+    reclaim: () => collect({ bytesToFree: async () => Number.POSITIVE_INFINITY, young: true }).catch(warn),
+    done,
+  };
+}
+
+/** Where the runtime keeps images; undefined while it does not say. */
+export async function imageDirectory(cri: Cri): Promise<string | undefined> {
+  return (await cri.imageFsInfo())[0]?.fs_id?.mountpoint;
 }

@@ -1,13 +1,12 @@
 import { rfc3339 } from '#base';
 import type { NodeCondition } from '#api';
+import type { NodePressure } from '../eviction/plan-eviction.ts';
 import type { RuntimeCondition } from '../cri/contract.ts';
 
-export interface NodeHealth {
+export interface NodeHealth extends NodePressure {
   /** The runtime's conditions; undefined while it does not answer. */
   readonly runtime: readonly RuntimeCondition[] | undefined;
   readonly runtimeError: string | undefined;
-  readonly memoryPressure: boolean;
-  readonly diskPressure: boolean;
 }
 
 /** The node's conditions, in upstream's order and words. A transition time moves only when the status does. */
@@ -35,12 +34,19 @@ export function nodeConditions(health: NodeHealth, old: readonly NodeCondition[]
           reason: 'KubeletHasNoDiskPressure',
           message: 'kubelet has no disk pressure',
         },
-    {
-      type: 'PIDPressure',
-      status: 'False',
-      reason: 'KubeletHasSufficientPID',
-      message: 'kubelet has sufficient PID available',
-    },
+    health.pidPressure
+      ? {
+          type: 'PIDPressure',
+          status: 'True',
+          reason: 'KubeletHasInsufficientPID',
+          message: 'kubelet has insufficient PID available',
+        }
+      : {
+          type: 'PIDPressure',
+          status: 'False',
+          reason: 'KubeletHasSufficientPID',
+          message: 'kubelet has sufficient PID available',
+        },
     notReady.length === 0
       ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' }
       : { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: notReady.join(', ') },

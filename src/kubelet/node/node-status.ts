@@ -3,10 +3,10 @@ import { type ContainerImage, type Node, type NodeStatus, resource, type Taint }
 import type { Client, Informers } from '#client';
 import { cloneObject, deepEqual, isAlreadyExists, isNotFound } from '#machinery';
 import type { Cri, RuntimeCondition } from '../cri/contract.ts';
+import type { NodePressure } from '../eviction/plan-eviction.ts';
 import { addedResources, amountsPatch } from './added-resources.ts';
 import { nodeConditions } from './conditions.ts';
 import type { MachineFacts } from './machine.ts';
-import { readPressure } from './pressure.ts';
 
 const nodes = resource('v1', 'nodes');
 const lookMs = 10_000;
@@ -34,6 +34,7 @@ export interface NodeReporterOptions {
   readonly signal: AbortSignal;
   /** Unique names of the volumes that are mounted here and must not be detached. */
   readonly volumesInUse?: () => Promise<readonly string[]>;
+  readonly pressure: () => Promise<NodePressure>;
   /** Told of the runtime's answer each time it is asked. */
   readonly onRuntime?: (conditions: readonly RuntimeCondition[] | undefined) => void;
 }
@@ -76,8 +77,7 @@ export function startNodeReporter(options: NodeReporterOptions): NodeReporter {
       runtimeError = messageOf(error);
     }
     options.onRuntime?.(runtime);
-    const pressure = await readPressure(options.rootDir);
-    const health = { runtime, runtimeError, ...pressure };
+    const health = { runtime, runtimeError, ...(await options.pressure()) };
     const images = runtime === undefined ? node?.status?.images : await listImages(cri);
     const added = addedResources(node?.status?.capacity, machine.capacity);
     const inUse = [...((await options.volumesInUse?.()) ?? [])];

@@ -23,8 +23,9 @@ const withPort = (hostPort: number, hostIP?: string, protocol?: string): Pod =>
   });
 const cpu = (amount: string, phase?: string): Pod =>
   podOf({ containers: [{ name: 'a', resources: { requests: { cpu: amount } } }] }, phase);
+const pressure = { memoryPressure: false, diskPressure: false, pidPressure: false };
 const reason = (pod: Pod, others: readonly Pod[], node?: Node): string | undefined =>
-  admitPod(pod, { others, allocatable, node })?.reason;
+  admitPod(pod, { others, allocatable, node, pressure })?.reason;
 
 test('room', () => {
   assert.equal(reason(cpu('1'), [cpu('1')]), undefined);
@@ -32,7 +33,7 @@ test('room', () => {
   assert.equal(reason(cpu('2'), [cpu('2', 'Succeeded')]), undefined);
   assert.equal(reason(podOf({}), [podOf({}), podOf({}), podOf({})]), 'OutOfpods');
   assert.equal(
-    admitPod(cpu('3'), { others: [cpu('500m')], allocatable, node: undefined })?.message,
+    admitPod(cpu('3'), { others: [cpu('500m')], allocatable, node: undefined, pressure })?.message,
     "Pod was rejected: Node didn't have enough resource: cpu, requested: 3000, used: 500, capacity: 2000",
   );
 });

@@ -1,4 +1,5 @@
 import type { Node, NodeSelectorRequirement, Pod } from '#api';
+import { type NodePressure, refusedUnderPressure } from '../eviction/plan-eviction.ts';
 import { meetsNodeRequirement, quantityMilli } from '#machinery';
 import { allContainers, isSidecar } from './containers.ts';
 import { podAmount } from './resources.ts';
@@ -25,6 +26,7 @@ export interface AdmissionFacts {
   readonly allocatable: Readonly<Record<string, string>>;
   /** The node, once registered. */
   readonly node: Node | undefined;
+  readonly pressure: NodePressure;
 }
 
 export interface Refusal {
@@ -44,6 +46,8 @@ export function admitPod(pod: Pod, facts: AdmissionFacts): Refusal | undefined {
       message: `Pod was rejected: forbidden sysctl: "${forbidden.name}" not allowlisted`,
     };
   }
+  const pressed = refusedUnderPressure(pod, facts.pressure);
+  if (pressed !== undefined) return pressed;
   const living = facts.others.filter(
     ({ metadata, status }) =>
       metadata.uid !== pod.metadata.uid && status?.phase !== 'Failed' && status?.phase !== 'Succeeded',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Clock, type Log, messageOf } from '#base';
 import type { Node, Pod } from '#api';
 import type { Informer } from '#client';
+import type { NodePressure } from '../eviction/plan-eviction.ts';
 import { isRuntimeNotFound } from '../cri/errors.ts';
 import { podNameLabel, podNamespaceLabel, podUidLabel } from '../cri/names.ts';
 import { admitPod } from './admission.ts';
@@ -27,6 +28,7 @@ export function startPodSet(options: {
   readonly relist: Relist;
   /** The node, once registered. */
   readonly node: () => Node | undefined;
+  readonly pressure: () => NodePressure;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -52,7 +54,7 @@ export function startPodSet(options: {
       object.metadata.deletionTimestamp === undefined &&
       !relist.uids.has(uid);
     const others = [...workers.values()].map(({ pod }) => pod);
-    const facts = { others, allocatable: context.allocatable(), node: options.node() };
+    const facts = { others, allocatable: context.allocatable(), node: options.node(), pressure: options.pressure() };
     const refused = isNew ? admitPod(object, facts) : undefined;
     if (refused === undefined) return added.wake();
     context.events.pod(object, 'Warning', refused.reason, refused.message);

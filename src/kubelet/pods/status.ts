@@ -47,7 +47,7 @@ export function podStatus(input: StatusInput): PodStatus {
   return {
     ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
     phase,
-    ...(verdict ?? keptVerdict(old)),
+    ...(verdict === undefined ? keptVerdict(old) : { reason: verdict.reason, message: verdict.message }),
     conditions: disrupted
       ? [
           ...conditions,

@@ -28,6 +28,8 @@ const keptRuns = 1;
 interface Verdict {
   readonly reason: string;
   readonly message: string;
+  /** Shortens the grace that the pod's containers have. */
+  readonly graceSeconds?: number;
 }
 
 /**
@@ -443,7 +445,8 @@ export class PodWorker {
 
   #graceSeconds(pod: Pod): number {
     const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
-    const own = pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+    const asked = pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+    const own = Math.min(asked, this.#verdict?.graceSeconds ?? asked);
     if (deletionTimestamp === undefined) return this.#removed ? 1 : own;
     return deletionGracePeriodSeconds ?? own;
   }

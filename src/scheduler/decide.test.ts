@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '#base';
 import { labelSelectorFromMap } from '#machinery';
 import { feasibleEnough } from './decide.ts';
 import { testState } from './test-cluster.ts';
@@ -247,4 +248,47 @@ test('a node promised to a more important pod is not given away', () => {
   assert.equal(state.decide(state.pod('p', { requests: { cpu: '1' } })).node, undefined);
   assert.equal(state.decide(state.pod('p', { requests: { cpu: '1' }, priority: 11 })).node?.name, 'n');
   assert.equal(state.decide(important).node?.name, 'n');
+});
+
+test('what is remembered of nodes never outlives a change, also where nodes come in the place of others', () => {
+  const random = seededRandom(7);
+  const state = testState();
+  const placed: string[] = [];
+  let refusals = 0;
+  for (let step = 0; step < 600; step++) {
+    const name = `n${random.int(100)}`;
+    const what = random.int(4);
+    if (what === 0) {
+      const spec = random.int(3) === 0 ? { unschedulable: true } : {};
+      state.node(name, { allocatable: { cpu: String(1 + random.int(3)) }, spec });
+    } else if (what === 1) state.cluster.removeNode(name);
+    else if (what === 2 && placed.length > 0) {
+      state.cluster.remove(placed.splice(random.int(placed.length), 1)[0] as string);
+    }
+    const pod = state.pod('p', { requests: { cpu: `${500 * (1 + random.int(4))}m` } });
+    const { node } = state.decide(pod);
+    const fits = state.fits(pod);
+    if (node === undefined) {
+      assert.equal(typeof fits, 'string');
+      refusals++;
+      continue;
+    }
+    assert.ok(fits.includes(node.name), `step ${step}: ${node.name} of ${fits}`);
+    state.cluster.place(pod, node.name);
+    placed.push(pod.uid);
+  }
+  assert.ok(refusals > 50 && placed.length > 20, `${refusals} refused, ${placed.length} placed`);
+});
+
+test('of nodes that are worth the same, each is as likely', () => {
+  const state = testState();
+  for (const name of ['a', 'b', 'c', 'full']) state.node(name, name === 'full' ? { allocatable: { cpu: '0' } } : {});
+  const pod = state.pod('p', { requests: { cpu: '1' } });
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 3000; i++) {
+    const name = state.decide(pod).node?.name ?? '';
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  assert.deepEqual([...counts.keys()].sort(), ['a', 'b', 'c']);
+  for (const count of counts.values()) assert.ok(count > 850 && count < 1150, `${count} of 3000`);
 });

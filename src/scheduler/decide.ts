@@ -3,7 +3,7 @@ import { type CycleFilter, type CycleScore, isRefusal, type Refusal, type Schedu
 import type { ClusterState } from './state/cluster-state.ts';
 import type { NodeInfo } from './state/node-info.ts';
 import type { PodInfo } from './state/pod-info.ts';
-import { VerdictCache, type Verdicts } from './verdicts.ts';
+import { type Feasible, VerdictCache, type Verdicts } from './verdicts.ts';
 
 export interface Decision {
   readonly node: NodeInfo | undefined;
@@ -58,8 +58,9 @@ export class Decider {
     const verdicts = this.verdicts.of(pod.shape);
     const refusals = new Map<NodeInfo, Refusal>();
     const feasible = this.#feasible(pod, verdicts, filters, refusals);
-    if (feasible.length === 0) return { node: undefined, failure: { nodes, refusals, filters } };
-    return { node: feasible.length === 1 ? feasible[0] : this.#best(pod, verdicts, feasible) };
+    const found = feasible.nodes;
+    if (found.length === 0) return { node: undefined, failure: { nodes, refusals, filters } };
+    return { node: found.length === 1 ? found[0] : this.#best(pod, verdicts, feasible) };
   }
 
   #feasible(
@@ -67,7 +68,7 @@ export class Decider {
     verdicts: Verdicts,
     filters: readonly CycleFilter[],
     refusals: Map<NodeInfo, Refusal>,
-  ): NodeInfo[] {
+  ): Feasible {
     const { cluster } = this;
     const order = cluster.order;
     const check = (node: NodeInfo): boolean => {
@@ -76,26 +77,30 @@ export class Decider {
       return refusal === undefined;
     };
     const promised = cluster.nodes.get(cluster.nominationOf(pod.uid) ?? '');
-    if (promised?.node !== undefined && check(promised)) return [promised];
+    if (promised?.node !== undefined && check(promised)) return scored([promised], verdicts);
     refusals.clear();
 
     const { pinned } = pod.shape;
-    if (pinned !== undefined) return this.#feasiblePinned(pod, pinned, check, refusals);
+    if (pinned !== undefined) return scored(this.#feasiblePinned(pod, pinned, check, refusals), verdicts);
 
     const count = order.length;
     const enough = feasibleEnough(count);
+    const start = count === 0 ? 0 : this.#start % count;
+    if (filters.length === 0 && cluster.nominated.size === 0) {
+      const into = { nodes: [], scores: new Float64Array(Math.min(count, enough)) };
+      this.#start = this.verdicts.collect(verdicts, pod, { start, enough, into });
+      if (into.nodes.length === 0) for (const node of order) check(node);
+      return into;
+    }
     const feasible: NodeInfo[] = [];
-    const simple = filters.length === 0 && cluster.nominated.size === 0;
-    let at = count === 0 ? 0 : this.#start % count;
+    let at = start;
     for (let looked = 0; looked < count && feasible.length < enough; looked++) {
       const node = order[at] as NodeInfo;
       if (++at === count) at = 0;
-      const refusal = simple ? this.verdicts.refusal(verdicts, pod, node) : this.#refusal(pod, node, verdicts, filters);
-      if (refusal === undefined) feasible.push(node);
-      else refusals.set(node, refusal);
+      if (check(node)) feasible.push(node);
     }
     this.#start = at;
-    return feasible;
+    return scored(feasible, verdicts);
   }
 
   /** Only the named nodes are looked at; of the others one verdict is enough. */
@@ -156,9 +161,7 @@ export class Decider {
     return undefined;
   }
 
-  #best(pod: PodInfo, verdicts: Verdicts, feasible: readonly NodeInfo[]): NodeInfo {
-    const totals = new Float64Array(feasible.length);
-    for (let i = 0; i < feasible.length; i++) totals[i] = verdicts.score(feasible[i] as NodeInfo);
+  #best(pod: PodInfo, verdicts: Verdicts, { nodes: feasible, scores: totals }: Feasible): NodeInfo {
     this.verdicts.normalized.forEach((plugin, index) => {
       if (!verdicts.differs(index)) return;
       let high = 0;
@@ -174,22 +177,27 @@ export class Decider {
       const score = plugin.openScore?.(pod, this.cluster, feasible);
       if (score !== undefined) addScores(totals, score, feasible, plugin.weight ?? 1);
     }
-    return feasible[this.#highest(totals)] as NodeInfo;
+    return feasible[this.#highest(totals, feasible.length)] as NodeInfo;
   }
 
-  /** One of the highest, each as likely. */
-  #highest(totals: Float64Array): number {
-    let best = 0;
+  /** One of the highest of the first `count`, each as likely. */
+  #highest(totals: Float64Array, count: number): number {
+    let highest = totals[0] as number;
     let ties = 1;
-    for (let i = 1; i < totals.length; i++) {
-      const difference = (totals[i] as number) - (totals[best] as number);
-      if (difference > 0) {
-        best = i;
-        ties = 1;
-      } else if (difference === 0 && this.#random.int(++ties) === 0) best = i;
+    for (let i = 1; i < count; i++) {
+      const total = totals[i] as number;
+      if (!(total >= highest)) continue;
+      ties = total > highest ? 1 : ties + 1;
+      highest = total;
     }
-    return best;
+    let left = ties === 1 ? 0 : this.#random.int(ties);
+    for (let i = 0; i < count; i++) if (totals[i] === highest && left-- === 0) return i;
+    return 0;
   }
+}
+
+function scored(nodes: NodeInfo[], verdicts: Verdicts): Feasible {
+  return { nodes, scores: Float64Array.from(nodes, (node) => verdicts.score(node)) };
 }
 
 function addScores(totals: Float64Array, score: CycleScore, nodes: readonly NodeInfo[], weight: number): void {

@@ -1,14 +1,23 @@
 import type { Refusal, SchedulingPlugin } from './framework.ts';
 import type { ClusterState } from './state/cluster-state.ts';
-import type { NodeInfo } from './state/node-info.ts';
+import type { Generations, NodeInfo } from './state/node-info.ts';
 import type { PodInfo, PodShape } from './state/pod-info.ts';
 
 const mostShapes = 32;
+
+/** Nodes that would take a pod, with what they are worth where that needs no other node. */
+export interface Feasible {
+  readonly nodes: NodeInfo[];
+  /** Weighted sums of the scores that need no normalising; to be added to. */
+  readonly scores: Float64Array;
+}
 
 /** What the node-local plugins say of one shape, by slot, each valid for one generation of the node. */
 export class Verdicts {
   #seen = new Float64Array(0);
   #refusals: (Refusal | undefined)[] = [];
+  /** 1 where there is a refusal. */
+  #refused = new Uint8Array(0);
   /** Weighted sums of scores that need no normalising. */
   #scores = new Float64Array(0);
   /** Raw scores of each plugin that needs it. */
@@ -28,13 +37,45 @@ export class Verdicts {
       made.set(old);
       return made;
     };
+    const refused = new Uint8Array(Math.max(64, slots * 2));
+    refused.set(this.#refused);
+    this.#refused = refused;
+    while (this.#refusals.length < refused.length) this.#refusals.push(undefined);
     this.#seen = grown(this.#seen);
     this.#scores = grown(this.#scores);
     this.#raws = this.#raws.map(grown);
   }
 
-  isFresh(node: NodeInfo): boolean {
-    return this.#seen[node.slot] === node.generation;
+  isFresh(node: NodeInfo, { at }: Generations): boolean {
+    return this.#seen[node.slot] === at[node.slot];
+  }
+
+  /**
+   * From the place `start` of the cluster's order on, all around at most, until `enough` nodes would take the pod; `renew` is asked where what
+   * is known is old. Returns the place where the next search begins.
+   */
+  collect(
+    cluster: ClusterState,
+    { start, enough, into }: { start: number; enough: number; into: Feasible },
+    renew: (node: NodeInfo) => void,
+  ): number {
+    const { order, orderSlots } = cluster;
+    const { at: generations } = cluster.generations;
+    const { nodes, scores } = into;
+    const [seen, refused, own] = [this.#seen, this.#refused, this.#scores];
+    const count = order.length;
+    let place = start;
+    let found = 0;
+    for (let looked = 0; looked < count && found < enough; looked++) {
+      const slot = orderSlots[place] as number;
+      if (seen[slot] !== generations[slot]) renew(order[place] as NodeInfo);
+      if (refused[slot] === 0) {
+        nodes.push(order[place] as NodeInfo);
+        scores[found++] = own[slot] as number;
+      }
+      if (++place === count) place = 0;
+    }
+    return place;
   }
 
   refusal(node: NodeInfo): Refusal | undefined {
@@ -54,9 +95,15 @@ export class Verdicts {
     return this.#some[index] === true;
   }
 
-  set(node: NodeInfo, refusal: Refusal | undefined, score: number, raws: readonly number[]): void {
-    this.#seen[node.slot] = node.generation;
+  set(
+    node: NodeInfo,
+    { at }: Generations,
+    verdict: { refusal?: Refusal; score: number; raws: readonly number[] },
+  ): void {
+    const { refusal, score, raws } = verdict;
+    this.#seen[node.slot] = at[node.slot] as number;
     this.#refusals[node.slot] = refusal;
+    this.#refused[node.slot] = refusal === undefined ? 0 : 1;
     this.#scores[node.slot] = score;
     for (let i = 0; i < raws.length; i++) {
       const raw = raws[i] as number;
@@ -103,16 +150,22 @@ export class VerdictCache {
 
   /** The first refusal, kept until the node changes. */
   refusal(verdicts: Verdicts, pod: PodInfo, node: NodeInfo): Refusal | undefined {
-    if (!verdicts.isFresh(node)) this.#renew(verdicts, pod, node);
+    if (!verdicts.isFresh(node, this.#cluster.generations)) this.#renew(verdicts, pod, node);
     return verdicts.refusal(node);
   }
 
+  /** Nodes that would take the pod when nothing but their own plugins has a say; see `Verdicts.collect`. */
+  collect(verdicts: Verdicts, pod: PodInfo, search: { start: number; enough: number; into: Feasible }): number {
+    return verdicts.collect(this.#cluster, search, (node) => this.#renew(verdicts, pod, node));
+  }
+
   #renew(verdicts: Verdicts, pod: PodInfo, node: NodeInfo): void {
+    const { generations } = this.#cluster;
     const refusal = this.judge(pod, node);
-    if (refusal !== undefined) return verdicts.set(node, refusal, 0, []);
+    if (refusal !== undefined) return verdicts.set(node, generations, { refusal, score: 0, raws: [] });
     let score = 0;
     for (const plugin of this.#plain) score += (plugin.weight ?? 1) * (plugin.score?.(pod, node, this.#cluster) ?? 0);
     const raws = this.normalized.map((plugin) => plugin.score?.(pod, node, this.#cluster) ?? 0);
-    verdicts.set(node, undefined, score, raws);
+    verdicts.set(node, generations, { score, raws });
   }
 }

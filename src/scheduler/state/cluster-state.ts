@@ -1,7 +1,7 @@
 import type { Node } from '#api';
 import { deepEqual } from '#machinery';
 import { MatchCounts, TermOwners } from './match-counts.ts';
-import { NodeInfo } from './node-info.ts';
+import { Generations, NodeInfo } from './node-info.ts';
 import type { PodInfo, Term } from './pod-info.ts';
 
 /** The values of one topology label: a number for each, and each node's number (-1 without the label). */
@@ -19,6 +19,7 @@ const mostCounts = 128;
  */
 export class ClusterState {
   readonly nodes = new Map<string, NodeInfo>();
+  readonly generations = new Generations();
   /** Changes when a node comes, goes, or changes labels or taints. */
   nodesVersion = 0;
   /** Nodes that have each image. */
@@ -34,6 +35,8 @@ export class ClusterState {
   readonly #domains = new Map<string, Domains>();
   #domainsVersion = -1;
   #order: NodeInfo[] | undefined;
+  #slotsOf: readonly NodeInfo[] | undefined;
+  #orderSlots = new Int32Array(0);
   #slots = 0;
   readonly #freeSlots: number[] = [];
   #namespaceLabels: (namespace: string) => Record<string, string> | undefined = () => undefined;
@@ -57,6 +60,15 @@ export class ClusterState {
   get order(): readonly NodeInfo[] {
     this.#order ??= interleaved([...this.nodes.values()].filter((one) => one.node !== undefined));
     return this.#order;
+  }
+
+  /** The slots of `order`. */
+  get orderSlots(): Int32Array {
+    if (this.#slotsOf !== this.order) {
+      this.#slotsOf = this.order;
+      this.#orderSlots = Int32Array.from(this.order, (one) => one.slot);
+    }
+    return this.#orderSlots;
   }
 
   /** Returns whether the node is new, changed in what scheduling reads, or only heard from. */
@@ -91,19 +103,14 @@ export class ClusterState {
   #nodeInfo(name: string): NodeInfo {
     let info = this.nodes.get(name);
     if (info === undefined) {
-      info = new NodeInfo(name, this.#freeSlots.pop() ?? this.#slots++);
-      info.generation = ++this.#generations;
+      info = new NodeInfo(name, this.#freeSlots.pop() ?? this.#slots++, this.generations);
       this.nodes.set(name, info);
     }
     return info;
   }
 
-  /** A reused slot must not look unchanged: generations of a new node start above all before. */
-  #generations = 0;
-
   #dropIfEmpty(info: NodeInfo): void {
     if (info.node !== undefined || info.pods.size > 0) return;
-    this.#generations = Math.max(this.#generations, info.generation);
     this.nodes.delete(info.name);
     this.#freeSlots.push(info.slot);
   }

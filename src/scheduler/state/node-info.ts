@@ -4,13 +4,26 @@ import type { HostPort, PodInfo } from './pod-info.ts';
 
 const anyAddress = '0.0.0.0';
 
+/** How often each node changed, by slot: what is kept of a node holds while its number is the same. Never starts anew, so slots may be reused. */
+export class Generations {
+  at = new Float64Array(64);
+
+  /** Numbers start at 1: an array of zeros knows no node. */
+  touch(slot: number): void {
+    if (slot >= this.at.length) {
+      const grown = new Float64Array(slot * 2);
+      grown.set(this.at);
+      this.at = grown;
+    }
+    (this.at[slot] as number)++;
+  }
+}
+
 /** A node with all that is on it or about to be; sums are kept up as pods come and go. */
 export class NodeInfo {
   readonly name: string;
   /** Index into arrays kept by node; reused after the node is gone. */
   readonly slot: number;
-  /** Changes whenever anything here does. */
-  generation = 0;
   /** Undefined while only its pods are known. */
   node: Node | undefined;
   readonly pods = new Map<string, PodInfo>();
@@ -31,10 +44,19 @@ export class NodeInfo {
   unschedulable = false;
   images: ReadonlyMap<string, number> = new Map();
   readonly #ports = new Map<string, number>();
+  readonly #generations: Generations | undefined;
 
-  constructor(name: string, slot: number) {
+  /** `generations` is told of each change; a copy to try things on has none. */
+  constructor(name: string, slot: number, generations?: Generations) {
     this.name = name;
     this.slot = slot;
+    this.#generations = generations;
+    generations?.touch(slot);
+  }
+
+  /** Changes whenever anything here does. */
+  get generation(): number {
+    return this.#generations?.at[this.slot] ?? 0;
   }
 
   label(key: string): string | undefined {
@@ -61,7 +83,7 @@ export class NodeInfo {
       for (const name of names) images.set(normalizedImage(name), sizeBytes);
     }
     this.images = images;
-    this.generation++;
+    this.#generations?.touch(this.slot);
   }
 
   addPod(info: PodInfo): void {
@@ -97,7 +119,7 @@ export class NodeInfo {
       if (count > 0) this.#ports.set(key, count);
       else this.#ports.delete(key);
     }
-    this.generation++;
+    this.#generations?.touch(this.slot);
   }
 
   /** Whether a pod here holds that port on an address that overlaps. */

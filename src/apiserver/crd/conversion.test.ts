@@ -157,3 +157,102 @@ test('defaults that a schema gets later are there when old objects are read', as
   assert.equal((await t.ask('GET', `${olds}/x`)).body.b, 'new');
   assert.equal((await t.ask('GET', olds)).body.items[0].b, 'new');
 });
+
+test('what a webhook answers wrongly is told; the other objects are read all the same', async () => {
+  const pki = openClusterPki({ clock: systemClock });
+  const serving = pki.issue({ commonName: 'x', usages: ['server'], ipAddresses: ['127.0.0.1'] });
+  let answer: (objects: Json[], uid: string) => Json = () => undefined;
+  const webhook = createServer({ cert: serving.certificatePem, key: serving.keyPem }, async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const { request: asked, ...review } = JSON.parse(text);
+    response.end(JSON.stringify({ ...review, response: answer(asked.objects, asked.uid) }));
+  });
+  webhook.listen(0, '127.0.0.1');
+  await once(webhook, 'listening');
+  const version = (name: string, storage: boolean) => ({
+    name,
+    served: true,
+    storage,
+    schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+  });
+  await using t = await testServer({ clock: systemClock as never });
+  const made = await t.ask('POST', definitions, {
+    metadata: { name: 'ends.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'ends', kind: 'End' },
+      versions: [version('v1', true), version('v2', false)],
+      conversion: {
+        strategy: 'Webhook',
+        webhook: {
+          conversionReviewVersions: ['v1'],
+          clientConfig: {
+            url: `https://127.0.0.1:${(webhook.address() as AddressInfo).port}/convert`,
+            caBundle: Buffer.from(pki.ca.certificatePem).toString('base64'),
+          },
+        },
+      },
+    },
+  });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  await settled(t, 'ends.example.com', established);
+  const ends = (version: string): string => `/apis/example.com/${version}/namespaces/default/ends`;
+  await t.ask('POST', ends('v1'), { apiVersion: 'example.com/v1', kind: 'End', metadata: { name: 'a' } });
+  const good = (objects: Json[]): Json[] => objects.map((one) => ({ ...one, apiVersion: 'example.com/v2' }));
+  const success = { status: 'Success' };
+  const changed = (change: Json): typeof answer => {
+    return (objects, uid) => ({
+      uid,
+      result: success,
+      convertedObjects: good(objects).map((one) => ({
+        ...one,
+        ...change,
+        metadata: { ...one.metadata, ...change.metadata },
+      })),
+    });
+  };
+  const about = 'conversion webhook for example.com/v1, Kind=End';
+  const invalid = `${about} returned invalid converted object at index 0:`;
+  const wrong: readonly (readonly [typeof answer, RegExp | string])[] = [
+    [() => undefined, `${about} failed: no response provided`],
+    [
+      (objects) => ({ uid: 'other', result: success, convertedObjects: good(objects) }),
+      /failed: expected response.uid="[^"]+", got "other"$/,
+    ],
+    [(_, uid) => ({ uid, result: { status: 'Failed', message: 'I will not' } }), `${about} failed: I will not`],
+    [
+      (_, uid) => ({ uid, result: { status: 'Odd' } }),
+      `${about} failed: response.result.status was 'Odd', not 'Success'`,
+    ],
+    [(_, uid) => ({ uid, result: success, convertedObjects: [] }), `${about} returned 0 objects, expected 1`],
+    [
+      changed({ apiVersion: 'example.com/v1' }),
+      `${invalid} invalid groupVersion (expected example.com/v2, received example.com/v1)`,
+    ],
+    [changed({ kind: 'Other' }), `${invalid} invalid kind (expected End, received Other)`],
+    [changed({ metadata: { name: 'b' } }), `${invalid} must have the same name: a != b`],
+    [changed({ metadata: { uid: 'u' } }), /must have the same UID: [0-9a-f-]+ != u$/],
+    [changed({ metadata: { labels: { 'a b': 'c' } } }), /metadata.labels: Invalid value: "a b"/],
+  ];
+  for (const [behaviour, message] of wrong) {
+    answer = behaviour;
+    const { status, body } = await t.ask('GET', `${ends('v2')}/a`);
+    assert.equal(status, 500, JSON.stringify(body));
+    const text = body.message.replace('Internal error occurred: ', '');
+    if (typeof message === 'string') assert.equal(text, message);
+    else assert.match(text, message);
+    assert.equal((await t.ask('GET', ends('v2'))).status, 500);
+    assert.equal((await t.ask('GET', `${ends('v1')}/a`)).status, 200);
+  }
+  // Metadata but labels and annotations stays as it was.
+  answer = changed({ metadata: { labels: { x: 'y' }, generation: 99, finalizers: ['q/r'] } });
+  const { body } = await t.ask('GET', `${ends('v2')}/a`);
+  assert.deepEqual(
+    [body.metadata.labels, body.metadata.generation, body.metadata.finalizers],
+    [{ x: 'y' }, 1, undefined],
+  );
+  webhook.closeAllConnections();
+  webhook.close();
+});

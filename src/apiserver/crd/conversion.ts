@@ -1,7 +1,7 @@
 import type { AnyObject, CustomResourceDefinition } from '#api';
 import { messageOf, type Random } from '#base';
 import { decodeJson, encodeJson } from '#codec';
-import { errInternal } from '#machinery';
+import { errInternal, fieldErrorText, validateAnnotations, validateLabels } from '#machinery';
 import type { ServerObjects } from '../contract.ts';
 import { serviceEndpoint } from '../streams/service-endpoint.ts';
 
@@ -31,10 +31,11 @@ export function conversionOf(
     sideEffects: 'None',
   };
   return async (objects, apiVersion) => {
-    const fail = (why: string): Error =>
-      errInternal(`conversion webhook for ${crd.spec.names.kind}.${crd.spec.group} failed: ${why}`);
     const others = objects.filter((one) => one.apiVersion !== apiVersion);
-    if (others.length === 0) return objects;
+    const [first] = others;
+    if (first === undefined) return objects;
+    const about = `conversion webhook for ${first.apiVersion}, Kind=${first.kind}`;
+    const fail = (why: string): Error => errInternal(`${about} failed: ${why}`);
     const uid = parts.random.uuid();
     const review = {
       apiVersion: 'apiextensions.k8s.io/v1',
@@ -52,18 +53,37 @@ export function conversionOf(
     const { response } = (answer ?? {}) as {
       response?: { uid?: string; result?: { status?: string; message?: string }; convertedObjects?: AnyObject[] };
     };
-    if (response?.uid !== uid) throw fail('the answer is to another question');
-    if (response.result?.status !== 'Success') throw fail(response.result?.message ?? 'it gave no reason');
+    if (response === undefined || response === null) throw fail('no response provided');
+    if (response.uid !== uid)
+      throw fail(`expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response.uid ?? '')}`);
+    const { status = '', message = '' } = response.result ?? {};
+    if (status !== 'Success')
+      throw fail(message === '' ? `response.result.status was '${status}', not 'Success'` : message);
     const converted = response.convertedObjects ?? [];
     if (converted.length !== others.length)
-      throw fail(`it returned ${converted.length} objects, expected ${others.length}`);
+      throw errInternal(`${about} returned ${converted.length} objects, expected ${others.length}`);
     const byPlace = new Map<AnyObject, AnyObject>();
     for (const [index, one] of others.entries()) {
       const made = decodeJson(encodeJson(converted[index])) as AnyObject;
-      if (made.apiVersion !== apiVersion || made.kind !== one.kind)
-        throw fail(`it returned an object of ${made.apiVersion} ${made.kind}`);
-      if (made.metadata?.name !== one.metadata.name || made.metadata?.uid !== one.metadata.uid)
-        throw fail('it changed the object’s identity');
+      const invalid = (why: string): Error =>
+        errInternal(`${about} returned invalid converted object at index ${index}: ${why}`);
+      if (made?.apiVersion !== apiVersion)
+        throw invalid(`invalid groupVersion (expected ${apiVersion}, received ${made?.apiVersion ?? ''})`);
+      if (made.kind !== one.kind) throw invalid(`invalid kind (expected ${one.kind}, received ${made.kind})`);
+      if (typeof made.metadata !== 'object' || made.metadata === null)
+        throw invalid('missing metadata in converted object');
+      for (const [name, word] of [
+        ['name', 'name'],
+        ['namespace', 'namespace'],
+        ['uid', 'UID'],
+      ] as const)
+        if ((made.metadata[name] ?? '') !== (one.metadata[name] ?? ''))
+          throw invalid(`must have the same ${word}: ${one.metadata[name] ?? ''} != ${made.metadata[name] ?? ''}`);
+      const wrong = [
+        ...validateLabels(made.metadata.labels ?? {}, 'metadata.labels'),
+        ...validateAnnotations(made.metadata.annotations ?? {}, 'metadata.annotation'),
+      ];
+      if (wrong[0] !== undefined) throw invalid(fieldErrorText(wrong[0]));
       // Of metadata only labels and annotations are the webhook's to change.
       const { labels, annotations } = made.metadata;
       const metadata = { ...one.metadata, labels, annotations };

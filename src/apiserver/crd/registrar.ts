@@ -18,6 +18,7 @@ import { hasRules, someSchema } from './schema-walk.ts';
 import { validateDefinitionSchemas } from './schema-validation.ts';
 import type { PatternMatcher } from './validation.ts';
 
+const approvalCondition = 'KubernetesAPIApprovalPolicyConformant';
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
 const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
@@ -226,7 +227,7 @@ export class CustomResources {
     const wanted = [
       ...(approval === undefined
         ? []
-        : [condition('KubernetesAPIApproved', approval.status, approval.reason, approval.message)]),
+        : [condition(approvalCondition, approval.status, approval.reason, approval.message)]),
       accepted
         ? condition('NamesAccepted', 'True', 'NoConflicts', 'no conflicts found')
         : condition('NamesAccepted', 'False', conflict.reason, conflict.message),
@@ -246,7 +247,7 @@ export class CustomResources {
         if (at < 0) conditions.push(next);
         else if (old?.status !== one.status || old?.message !== one.message) conditions[at] = next;
       }
-      status.conditions = conditions.filter(({ type }) => type !== 'KubernetesAPIApproved' || approval !== undefined);
+      status.conditions = conditions.filter(({ type }) => type !== approvalCondition || approval !== undefined);
       status.acceptedNames = names;
       status.storedVersions ??= crd.spec.versions.filter((one) => one.storage).map((one) => one.name);
     });

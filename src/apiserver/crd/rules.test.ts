@@ -437,7 +437,7 @@ test('definitions in protected groups say who approved them', async () => {
   for (let attempt = 0; attempt < 1000 && approved === undefined; attempt++) {
     await new Promise((resolve) => setImmediate(resolve));
     const { status } = (await t.ask('GET', `${definitions}/things.example.k8s.io`)).body;
-    approved = status.conditions?.find((one: Json) => one.type === 'KubernetesAPIApproved');
+    approved = status.conditions?.find((one: Json) => one.type === 'KubernetesAPIApprovalPolicyConformant');
   }
   assert.deepEqual(
     [approved.status, approved.reason, approved.message],

@@ -41,7 +41,12 @@ export class SchemaValidator {
     if (found.length === 0 || old === undefined) return found;
     const left: FieldError[] = [];
     this.#check(object, this.#schema, '', left, old);
-    return left;
+    const isDuplicate = ({ type }: FieldError): boolean => type === 'FieldValueDuplicate';
+    if (!left.some(isDuplicate)) return left;
+    // Where some set or map had an item twice before, none is held to that.
+    const before: FieldError[] = [];
+    this.#check(old, this.#schema, '', before);
+    return before.some(isDuplicate) ? left.filter((one) => !isDuplicate(one)) : left;
   }
 
   #check(value: unknown, schema: JSONSchemaProps, field: string, found: FieldError[], old?: unknown): void {

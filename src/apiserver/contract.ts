@@ -82,7 +82,9 @@ export interface ServerRequest {
   /** Audit annotations. */
   readonly annotations: Map<string, string>;
   /** For audit at Request level and above: the decoded objects, when there are any. */
-  audited?: { requestObject?: object; responseObject?: object };
+  audited?: { readonly withResponse?: boolean; requestObject?: object; responseObject?: object };
+  /** What the object in the body says of itself, for audit at any level. */
+  objectMeta?: { readonly name?: string; readonly uid?: string; readonly resourceVersion?: string };
   auditId?: string;
 }
 

@@ -34,11 +34,14 @@ export {
 } from './admission/index.ts';
 export { joinPolicy, type PolicyObject } from './authz/index.ts';
 export {
+  allSinks,
   type AuditPolicy,
   type AuditSink,
   auditLink,
   auditRefusal,
   loadAuditPolicy,
+  loadAuditWebhook,
   metadataPolicy,
   openFileSink,
 } from './audit/index.ts';
+export type { ComponentHealth } from './resources/component-statuses.ts';

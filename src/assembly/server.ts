@@ -1,5 +1,5 @@
 import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
-import { type ApiServer, type ApiServerOptions, openApiServer } from '#apiserver';
+import { type ApiServer, type ApiServerOptions, type ComponentHealth, openApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
 import type { Authority } from '#pki';
 import type { Identity } from '#wire';
@@ -55,6 +55,11 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
   let server: ApiServer | undefined;
   let compactor: Compactor | undefined;
   let audit: Pick<ApiServerOptions, 'audit' | 'onUnauthenticated'> = {};
+  let acting: Closable | undefined;
+  const actors =
+    options.only === 'apiserver'
+      ? []
+      : ['scheduler', 'controller-manager'].map((name) => ({ name, running: () => acting !== undefined }));
   const archive = () => ({ store, compactor: compactor as Compactor, clock, log });
   const running = await startInOrder(
     [
@@ -91,6 +96,8 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
               ...apiServerSettings(configuration),
             }),
             routes: () => [archiveRoute(archive())],
+            components: () => actors.map(({ name, running }) => componentOf(name, running())),
+            ...(configuration.slowRequestMs === undefined ? {} : { slowRequestMs: configuration.slowRequestMs }),
             ...audit,
           });
           return server;
@@ -126,7 +133,9 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
         name: 'controllers',
         start: async () => {
           const shared = store.newestRevision !== undefined;
-          return options.only === 'apiserver' ? nothing : startActors(server as ApiServer, options, { pki, shared });
+          if (options.only === 'apiserver') return nothing;
+          acting = await startActors(server as ApiServer, options, { pki, shared });
+          return acting;
         },
       },
       { name: 'snapshots', start: () => startScheduledSnapshots({ ...archive(), configuration, random }) },
@@ -142,6 +151,13 @@ export async function startServer(options: ServerOptions): Promise<Closable> {
     },
   };
 }
+
+/** As upstream's probe of a component would find it. */
+const componentOf = (name: string, healthy: boolean): ComponentHealth => ({
+  name,
+  healthy,
+  message: healthy ? 'ok' : 'not started yet',
+});
 
 function openServerPki({ configuration, clock, log }: ServerOptions): RenewedPki {
   return openRenewedPki({

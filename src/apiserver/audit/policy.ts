@@ -91,7 +91,7 @@ function matches(rule: AuditRule, { identity, info }: AuditedRequest): boolean {
     resources.length === 0 ||
     resources.some(
       (one) =>
-        (one.group ?? '') === info.group &&
+        (one.group === '*' || (one.group ?? '') === info.group) &&
         fits(one.resources, [
           full,
           '*',

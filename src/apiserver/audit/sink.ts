@@ -7,10 +7,32 @@ export interface AuditSink {
   write(event: object): void;
 }
 
+/** Every event to each of them. */
+export function allSinks(sinks: readonly (AuditSink & Closable)[]): AuditSink & Closable {
+  return {
+    write(event) {
+      for (const one of sinks) one.write(event);
+    },
+    close: async () => void (await Promise.all(sinks.map((one) => one.close()))),
+  };
+}
+
+/** An event as JSON; one of more than `largestBytes` without its objects, which an annotation says. Undefined: too large even so. */
+export function eventText(event: object, largestBytes = Number.POSITIVE_INFINITY): string | undefined {
+  const text = JSON.stringify(event);
+  if (text.length <= largestBytes) return text;
+  const { requestObject: _request, responseObject: _response, annotations, ...rest } = event as Record<string, unknown>;
+  const marked = { ...(annotations as object | undefined), 'audit.k8s.io/truncated': 'true' };
+  const shorter = JSON.stringify({ ...rest, annotations: marked });
+  return shorter.length <= largestBytes ? shorter : undefined;
+}
+
 export interface FileSinkOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Larger events lose their objects; default no limit. */
+  readonly largestEventBytes?: number;
   /** A file of this size is put aside; default 100 MiB. */
   readonly largestBytes?: number;
   /** How many of those are kept; default 10. */
@@ -74,7 +96,9 @@ export function openFileSink(options: FileSinkOptions): AuditSink & Closable {
   };
   return {
     write(event) {
-      const line = `${JSON.stringify(event)}\n`;
+      const text = eventText(event, options.largestEventBytes);
+      if (text === undefined) return log.error({}, 'an audit event was lost: it is too large even without its objects');
+      const line = `${text}\n`;
       lines.push(line);
       pending += line.length;
       if (pending >= flushAtBytes) flush();

@@ -37,12 +37,12 @@ export async function authorize(
 ): Promise<void> {
   const answer = authorizer.authorize(attributes);
   const { decision, reason } = answer instanceof Promise ? await answer : answer;
-  if (decision === 'allow') {
-    request.annotations.set('authorization.k8s.io/decision', 'allow');
-    if (reason !== '') request.annotations.set('authorization.k8s.io/reason', reason);
-    return;
+  // Nobody reads annotations of what is not recorded.
+  if (request.auditId !== undefined) {
+    request.annotations.set('authorization.k8s.io/decision', decision === 'allow' ? 'allow' : 'forbid');
+    request.annotations.set('authorization.k8s.io/reason', reason);
   }
-  request.annotations.set('authorization.k8s.io/decision', 'forbid');
+  if (decision === 'allow') return;
   throw forbidden(attributes, reason);
 }
 

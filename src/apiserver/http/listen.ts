@@ -86,7 +86,8 @@ class SocketRequest implements ServerRequest {
   identity: Identity = unauthenticated;
   authentication?: AuthenticationResult;
   impersonator?: Identity;
-  audited?: { requestObject?: object; responseObject?: object };
+  audited?: NonNullable<ServerRequest['audited']>;
+  objectMeta?: NonNullable<ServerRequest['objectMeta']>;
   auditId?: string;
   readonly #exchange: HttpExchange;
   readonly #clock: Clock;

@@ -49,6 +49,7 @@ export async function deleteOptions(request: ServerRequest): Promise<DeleteOptio
     const raw = await readBody(request, type, 'Ignore');
     if (typeof raw.value === 'object' && raw.value !== null) {
       const value = raw.value as Record<string, unknown>;
+      if (request.audited !== undefined) request.audited.requestObject ??= { ...value };
       const draft = { ...value, apiVersion: 'v1', kind: 'DeleteOptions' };
       body = checkDraft({ value: draft, findings: [] }, type, request, ignoreUnknown) as unknown as Record<
         string,

@@ -157,6 +157,10 @@ export async function readDraft(request: ServerRequest, type: DraftType, options
   const raw = await readBody(request, type, options.fieldValidation);
   const draft = checkDraft(raw, type, request, options);
   if (request.audited !== undefined) request.audited.requestObject ??= cloneObject(draft);
+  if (request.auditId !== undefined) {
+    const { name, uid, resourceVersion } = draft.metadata;
+    request.objectMeta ??= { name, uid, resourceVersion };
+  }
   applySchemaDefaults(draft, type.node);
   return draft;
 }

@@ -45,6 +45,7 @@ export function respondList(
   }
   const form = formOf(request, 'list', kind);
   const answer = { context, kind, request, objects, metadata };
+  if (request.audited?.withResponse === true) request.audited.responseObject = listForAudit(answer, form, head);
   if (form.as?.kind === 'Table') return respondTable(answer, form, form.as.version);
   if (form.as !== undefined) return respondPartial(answer, form, form.as.version);
   if (form.encoding === 'json' && form.pretty !== true) return streamJsonList({ request, head, objects, definition });
@@ -53,6 +54,24 @@ export function respondList(
   if (form.encoding !== 'yaml') return compressed(request, encoded(200, object, form, undefined));
   const body = Buffer.from(encodeYaml(object));
   return compressed(request, { status: 200, headers: { 'content-type': form.contentType }, body });
+}
+
+/** The answer as one object, for the audit log. */
+function listForAudit({ context, kind, request, objects, metadata }: ListAnswer, form: Form, head: object): object {
+  const items = objects.map((one) => one.objectAs(kind.definition));
+  if (form.as === undefined) return { ...head, items };
+  const { version } = form.as;
+  if (form.as.kind === 'Table')
+    return tableOf({
+      columns: kind.definition.columns,
+      objects: items,
+      nowMs: context.clock.nowMs(),
+      includeObject: includeObjectOf(request),
+      version,
+      listMeta: metadata,
+    });
+  const partial = items.map((one) => partialMetadataOf(one, version));
+  return { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${version}`, metadata, items: partial };
 }
 
 /** Looks at one object decoded, without keeping what was decoded for this alone. */

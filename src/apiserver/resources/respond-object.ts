@@ -81,6 +81,7 @@ export function respondPlain(
   node: SchemaNode | undefined,
   status = 200,
 ): ServerResponse | Promise<ServerResponse> {
+  if (request.audited !== undefined) request.audited.responseObject ??= object;
   if (request.objects) return { status, headers: { 'content-type': 'application/json' }, object };
   return compressed(request, encoded(status, object, formOf(request, 'plain'), node));
 }

@@ -32,6 +32,7 @@ export function startApiServerAlone(
     joinable: true,
     ...(flags.issuer === undefined ? {} : { issuer: flags.issuer }),
     ...(flags.audit === undefined ? {} : { audit: flags.audit }),
+    ...(flags.slowRequestMs === undefined ? {} : { slowRequestMs: flags.slowRequestMs }),
     version,
   };
   const given = Object.keys(flags.files).length > 0;

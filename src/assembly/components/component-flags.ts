@@ -36,6 +36,7 @@ export interface ApiServerFlags {
   readonly clusterDomain: string;
   readonly issuer?: string;
   readonly audit?: AuditConfiguration;
+  readonly slowRequestMs?: number;
 }
 
 /** Files of an API server, by upstream's flags. */

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { CodedError } from '#base';
 import { defineCommand } from '../command.ts';
 import { ownAddress, type StoreOptions, storeOf, withStore } from '../components/flags.ts';
-import { parseCount, parsePort } from '../options.ts';
+import { parseCount, parseDurationMs, parsePort } from '../options.ts';
 import { version } from '../version.ts';
 
 type Flags = StoreOptions &
@@ -15,6 +15,7 @@ type Flags = StoreOptions &
     serviceClusterIpRange: string;
     serviceAccountIssuer?: string;
     clusterDomain: string;
+    logRequests?: number;
   };
 
 const files = [
@@ -47,7 +48,14 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
     .option('--audit-log-path <file>', 'record requests in this file')
     .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default: 100)', parseCount)
     .option('--audit-log-maxbackup <n>', 'keep so many of those (default: 10)', parseCount)
-    .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount);
+    .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount)
+    .option('--audit-webhook-config-file <file>', 'post recorded requests to the server of this kubeconfig')
+    .option('--audit-webhook-batch-max-size <n>', 'so many at a time (default: 400)', parseCount)
+    .option('--audit-webhook-batch-max-wait <duration>', 'or after this time (default: 30s)', parseDurationMs)
+    .option('--audit-webhook-batch-buffer-size <n>', 'so many may wait (default: 10000)', parseCount)
+    .option('--audit-webhook-initial-backoff <duration>', 'before the second try (default: 10s)', parseDurationMs)
+    .option('--audit-truncate-max-event-size <bytes>', 'larger records lose their objects (default: none)', parseCount)
+    .option('--log-requests <all|duration>', 'log requests that take so long, or all (default: 1s)', parseThresholdMs);
   for (const [, flag, description] of files)
     command.option(`${flag} <file>`, `${description} (default: in --cert-dir)`);
   command.action(async (options: Flags) => {
@@ -67,6 +75,7 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
         clusterDomain: options.clusterDomain,
         ...(options.serviceAccountIssuer === undefined ? {} : { issuer: options.serviceAccountIssuer }),
         ...auditOf(options),
+        ...(options.logRequests === undefined ? {} : { slowRequestMs: options.logRequests }),
       },
     });
   });
@@ -78,22 +87,62 @@ interface AuditFlags {
   readonly auditLogMaxsize?: number;
   readonly auditLogMaxbackup?: number;
   readonly auditLogMaxage?: number;
+  readonly auditWebhookConfigFile?: string;
+  readonly auditWebhookBatchMaxSize?: number;
+  readonly auditWebhookBatchMaxWait?: number;
+  readonly auditWebhookBatchBufferSize?: number;
+  readonly auditWebhookInitialBackoff?: number;
+  readonly auditTruncateMaxEventSize?: number;
 }
+
+/** `all`, or how long a request takes that is logged. */
+const parseThresholdMs = (text: string): number => (text === 'all' ? 0 : parseDurationMs(text));
 
 function auditOf(options: AuditFlags) {
   const { auditPolicyFile, auditLogPath, auditLogMaxsize, auditLogMaxbackup, auditLogMaxage } = options;
-  if (auditLogPath === undefined) {
+  const webhook = webhookOf(options);
+  if (auditLogPath === undefined && webhook === undefined) {
     if (auditPolicyFile === undefined) return {};
-    throw new CodedError('WrongUsage', '--audit-policy-file goes with --audit-log-path');
+    throw new CodedError('WrongUsage', '--audit-policy-file goes with --audit-log-path or --audit-webhook-config-file');
   }
   if (auditLogMaxsize === 0) throw new CodedError('WrongUsage', '--audit-log-maxsize: at least 1 MiB');
   return {
     audit: {
-      logPath: resolve(auditLogPath),
+      ...(auditLogPath === undefined ? {} : { logPath: resolve(auditLogPath) }),
+      ...(webhook === undefined ? {} : { webhook }),
+      ...(options.auditTruncateMaxEventSize === undefined ? {} : { maxEventBytes: options.auditTruncateMaxEventSize }),
       ...(auditPolicyFile === undefined ? {} : { policyFile: resolve(auditPolicyFile) }),
       ...(auditLogMaxsize === undefined ? {} : { maxSizeMib: auditLogMaxsize }),
       ...(auditLogMaxbackup === undefined ? {} : { maxBackups: auditLogMaxbackup }),
       ...(auditLogMaxage === undefined ? {} : { maxAgeDays: auditLogMaxage }),
     },
   };
+}
+
+function webhookOf(options: AuditFlags): AuditWebhookFlags | undefined {
+  const {
+    auditWebhookConfigFile: configFile,
+    auditWebhookBatchMaxSize: batchSize,
+    auditWebhookBatchMaxWait: batchWaitMs,
+    auditWebhookBatchBufferSize: bufferSize,
+    auditWebhookInitialBackoff: firstRetryMs,
+  } = options;
+  if (configFile === undefined) return undefined;
+  if (batchSize === 0 || bufferSize === 0)
+    throw new CodedError('WrongUsage', '--audit-webhook-batch-…: at least one event');
+  return {
+    configFile: resolve(configFile),
+    ...(batchSize === undefined ? {} : { batchSize }),
+    ...(batchWaitMs === undefined ? {} : { batchWaitMs }),
+    ...(bufferSize === undefined ? {} : { bufferSize }),
+    ...(firstRetryMs === undefined ? {} : { firstRetryMs }),
+  };
+}
+
+interface AuditWebhookFlags {
+  readonly configFile: string;
+  readonly batchSize?: number;
+  readonly batchWaitMs?: number;
+  readonly bufferSize?: number;
+  readonly firstRetryMs?: number;
 }

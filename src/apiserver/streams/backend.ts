@@ -49,6 +49,15 @@ const hopByHop = new Set([
 /** Never handed on: credentials and claims of identity are for this server alone. Some servers read `_` as `-`. */
 const secretHeaders = /^(authorization|impersonate[-_].*|x[-_]remote[-_].*)$/;
 
+/** As which a server names itself in `Via`; who has been named so often already goes round in circles. */
+const viaSelf = '1.1 kube-apiserver';
+const mostHops = 4;
+
+function refuseLoops({ headers }: ServerRequest): void {
+  if ((headers.via?.split(viaSelf).length ?? 1) > mostHops)
+    throw errStatus(508, 'InternalError', 'the request goes round in circles: a backend leads back to this server');
+}
+
 /** Hands a request on and its answer back, both streamed; also one that switches protocols. */
 export async function forward(
   request: ServerRequest,
@@ -56,6 +65,7 @@ export async function forward(
   more: Readonly<Record<string, string | string[]>> = {},
 ): Promise<ServerResponse> {
   if (request.upgrade !== undefined) return forwardUpgrade(request, backend, more);
+  refuseLoops(request);
   const asked = headersFor(request, {});
   // Announced, but not handed on: the backend would wait for it.
   if (isBodyless(request)) delete asked['content-length'];
@@ -159,11 +169,16 @@ export async function forwardUpgrade(
 ): Promise<ServerResponse> {
   const protocol = request.upgrade;
   if (protocol === undefined) throw errBadRequest('Upgrade request required');
+  refuseLoops(request);
   const asked = { connection: 'Upgrade', upgrade: request.headers.upgrade ?? protocol };
   const outgoing = await dial(request, backend, { ...headersFor(request, asked), ...more });
   return new Promise((resolve, reject) => {
     const forget = request.onAbort(() => void outgoing.destroy());
     outgoing.on('error', (error) => reject(unreachable(error)));
+    // A 101 that is no switch would be waited out: nothing comes after it.
+    outgoing.on('information', ({ statusCode }) => {
+      if (statusCode === 101) outgoing.destroy(new Error('it did not switch to the protocol asked for'));
+    });
     outgoing.on('upgrade', (incoming, far, farHead) => {
       forget();
       outgoing.setTimeout(0);
@@ -279,6 +294,7 @@ function headersFor(request: ServerRequest, more: Record<string, string>): Recor
     headers[name] = all !== undefined && all.length > 1 ? [...all] : value;
   }
   if (request.source.remoteAddress !== '') headers['x-forwarded-for'] = request.source.remoteAddress;
+  headers.via = [request.headers.via, viaSelf].filter((one) => one !== undefined).join(', ');
   return { ...headers, ...more };
 }
 

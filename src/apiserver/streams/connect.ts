@@ -57,7 +57,7 @@ export function podConnect(kubelets: KubeletDirectory, subresource: 'exec' | 'at
     if (nodeName === '') throw errBadRequest(`pod ${name} does not have a host assigned`);
     const verb = subresource === 'portforward' ? 'portForward' : subresource;
     const path = [verb, namespace, name, ...(container === '' ? [] : [container])].map(encodeURIComponent).join('/');
-    return forwardUpgrade(request, await kubelets.backend(nodeName, `/${path}?${query}`));
+    return forwardUpgrade(request, await kubelets.backend(nodeName, `/${path}?${query}`, request.identity));
   };
 }
 

@@ -1,6 +1,8 @@
 import type { Node } from '#api';
 import { nodeAddress } from '#kinds';
-import { errBadRequest, errInternal, errNotFound } from '#machinery';
+import { errBadRequest, errForbidden, errInternal, errNotFound } from '#machinery';
+import { parseCertificate } from '#pki';
+import type { Identity } from '#wire';
 import type { ServerObjects } from '../contract.ts';
 import { type Backend, isProxyable } from './backend.ts';
 
@@ -20,6 +22,7 @@ const preferred = ['InternalIP', 'ExternalIP', 'Hostname'] as const;
 export class KubeletDirectory {
   readonly #objects: ServerObjects;
   readonly #options: KubeletClientOptions;
+  #own: { readonly pem: string; readonly user: string } | undefined;
 
   constructor(objects: ServerObjects, options: KubeletClientOptions) {
     this.#objects = objects;
@@ -30,7 +33,14 @@ export class KubeletDirectory {
     return this.#options.allowLoopback === true;
   }
 
-  async backend(nodeName: string, target: string): Promise<Backend> {
+  /**
+   * Where a node's kubelet is asked for `target`, for `identity` (absent: for this server). 403 when it is the identity with which kubelets
+   * are asked itself (and not an administrator's besides): the address of some Node leads to an API server then, and from there on to every kubelet.
+   */
+  async backend(nodeName: string, target: string, identity?: Identity): Promise<Backend> {
+    const isOwn = identity !== undefined && identity.user === this.#ownUser();
+    if (isOwn && !identity.groups.includes('system:masters'))
+      throw errForbidden({ group: '', plural: 'nodes' }, nodeName, 'this identity asks kubelets, not API servers');
     const nodes = this.#objects.view('v1', 'nodes');
     await nodes.current();
     const node = nodes.get(undefined, nodeName) as unknown as Node | undefined;
@@ -45,6 +55,12 @@ export class KubeletDirectory {
       refuseRedirects: true,
       tls: { ...(ca === undefined ? { rejectUnauthorized: false } : { ca }), cert: clientCert, key: clientKey },
     };
+  }
+
+  #ownUser(): string {
+    const pem = this.#options.clientCert;
+    if (this.#own?.pem !== pem) this.#own = { pem, user: parseCertificate(pem).subject.commonName };
+    return this.#own.user;
   }
 
   #address(node: Node): string {

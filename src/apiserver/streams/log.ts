@@ -43,7 +43,8 @@ export function podLog(kubelets: KubeletDirectory): Verb {
       if (value !== null && value !== '') query.set(field, value);
     }
     const path = ['containerLogs', namespace, name, container].map(encodeURIComponent).join('/');
-    const response = await forward(request, await kubelets.backend(nodeName, `/${path}?${query}`));
+    const backend = await kubelets.backend(nodeName, `/${path}?${query}`, request.identity);
+    const response = await forward(request, backend);
     if (response.status >= 400) throw await refused(response);
     return { ...response, headers: { 'content-type': 'text/plain' } };
   };

@@ -2,7 +2,8 @@ import type { EndpointSlice, Pod, Service } from '#api';
 import type { Random } from '#base';
 import { errBadRequest, errNotFound, errServiceUnavailable } from '#machinery';
 import type { ServerObjects, ServerRequest, ServerResponse } from '../contract.ts';
-import type { Verb } from '../resources/context.ts';
+import { attributesOf, authorize } from '../http/authorization.ts';
+import type { ResourceContext, Verb } from '../resources/context.ts';
 import { type Backend, forward, isProxyable } from './backend.ts';
 import { admitConnect } from './connect.ts';
 import { readyEndpoints } from './service-endpoint.ts';
@@ -43,6 +44,19 @@ function targetOf({ info }: ServerRequest): string {
   return info.rawQuery === '' ? path : `${path}?${info.rawQuery}`;
 }
 
+/** First elements of the kubelet's paths that only tell something. What is behind others may run something, with GET too. */
+const telling = new Set(
+  '|configz|containerLogs|debug|flagz|healthz|livez|logs|metrics|pods|readyz|runningpods|spec|stats|statusz'.split('|'),
+);
+
+/** Whoever may only read through a node's proxy must not run anything there: WebSocket clients of exec send GET. */
+async function authorizeKubeletPath({ authorizer }: ResourceContext, request: ServerRequest): Promise<void> {
+  const { info, identity } = request;
+  const first = info.rest.split('/').find((one) => one !== '') ?? '';
+  if (info.verb === 'create' || telling.has(decodeURIComponent(first))) return;
+  await authorize(authorizer, request, { ...attributesOf(info, identity), verb: 'create' });
+}
+
 /** nodes/NAME/proxy: the kubelet's own pages, with this server's certificate. */
 export function nodeProxy(kubelets: KubeletDirectory): Verb {
   return async (context, kind, request) => {
@@ -50,8 +64,11 @@ export function nodeProxy(kubelets: KubeletDirectory): Verb {
     await admitConnect(context, kind, request, 'NodeProxyOptions');
     const redirect = redirectToRoot(request);
     if (redirect !== undefined) return redirect;
-    const backend = await kubelets.backend(name, targetOf(request));
-    if (port === '' || Number(port) === backend.port) return forward(request, backend);
+    const backend = await kubelets.backend(name, targetOf(request), request.identity);
+    if (port === '' || Number(port) === backend.port) {
+      await authorizeKubeletPath(context, request);
+      return forward(request, backend);
+    }
     // Another port of the node is not the kubelet: it gets no certificate of ours.
     return forward(request, {
       scheme: scheme || 'http',

@@ -53,7 +53,11 @@ export function seededRandom(seed: number): Random {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
   const int = (below: number): number => Math.floor(next() * below);
-  const hex = (length: number): string => Array.from({ length }, () => int(16).toString(16)).join('');
+  const hex = (length: number): string => {
+    let text = '';
+    for (let i = 0; i < length; i++) text += '0123456789abcdef'[int(16)];
+    return text;
+  };
   return {
     int,
     bytes: (length) => Uint8Array.from({ length }, () => int(256)),

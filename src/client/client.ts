@@ -52,6 +52,7 @@ export function openClient(options: ClientOptions): Client {
   }
 
   const writeTarget = (resource: ResourceInfo, at: Omit<TargetOptions, 'query'>, write: WriteOptions): string => {
+    if (!write.dryRun && write.fieldManager === undefined) return targetOf(resource, at);
     const query = new URLSearchParams();
     if (write.dryRun) query.set('dryRun', 'All');
     if (write.fieldManager !== undefined) query.set('fieldManager', write.fieldManager);

@@ -42,6 +42,7 @@ function endpointFacts({ metadata, spec, status }: Pod): unknown {
 /** Wakes the services that a changed pod belongs or belonged to. */
 export function podChanges(pods: Informer<Pod>, services: Informer<Service>): Source {
   return changesOf(pods, (pod, { type, object, old }) => {
+    if (services.list(pod.metadata.namespace).length === 0) return undefined;
     if (type === 'updated' && old !== undefined && deepEqual(endpointFacts(object), endpointFacts(old)))
       return undefined;
     return servicesOf(pod, services).map(keyOf);

@@ -7,7 +7,7 @@ import {
   resource,
   type Service,
 } from '#api';
-import { changesOf, type Informer, keyOf, type Outcome, splitKey, startController } from '#client';
+import { type Change, changesOf, type Informer, keyOf, type Outcome, splitKey, startController } from '#client';
 import { compareQuantities, deepEqual, isNotFound } from '#machinery';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
 import {
@@ -107,7 +107,19 @@ function start(context: ControllerContext): RunningPart {
     return source.informer.list(namespace);
   }
 
-  const all = (object: KubeObject): string[] => informer.list(object.metadata.namespace).map(keyOf);
+  /** Creations are counted by admission; what it cannot see is less: something went, or asks for something else now. */
+  function quotasThatMayFall<T extends KubeObject>(
+    one: T,
+    { type, object, old }: Change<T>,
+    usage: (object: T) => Amounts,
+  ): string[] | undefined {
+    if (type === 'added' || one !== object) return undefined;
+    const quotas = informer.list(object.metadata.namespace);
+    if (quotas.length === 0) return undefined;
+    const less = type === 'deleted' || old === undefined || !deepEqual(usage(old), usage(object));
+    return less ? quotas.map(keyOf) : undefined;
+  }
+
   const controller = startController({
     name: 'resourcequota',
     clock,
@@ -117,15 +129,9 @@ function start(context: ControllerContext): RunningPart {
         if (type === 'deleted') seen.delete(keyOf(quota));
         return isCounted(quota) && informer.hasSynced ? undefined : keyOf(quota);
       }),
-      changesOf(pods, (pod, { type, old }) =>
-        lessened(type, old && podUsage(old), podUsage(pod)) ? all(pod) : undefined,
-      ),
-      changesOf(services, (one, { type, old }) =>
-        lessened(type, old && serviceUsage(old), serviceUsage(one)) ? all(one) : undefined,
-      ),
-      changesOf(claims, (one, { type, old }) =>
-        lessened(type, old && claimUsage(old), claimUsage(one)) ? all(one) : undefined,
-      ),
+      changesOf(pods, (one, change) => quotasThatMayFall(one, change, podUsage)),
+      changesOf(services, (one, change) => quotasThatMayFall(one, change, serviceUsage)),
+      changesOf(claims, (one, change) => quotasThatMayFall(one, change, claimUsage)),
     ],
     reconcile,
     pace: 3,
@@ -142,11 +148,6 @@ function start(context: ControllerContext): RunningPart {
       }
     },
   };
-}
-
-/** Creations are counted by admission; what it cannot see is less: something went, or asks for something else now. */
-function lessened(type: string, old: Amounts | undefined, now: Amounts): boolean {
-  return type === 'deleted' || (type === 'updated' && !deepEqual(old, now));
 }
 
 function isCounted({ spec, status }: ResourceQuota): boolean {

@@ -1,7 +1,6 @@
 import { type AnyObject, type Binding, builtinSchema, type Pod, type Status } from '#api';
 import { rfc3339 } from '#base';
 import {
-  cloneObject,
   errBadRequest,
   errConflict,
   errInvalid,
@@ -119,7 +118,7 @@ function boundPod(
   if ((pod.spec?.schedulingGates ?? []).length > 0)
     throw refuse(`pod ${pod.metadata.name} has non-empty .spec.schedulingGates`);
   // What does not change stays the old pod's, frozen.
-  const draft = { ...pod, metadata: cloneObject(pod.metadata) } as Pod;
+  const draft = { ...pod, metadata: { ...pod.metadata } } as Pod;
   draft.spec = { ...(draft.spec as NonNullable<Pod['spec']>), nodeName: target?.name ?? '' };
   if (metadata.annotations !== undefined)
     draft.metadata.annotations = { ...draft.metadata.annotations, ...metadata.annotations };

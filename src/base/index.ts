@@ -21,6 +21,7 @@ export {
   type ValueMetric,
 } from './metrics.ts';
 export { nodeHttp } from './node-http.ts';
+export { ProcessGauges } from './process-metrics.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';
 export { isAlive, type ProcessRecord, processRecord, readProcess } from './process-record.ts';
 export { type SupervisedProgram, type SupervisorOptions, startSupervisor, superviseUntilSignal } from './supervisor.ts';

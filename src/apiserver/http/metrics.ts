@@ -1,8 +1,7 @@
-import { type Clock, Histogram, labelText, metricHead, MetricRegistry, processMetrics } from '#base';
+import { type Clock, Histogram, labelText, metricHead, MetricRegistry, ProcessGauges, processMetrics } from '#base';
 import type { KindCatalogue, KindDefinition } from '#kinds';
 import type { Route, ServerRequest, ServerResponse } from '../contract.ts';
 import { Measures } from './measures.ts';
-import { ProcessGauges } from './process-metrics.ts';
 
 const durationBuckets = [
   0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,

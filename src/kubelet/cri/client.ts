@@ -16,6 +16,7 @@ import type {
 import { containerdEventsPath, decodeContainerdEvent } from './containerd-events.ts';
 import schema from './cri_v1.json' with { type: 'json' };
 import { CriError } from './errors.ts';
+import { measureOperation } from './operation-metrics.ts';
 
 export interface CriOptions {
   /** Path of the runtime's socket, with or without `unix://`. */
@@ -141,6 +142,7 @@ function callsOf(channel: Client, root: protobuf.Root, service: string, clock: C
   return <R>(name: string, request: object, timeoutMs = quickMs): Promise<R> => {
     const method = prepared.get(name);
     if (method === undefined) throw new TypeError(`CRI has no method ${name}`);
+    const measured = measureOperation(name, clock);
     return new Promise((resolve, reject) => {
       channel.makeUnaryRequest<object, object>(
         method.path,
@@ -149,7 +151,11 @@ function callsOf(channel: Client, root: protobuf.Root, service: string, clock: C
         request,
         new Metadata(),
         { deadline: clock.nowMs() + timeoutMs },
-        (error, value) => (error === null ? resolve(value as R) : reject(criErrorOf(error))),
+        (error, value) => {
+          measured(error === null);
+          if (error === null) resolve(value as R);
+          else reject(criErrorOf(error));
+        },
       );
     });
   };

@@ -9,6 +9,7 @@ test('routes', () => {
   assert.equal(parseRoute('/portForward/ns/p')?.name, 'port-forward');
   assert.equal(parseRoute('/portForward/ns/p/uid')?.name, 'port-forward');
   assert.equal(parseRoute('/metrics/resource')?.name, 'resource-metrics');
+  assert.equal(parseRoute('/metrics/cadvisor')?.name, 'container-metrics');
 });
 
 test('what is no route', () => {

@@ -1,6 +1,6 @@
 /** What a request to the kubelet's server asks for. */
 export type Route =
-  | { readonly name: 'health' | 'pods' | 'metrics' | 'resource-metrics' | 'stats' }
+  | { readonly name: 'health' | 'pods' | 'metrics' | 'resource-metrics' | 'container-metrics' | 'stats' }
   | {
       readonly name: 'logs';
       readonly namespace: string;
@@ -46,6 +46,7 @@ export function parseRoute(target: string): Route | undefined {
     pods: 'pods',
     metrics: 'metrics',
     'metrics/resource': 'resource-metrics',
+    'metrics/cadvisor': 'container-metrics',
     'stats/summary': 'stats',
     'storage/refresh': 'refresh-volumes',
   } as const;
@@ -75,6 +76,7 @@ export function accessOf(route: Route): { readonly verb: 'get' | 'create'; reado
       return { verb: 'get', subresources: ['pods', 'proxy'] };
     case 'metrics':
     case 'resource-metrics':
+    case 'container-metrics':
       return { verb: 'get', subresources: ['metrics'] };
     case 'stats':
       return { verb: 'get', subresources: ['stats'] };

@@ -14,6 +14,7 @@ import { DriverError } from '../volumes/errors.ts';
 import type { MachineFacts } from '../node/machine.ts';
 import { identityOf, openAuthorizer } from './authenticate.ts';
 import { findRun, logOptions, openLog, sendChunks } from './container-log.ts';
+import { containerMetrics, KubeletMetrics } from './metrics.ts';
 import { resourceMetrics, summaryStats } from './stats.ts';
 import { accessOf, parseRoute, type Route } from './route.ts';
 import { commandStreams, execUrl, portsOf, StreamingError, streamCommand, streamPorts } from './streaming.ts';
@@ -43,6 +44,7 @@ export interface KubeletServer extends Closable {
   setTls(tls: { readonly cert: string; readonly key: string; readonly clientCa: string }): void;
 }
 
+const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 const idleMs = 4 * 3600 * 1000;
 const longestBody = 1 << 20;
 const posted: ReadonlySet<string> = new Set(['run', 'storage', 'refresh-volumes']);
@@ -55,6 +57,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   const { log, cri, client, clock, nodeName } = options;
   const authorize = openAuthorizer({ client, clock, nodeName });
   const upgraded = new Set<Duplex>();
+  const ownMetrics = new KubeletMetrics({ cri, clock, nodeName, pods: options.pods });
 
   /** The route of a request that may be served, or the status code and words to refuse it with. */
   async function admit(request: IncomingMessage): Promise<Route | readonly [number, string]> {
@@ -79,8 +82,11 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       case 'pods':
         return sendJson(response, { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: options.pods() });
       case 'metrics':
+        return sendText(response, 200, await ownMetrics.text(), metricsType);
       case 'resource-metrics':
-        return sendText(response, 200, await resourceMetrics(cri, clock), 'text/plain; version=0.0.4; charset=utf-8');
+        return sendText(response, 200, await resourceMetrics(cri, clock), metricsType);
+      case 'container-metrics':
+        return sendText(response, 200, await containerMetrics({ cri, clock, machine: options.machine }), metricsType);
       case 'stats':
         return sendJson(response, await summaryStats({ cri, clock, nodeName, machine: options.machine }));
       case 'logs':
@@ -231,6 +237,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     setTls: (tls) => server.setSecureContext(context(tls)),
     close: () =>
       new Promise((resolve) => {
+        ownMetrics.close();
         for (const socket of upgraded) socket.destroy();
         server.close(() => resolve());
         server.closeAllConnections();

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { type Clock, rfc3339 } from '#base';
+import { type Clock, metricHead, rfc3339 } from '#base';
 import type { ContainerStats, Cri } from '../cri/contract.ts';
 import { containerNameLabel, podNameLabel, podNamespaceLabel, podUidLabel } from '../cri/names.ts';
 import type { MachineFacts } from '../node/machine.ts';
@@ -17,13 +17,25 @@ async function machineUsage(): Promise<{ cpuSeconds: number; workingSetBytes: nu
   };
 }
 
+const helpOf: Readonly<Record<string, string>> = {
+  container_cpu_usage_seconds_total: 'Processor time that a container used.',
+  container_memory_working_set_bytes: 'Memory of a container that cannot simply be dropped.',
+  container_start_time_seconds: 'When a container was made.',
+  pod_cpu_usage_seconds_total: 'Processor time that the containers of a pod used.',
+  pod_memory_working_set_bytes: 'Memory of the containers of a pod that cannot simply be dropped.',
+  node_cpu_usage_seconds_total: 'Processor time that the node used.',
+  node_memory_working_set_bytes: 'Memory of the node that cannot simply be dropped.',
+  resource_scrape_error: '1 when something could not be read.',
+};
+
 /** `/metrics/resource`: what metrics-server reads. */
 export async function resourceMetrics(cri: Cri, clock: Clock): Promise<string> {
-  const [stats, node] = await Promise.all([cri.listContainerStats(), machineUsage()]);
+  const [stats, node, listed] = await Promise.all([cri.listContainerStats(), machineUsage(), cri.listContainers()]);
   const nowMs = clock.nowMs();
+  const startedNs = new Map(listed.map((one) => [one.id, one.created_at]));
   const lines: string[] = [];
   const family = (name: string, type: 'counter' | 'gauge', samples: readonly string[]): void => {
-    lines.push(`# HELP ${name} [STABLE]`, `# TYPE ${name} ${type}`, ...samples);
+    lines.push(...metricHead(name, helpOf[name] ?? name, type), ...samples);
   };
   const labelsOf = ({ attributes: { labels } }: ContainerStats): string =>
     `container="${labels[containerNameLabel]}",namespace="${labels[podNamespaceLabel]}",pod="${labels[podNameLabel]}"`;
@@ -45,6 +57,15 @@ export async function resourceMetrics(cri: Cri, clock: Clock): Promise<string> {
       (one) =>
         `container_memory_working_set_bytes{${labelsOf(one)}} ${memory(one)} ${Math.floor((one.memory?.timestamp ?? nowMs * 1e6) / 1e6)}`,
     ),
+  );
+  const started = own.filter(({ attributes: { id } }) => startedNs.has(id));
+  family(
+    'container_start_time_seconds',
+    'gauge',
+    started.map((one) => {
+      const seconds = (startedNs.get(one.attributes.id) as number) / 1e9;
+      return `container_start_time_seconds{${labelsOf(one)}} ${seconds} ${nowMs}`;
+    }),
   );
   const pods = new Map<string, { labels: string; cpu: number; memory: number }>();
   for (const one of own) {

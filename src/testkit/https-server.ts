@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Closable, systemClock } from '#base';
-import { type ApiServer, openAuthenticator } from '#apiserver';
+import { type ApiServer, type ApiServerOptions, openAuthenticator } from '#apiserver';
 import { openClusterPki } from '#pki';
 import { type HttpsTransport, openHttpsTransport } from '#wire';
 import { startCluster, type TestCluster } from './cluster.ts';
@@ -21,6 +21,8 @@ export interface TestHttpsServer extends Closable, AsyncDisposable {
     readonly cert: string;
     readonly key: string;
   };
+  /** An administrator's kubeconfig, as text for clients of their own process. */
+  kubeconfig(): string;
   /** A TLS socket without a client certificate, or with the administrator's. */
   socket(protocol: 'h2' | 'http/1.1', as?: 'administrator'): Promise<TLSSocket>;
   /** A TCP connection that says nothing. */
@@ -32,6 +34,8 @@ export async function startHttpsServer(
     readonly timeouts?: Parameters<ApiServer['listen']>[0]['timeouts'];
     readonly controllers?: readonly string[];
     readonly nodes?: number;
+    /** More for the API server. */
+    readonly server?: Partial<ApiServerOptions>;
   } = {},
 ): Promise<TestHttpsServer> {
   const pki = openClusterPki({ clock: systemClock });
@@ -49,6 +53,7 @@ export async function startHttpsServer(
           clientRoots: () => [pki.ca.certificate],
           audiences: ['test'],
         }),
+      ...options.server,
     },
   });
   const { port } = await cluster.server.listen({
@@ -66,6 +71,16 @@ export async function startHttpsServer(
   const administrator = clientPair('kubernetes-admin', ['system:masters']);
   const credentials: TestHttpsServer['credentials'] = (user) =>
     user === undefined ? administrator : clientPair(user.name, user.groups ?? []);
+  const kubeconfig = (): string => {
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const { cert, key } = administrator;
+    return JSON.stringify({
+      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'test' },
+      clusters: [{ name: 'test', cluster: { server: url, 'certificate-authority-data': base64(ca) } }],
+      users: [{ name: 'test', user: { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) } }],
+      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+    });
+  };
   const close = async (): Promise<void> => {
     await Promise.all(transports.map((one) => one.close()));
     await cluster.close();
@@ -82,6 +97,7 @@ export async function startHttpsServer(
       return transport;
     },
     credentials,
+    kubeconfig,
     async socket(protocol, as) {
       const socket = connectTls({
         host: '127.0.0.1',

@@ -25,7 +25,7 @@ export function whyNoContainers(): string | undefined {
 export function run(
   program: string,
   args: readonly string[],
-  options: { env?: object; input?: string; timeoutMs?: number } = {},
+  options: { env?: object; input?: string; timeoutMs?: number; cwd?: string } = {},
 ): Promise<Result> {
   return new Promise((resolve) => {
     const child = execFile(
@@ -33,6 +33,7 @@ export function run(
       [...args],
       {
         env: { ...process.env, ...options.env } as NodeJS.ProcessEnv,
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
         timeout: options.timeoutMs ?? 120_000,
         maxBuffer: 64 << 20,
         killSignal: 'SIGKILL',

@@ -23,3 +23,12 @@ export function goQuote(text: string): string {
   });
   return `"${body}"`;
 }
+
+/** A decoded JSON value as Go prints it with `%v`: `map[a:1 b:[x y]]`, keys sorted. */
+export function goValueText(value: unknown): string {
+  if (value === null || value === undefined) return '<nil>';
+  if (Array.isArray(value)) return `[${value.map(goValueText).join(' ')}]`;
+  if (typeof value !== 'object') return String(value);
+  const keys = Object.keys(value).sort();
+  return `map[${keys.map((key) => `${key}:${goValueText((value as Record<string, unknown>)[key])}`).join(' ')}]`;
+}

@@ -205,7 +205,6 @@ test('strategic merge: what kubectl sends', () => {
   ]);
   assert.deepEqual(
     containers({
-      $setElementOrder: undefined,
       '$setElementOrder/containers': [{ name: 'b' }, { name: 'a' }],
       containers: [
         {
@@ -237,13 +236,13 @@ test('strategic merge: what kubectl sends', () => {
       ],
     }),
     [
-      { name: 'b', image: 'b:1' },
       { name: 'c', image: 'c:1' },
+      { name: 'b', image: 'b:1' },
     ],
   );
   assert.deepEqual(containers({ containers: [{ $patch: 'replace' }, { name: 'c' }] }), [{ name: 'c' }]);
   assert.deepEqual(patched(podSpec({ tolerations: [{ key: 'n' }] }))['spec'].template.spec.tolerations, [{ key: 'n' }]);
-  assert.deepEqual(patched({ metadata: { finalizers: ['a/3', 'a/1'] } })['metadata'].finalizers, ['a/1', 'a/2', 'a/3']);
+  assert.deepEqual(patched({ metadata: { finalizers: ['a/3', 'a/1'] } })['metadata'].finalizers, ['a/3', 'a/1', 'a/2']);
   assert.deepEqual(patched({ metadata: { '$deleteFromPrimitiveList/finalizers': ['a/1'] } })['metadata'].finalizers, [
     'a/2',
   ]);
@@ -272,7 +271,14 @@ test('strategic merge: errors', () => {
     code: 422,
     message: /does not contain declared merge key: name/,
   });
-  assert.throws(() => patched({ metadata: { $patch: 'grow' } }), { code: 400 });
+  assert.throws(() => patched({ metadata: { $patch: 'grow' } }), {
+    code: 422,
+    message: 'unknown patch type: grow in map: map[$patch:grow]',
+  });
+  assert.throws(() => containers({ '$setElementOrder/containers': [{ name: 'a' }], containers: [{ name: 'b' }] }), {
+    message: "The order in patch list:\n[map[name:b]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n",
+  });
+  assert.throws(() => patched({ metadata: { $deleteFromPrimitiveListx: ['a'] } }), { code: 400 });
   assert.throws(() => patched({ spec: { strategy: { $retainKeys: ['x'], type: 'Recreate' } } }), { code: 400 });
   assert.throws(() => applyStrategicMergePatch({}, {}, { form: 'struct', fields: new Map() }), { code: 415 });
   assert.throws(() => applyStrategicMergePatch({}, {}, undefined), { code: 415 });

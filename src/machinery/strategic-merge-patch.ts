@@ -1,5 +1,6 @@
 import type { FieldSchema, SchemaNode } from '#api';
 import { type ApiError, errBadRequest, errStatus, errUnsupportedMediaType } from './errors.ts';
+import { goValueText } from './go-text.ts';
 import { patchObject } from './merge-patch.ts';
 import { cloneObject, setOwn } from './objects.ts';
 
@@ -7,16 +8,23 @@ type Json = Record<string, unknown>;
 
 const directive = '$patch';
 const retainKeys = '$retainKeys';
-const deleteFromList = '$deleteFromPrimitiveList/';
-const elementOrder = '$setElementOrder/';
+const deleteFromListMark = '$deleteFromPrimitiveList';
+const deleteFromList = `${deleteFromListMark}/`;
+const elementOrderMark = '$setElementOrder';
+const elementOrder = `${elementOrderMark}/`;
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const own = (object: Json, key: string): unknown => (Object.hasOwn(object, key) ? object[key] : undefined);
 
+/** Upstream's words; it answers 500 to these mistakes of the client. */
 function refused(why: string): ApiError {
-  return errStatus(422, 'Invalid', why, { causes: [{ message: why }] });
+  return errStatus(422, 'Invalid', why, {});
 }
+
+const isDirective = (value: unknown): boolean => isObject(value) && Object.hasOwn(value, directive);
+const badType = (mode: unknown, patch: Json): ApiError =>
+  refused(`unknown patch type: ${String(mode)} in map: ${goValueText(patch)}`);
 
 function fieldOf(node: SchemaNode | undefined, key: string): FieldSchema | undefined {
   return node?.form === 'struct' ? node.fields?.get(key) : undefined;
@@ -31,13 +39,11 @@ const replaces = (field: FieldSchema | undefined): boolean => field?.patchStrate
 
 /** A value that meets nothing to merge with: nulls and directives in it have no effect of their own. */
 function added(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value.filter((one) => !(isObject(one) && Object.hasOwn(one, directive))).map(added);
-  }
+  if (Array.isArray(value)) return value.filter((one) => !isDirective(one)).map(added);
   if (!isObject(value)) return value;
   const result: Json = {};
   for (const [key, one] of Object.entries(value)) {
-    if (one === null || key === directive || key === retainKeys) continue;
+    if (one === null || key === directive || key === retainKeys || isDirective(one)) continue;
     if (key.startsWith(deleteFromList) || key.startsWith(elementOrder)) continue;
     setOwn(result, key, added(one));
   }
@@ -50,14 +56,15 @@ function mergeMap(target: Json, patch: Json, node: SchemaNode | undefined): Json
   if (mode !== undefined) {
     if (mode === 'delete') return {};
     if (mode === 'replace') return added(patch) as Json;
-    if (mode !== 'merge') throw errBadRequest(`unknown patch type found: ${String(mode)}`);
+    throw badType(mode, patch);
   }
   retain(target, patch);
   const ordered = orderedLists(patch);
 
   for (const [key, value] of Object.entries(patch)) {
     if (key === directive || key === retainKeys || key.startsWith(elementOrder)) continue;
-    if (key.startsWith(deleteFromList)) {
+    if (key.startsWith(deleteFromListMark)) {
+      if (!key.startsWith(deleteFromList)) throw errBadRequest('invalid patch format of primitive list');
       removeFromList(target, key.slice(deleteFromList.length), value);
       continue;
     }
@@ -71,7 +78,8 @@ function mergeMap(target: Json, patch: Json, node: SchemaNode | undefined): Json
       setOwn(target, key, mergeMap(current, value, childOf(node, key)));
     } else if (Array.isArray(value) && Array.isArray(current) && merges(field)) {
       setOwn(target, key, mergeList(current, value, field as FieldSchema, ordered.get(key)));
-    } else setOwn(target, key, added(value));
+    } else if (isDirective(value)) delete target[key];
+    else setOwn(target, key, added(value));
   }
 
   for (const [key, order] of ordered) {
@@ -97,9 +105,10 @@ function retain(target: Json, patch: Json): void {
 function orderedLists(patch: Json): Map<string, unknown[]> {
   const found = new Map<string, unknown[]>();
   for (const key of Object.keys(patch)) {
-    if (!key.startsWith(elementOrder)) continue;
+    if (!key.startsWith(elementOrderMark)) continue;
     const order = patch[key];
-    if (!Array.isArray(order)) throw errBadRequest('invalid patch format of setElementOrder list');
+    if (!Array.isArray(order) || !key.startsWith(elementOrder))
+      throw errBadRequest('invalid patch format of setElementOrder list');
     found.set(key.slice(elementOrder.length), order);
   }
   return found;
@@ -117,10 +126,30 @@ function removeFromList(target: Json, key: string, values: unknown): void {
     );
 }
 
+/** Merged items in the order of the patch, then of the order that it asks for. */
 function mergeList(current: unknown[], patch: unknown[], field: FieldSchema, order: unknown[] | undefined): unknown[] {
-  const key = field.patchMergeKey;
-  const result = key === undefined || key === '' ? union(current, patch) : mergeByKey(current, patch, key, field);
-  return order === undefined ? result : inOrder(result, current, order, key);
+  const { patchMergeKey: key = '' } = field;
+  if (order !== undefined) checkOrder(patch, order, key);
+  if (current.length === 0 && patch.length === 0) return current;
+  const merged =
+    key === '' ? inOrder(union(current, patch), current, patch, undefined) : mergeByKey(current, patch, key, field);
+  return order === undefined ? merged : inOrder(merged, current, order, key);
+}
+
+/** The items of the patch must stand in the list of the order, in that order. */
+function checkOrder(patch: readonly unknown[], order: readonly unknown[], key: string): void {
+  if (order.length === 0 || patch.length === 0) return;
+  let at = 0;
+  for (const one of patch) {
+    if (isDirective(one)) continue;
+    const name = key === '' ? one : keyValue(one, key);
+    while (at < order.length && (key === '' ? order[at] : keyValue(order[at], key)) !== name) at++;
+    if (at++ >= order.length) {
+      throw refused(
+        `The order in patch list:\n${goValueText(patch)}\n doesn't match ${elementOrderMark} list:\n${goValueText(order)}\n`,
+      );
+    }
+  }
 }
 
 function union(current: readonly unknown[], patch: readonly unknown[]): unknown[] {
@@ -137,7 +166,7 @@ function union(current: readonly unknown[], patch: readonly unknown[]): unknown[
 function keyValue(item: unknown, key: string): unknown {
   const value = isObject(item) ? own(item, key) : undefined;
   if (value === undefined) {
-    throw refused(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
+    throw refused(`map: ${goValueText(item)} does not contain declared merge key: ${key}`);
   }
   return value;
 }
@@ -146,28 +175,29 @@ function mergeByKey(current: unknown[], patch: unknown[], key: string, field: Fi
   if (patch.some((one) => isObject(one) && own(one, directive) === 'replace')) {
     return patch.filter((one) => !(isObject(one) && Object.hasOwn(one, directive))).map(added);
   }
-  const gone = Symbol('gone');
-  const result: unknown[] = [...current];
+  const gone = new Set<unknown>();
+  for (const item of patch) {
+    if (!isObject(item)) throw refused(`map: ${goValueText(item)} does not contain declared merge key: ${key}`);
+    const mode = own(item, directive);
+    if (mode === 'merge') throw refused('merging lists cannot yet be specified in the patch');
+    if (mode !== undefined && mode !== 'delete') throw badType(mode, item);
+    if (mode === 'delete') gone.add(keyValue(item, key));
+  }
+  const merged = gone.size === 0 ? [...current] : current.filter((one) => !(isObject(one) && gone.has(own(one, key))));
   const places = new Map<unknown, number>();
-  for (let at = result.length - 1; at >= 0; at--) {
-    const one = result[at];
+  for (let at = merged.length - 1; at >= 0; at--) {
+    const one = merged[at];
     if (isObject(one)) places.set(own(one, key), at);
   }
   for (const item of patch) {
-    if (!isObject(item)) throw refused(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
-    const mode = own(item, directive);
+    if (isDirective(item)) continue;
     const value = keyValue(item, key);
     const at = places.get(value);
-    if (mode === 'delete') {
-      if (at !== undefined) result[at] = gone;
-      places.delete(value);
-      continue;
-    }
-    if (mode !== undefined && mode !== 'merge') throw errBadRequest(`unknown patch type found: ${String(mode)}`);
-    if (at === undefined) places.set(value, result.push(added(item)) - 1);
-    else result[at] = mergeMap(result[at] as Json, item, field.node.element);
+    if (at === undefined) places.set(value, merged.push(added(item)) - 1);
+    else merged[at] = mergeMap(merged[at] as Json, item as Json, field.node.element);
   }
-  return result.filter((one) => one !== gone);
+  const named = patch.filter((one) => !isDirective(one));
+  return inOrder(merged, current, named, key);
 }
 
 /** Items named by `order` in that order, the others keeping their place relative to those they stood next to. */
@@ -178,11 +208,17 @@ function inOrder(
   key: string | undefined,
 ): unknown[] {
   const identity = (one: unknown): unknown => (key !== undefined && key !== '' && isObject(one) ? own(one, key) : one);
-  const wanted = new Map(order.map((one, at) => [identity(one), at]));
-  const was = new Map(before.map((one, at) => [identity(one), at]));
+  const placesIn = (items: readonly unknown[]): Map<unknown, number> => {
+    const places = new Map<unknown, number>();
+    for (const [at, one] of items.entries()) if (!places.has(identity(one))) places.set(identity(one), at);
+    return places;
+  };
+  const wanted = placesIn(order);
+  const was = placesIn(before);
   const place = (one: unknown): number => wanted.get(identity(one)) ?? -1;
+  const former = (one: unknown): number => was.get(identity(one)) ?? before.length;
   const listed = list.filter((one) => place(one) >= 0).sort((a, b) => place(a) - place(b));
-  const others = list.filter((one) => place(one) < 0);
+  const others = list.filter((one) => place(one) < 0).sort((a, b) => former(a) - former(b));
   const result: unknown[] = [];
   let left = 0;
   let right = 0;

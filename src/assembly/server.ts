@@ -1,7 +1,7 @@
 import { type Clock, type Closable, type Log, type Random, sleep, startInOrder } from '#base';
 import { type ApiServer, type ApiServerOptions, type ComponentHealth, openApiServer } from '#apiserver';
 import { type Client, type Informers, openClient, openInformers } from '#client';
-import type { Authority } from '#pki';
+import type { ClusterPki } from '#pki';
 import type { Identity } from '#wire';
 import { type Compactor, startCompactor } from '#store';
 import { installAddons } from './addons.ts';
@@ -205,8 +205,7 @@ async function startActors(
   const client = inProcess(controllersIdentity, 'kube-controller-manager');
   const schedulerClient = inProcess(schedulerIdentity, 'kube-scheduler');
   const informers = openInformers({ client, clock, random, log });
-  const controllers = (of: Informers) =>
-    startClusterControllers({ ...options, client, informers: of, authority: pki.ca });
+  const controllers = (of: Informers) => startClusterControllers({ ...options, client, informers: of, pki });
   const scheduler = async (of: Informers): Promise<Closable> => {
     const { startScheduler } = await import('#scheduler');
     const own = log.child({ component: 'scheduler' });
@@ -250,9 +249,9 @@ async function withInformers(
 }
 
 async function startClusterControllers(
-  options: ServerOptions & { readonly client: Client; readonly informers: Informers; readonly authority: Authority },
+  options: ServerOptions & { readonly client: Client; readonly informers: Informers; readonly pki: ClusterPki },
 ): Promise<Closable> {
-  const { configuration, clock, random, log, client, informers, authority } = options;
+  const { configuration, clock, random, log, client, informers, pki } = options;
   const { startControllers } = await import('#controllers');
   const parts: Closable[] = [
     await startControllers({
@@ -266,8 +265,9 @@ async function startClusterControllers(
         ...(configuration.loadBalancerRanges === undefined
           ? {}
           : { loadBalancerRanges: configuration.loadBalancerRanges }),
-        rootCa: authority.certificatePem,
-        signer: authority,
+        rootCa: pki.ca.certificatePem,
+        signer: pki.ca,
+        serviceAccountKey: () => pki.serviceAccountKey,
         ...(configuration.nodeMonitorGraceMs === undefined
           ? {}
           : { nodeMonitorGraceMs: configuration.nodeMonitorGraceMs }),

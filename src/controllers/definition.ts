@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Clock, Closable, Log, Random } from '#base';
 import type { Client, EventRecorder, Informers } from '#client';
 import type { Authority } from '#pki';
@@ -23,6 +24,8 @@ export interface ControllerSettings {
   readonly terminatedPodThreshold?: number;
   /** PEM of the CA that signs the API server's certificate; absent: not published to namespaces. */
   readonly rootCa?: string;
+  /** Signs the tokens of Secrets of type kubernetes.io/service-account-token; absent: they stay empty. */
+  readonly serviceAccountKey?: () => KeyObject;
   /** Signs approved certificate requests of kubelets and API clients; absent: nothing is signed. */
   readonly signer?: Authority;
   /** Longest life of a certificate signed here; default one year. */

@@ -8,7 +8,11 @@ import {
   keyId,
   openIdConfiguration,
   peekIssuer,
+  secretTokenIssuer,
+  signSecretToken,
   signServiceAccountToken,
+  UntrustedError,
+  verifySecretToken,
   verifyServiceAccountToken,
 } from './index.ts';
 
@@ -114,4 +118,18 @@ for (const [what, token, more = {}, why = /./] of refused) {
 
 test('the id of a key is that of its public half', () => {
   assert.equal(keyId(key.privateKey), keyId(createPublicKey(key.privateKey)));
+});
+
+test('the token of a Secret says whose it is, and has no end', () => {
+  const said = { namespace: 'ns', secretName: 'sa-token', serviceAccount: { name: 'sa', uid: 'u1' } };
+  for (const one of [key.privateKey, rsa.privateKey]) {
+    const token = signSecretToken(one, said);
+    assert.equal(peekIssuer(token), secretTokenIssuer);
+    assert.deepEqual(verifySecretToken(token, checks.keys), said);
+    assert.throws(() => verifySecretToken(token, [generateKey().publicKey]), /invalid signature/);
+    assert.throws(() => verifySecretToken(`${token.slice(0, -6)}AAAAAA`, checks.keys), UntrustedError);
+  }
+  const bound = signServiceAccountToken({ ...claims, key: key.privateKey });
+  assert.throws(() => verifySecretToken(bound, checks.keys), /issuer/);
+  assert.throws(() => verifyServiceAccountToken(signSecretToken(key.privateKey, said), checks), UntrustedError);
 });

@@ -42,8 +42,7 @@ export interface TokenClaims {
 export function signServiceAccountToken(options: TokenOptions): string {
   const { key, namespace, serviceAccount, pod, node, secret } = options;
   const now = Math.floor(options.nowMs / 1000);
-  const header = { alg: key.asymmetricKeyType === 'rsa' ? 'RS256' : 'ES256', kid: keyId(key) };
-  const claims = {
+  return signClaims(key, {
     aud: options.audiences,
     exp: now + options.expirationSeconds,
     iat: now,
@@ -58,7 +57,12 @@ export function signServiceAccountToken(options: TokenOptions): string {
     },
     nbf: now,
     sub: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
-  };
+  });
+}
+
+/** A JWT, signed with ES256 or RS256 as the key is. */
+export function signClaims(key: KeyObject, claims: object): string {
+  const header = { alg: key.asymmetricKeyType === 'rsa' ? 'RS256' : 'ES256', kid: keyId(key) };
   const signed = `${base64Url(JSON.stringify(header))}.${base64Url(JSON.stringify(claims))}`;
   const signature = sign(
     'sha256',
@@ -97,6 +101,11 @@ export function peekIssuer(token: string): string | undefined {
  * still live is the caller's to check.
  */
 export function verifyServiceAccountToken(token: string, checks: TokenChecks): TokenClaims {
+  return readClaims(verifiedClaims(token, checks.keys), checks);
+}
+
+/** The claims of a JWT that one of the keys signed; undefined when they are no object. Throws UntrustedError. */
+export function verifiedClaims(token: string, keys: readonly KeyObject[]): Record<string, unknown> | undefined {
   if (token.length > longestToken) throw new UntrustedError('token is too long');
   const parts = token.split('.');
   const [header64, payload64, signature64] = parts;
@@ -105,8 +114,8 @@ export function verifyServiceAccountToken(token: string, checks: TokenChecks): T
   const header = parseObject(header64);
   if (header === undefined || header.crit !== undefined)
     throw new UntrustedError('token has a header that is not understood');
-  checkSignature(`${header64}.${payload64}`, Buffer.from(signature64, 'base64url'), header, checks.keys);
-  return readClaims(parseObject(payload64), checks);
+  checkSignature(`${header64}.${payload64}`, Buffer.from(signature64, 'base64url'), header, keys);
+  return parseObject(payload64);
 }
 
 function checkSignature(

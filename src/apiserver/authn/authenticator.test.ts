@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock, seededRandom } from '#base';
-import { certificatesFromPem, openClusterPki, parseCertificate } from '#pki';
+import { certificatesFromPem, openClusterPki, parseCertificate, signSecretToken } from '#pki';
 import { FakeView } from '../authz/fake-view.ts';
 import type { AuthenticationResult, ServerObjects } from '../contract.ts';
 import { openAuthenticator, openTokenIssuer } from './index.ts';
@@ -140,6 +140,32 @@ test('a token for another audience opens nothing here, and TokenReview can ask f
   const token = await issue({ audiences: ['vault'] });
   await assert.rejects(() => ask(bearer(token)), unauthorized);
   assert.deepEqual((await authenticator.authenticateToken?.(token, ['vault', 'x']))?.audiences, ['vault']);
+});
+
+test('the token of a Secret lives as long as its Secret holds it and its account is there', async () => {
+  const { ask, views, pki, authenticator } = open();
+  const serviceAccount = { name: 'sa', uid: 'u-sa' };
+  const token = signSecretToken(pki.serviceAccountKey, { namespace: 'ns', secretName: 'sa-token', serviceAccount });
+  const hold = (held: string): void =>
+    views.secrets?.put({
+      metadata: { name: 'sa-token', namespace: 'ns', uid: 'u-t' },
+      data: { token: Buffer.from(held).toString('base64') },
+    });
+  await assert.rejects(() => ask(bearer(token)), unauthorized);
+  hold(token);
+  const { identity } = await ask(bearer(token));
+  assert.deepEqual([identity.user, identity.uid], ['system:serviceaccount:ns:sa', 'u-sa']);
+  assert.deepEqual((await authenticator.authenticateToken?.(token, ['api', 'vault']))?.audiences, ['api']);
+  await assert.rejects(async () => authenticator.authenticateToken?.(token, ['vault']), unauthorized);
+  hold(signSecretToken(pki.serviceAccountKey, { namespace: 'ns', secretName: 'other', serviceAccount }));
+  await assert.rejects(() => ask(bearer(token)), unauthorized);
+  hold(token);
+  views.serviceaccounts?.put({ metadata: { name: 'sa', namespace: 'ns', uid: 'another' } });
+  await assert.rejects(() => ask(bearer(token)), unauthorized);
+  views.serviceaccounts?.put({ metadata: { name: 'sa', namespace: 'ns', uid: 'u-sa' } });
+  await ask(bearer(token));
+  views.secrets?.remove('ns', 'sa-token');
+  await assert.rejects(() => ask(bearer(token)), unauthorized);
 });
 
 test('bootstrap tokens: only good, current and meant for this', async () => {

@@ -7,6 +7,7 @@ import type { AuthenticationResult, Authenticator, ServerObjects } from '../cont
 import { openBearerAuthenticator } from './bearer.authenticator.ts';
 import { openBootstrapTokenAuthenticator } from './bootstrap-token.authenticator.ts';
 import { openRequestHeaderAuthenticator } from './request-header.authenticator.ts';
+import { openSecretTokenAuthenticator } from './secret-token.authenticator.ts';
 import { openServiceAccountAuthenticator } from './service-account.authenticator.ts';
 import { openStaticTokenAuthenticator } from './static-token.authenticator.ts';
 import { openX509Authenticator } from './x509.authenticator.ts';
@@ -43,7 +44,12 @@ export function openAuthenticator(options: AuthenticationOptions): Authenticator
     families: [
       ...(serviceAccounts === undefined
         ? []
-        : [openServiceAccountAuthenticator({ ...serviceAccounts, objects, clock })]),
+        : [
+            openServiceAccountAuthenticator({ ...serviceAccounts, objects, clock }),
+            openSecretTokenAuthenticator({
+              ...{ keys: serviceAccounts.keys, audiences: options.audiences, objects, clock },
+            }),
+          ]),
       ...(options.bootstrapTokens === true ? [openBootstrapTokenAuthenticator({ objects, clock })] : []),
       ...(options.staticTokens === undefined ? [] : [openStaticTokenAuthenticator(options.staticTokens)]),
     ],

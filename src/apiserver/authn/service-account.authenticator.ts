@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Clock } from '#base';
 import { errUnauthorized } from '#machinery';
 import { peekIssuer, type TokenClaims, verifyServiceAccountToken } from '#pki';
+import type { Identity } from '#wire';
 import type { AuthenticationResult, ServerObjects } from '../contract.ts';
 import type { TokenAuthenticator } from './bearer.authenticator.ts';
 
@@ -117,8 +118,21 @@ export function openServiceAccountAuthenticator(options: ServiceAccountOptions):
   };
 }
 
-function isGone(deletionTimestamp: string | undefined, nowMs: number): boolean {
+/** Whether an object counts as gone: deleted, and the time that its tokens have to say goodbye is over. */
+export function isGone(deletionTimestamp: string | undefined, nowMs: number): boolean {
   return deletionTimestamp !== undefined && Date.parse(deletionTimestamp) + deletionLeewaySeconds * 1000 < nowMs;
+}
+
+/** Who a token of an account makes its bearer. */
+export function serviceAccountIdentity(
+  namespace: string,
+  { name, uid }: { readonly name: string; readonly uid: string },
+): Identity {
+  return {
+    user: `system:serviceaccount:${namespace}:${name}`,
+    uid,
+    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+  };
 }
 
 const extraPrefix = 'authentication.kubernetes.io/';
@@ -136,12 +150,7 @@ function resultOf(claims: TokenClaims): AuthenticationResult {
     extra[`${extraPrefix}pod-uid`] = [pod.uid];
   }
   return {
-    identity: {
-      user: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
-      uid: serviceAccount.uid,
-      groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
-      extra,
-    },
+    identity: { ...serviceAccountIdentity(namespace, serviceAccount), extra },
     authenticator: 'serviceaccount',
     credentialId: `JTI=${id}`,
     audiences: claims.audiences,

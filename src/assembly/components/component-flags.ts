@@ -15,6 +15,7 @@ export interface ControllerManagerFlags extends ClientFlags, ElectionFlags {
   readonly controllers: readonly string[];
   readonly clusterCidr: string;
   readonly rootCaFile?: string;
+  readonly serviceAccountPrivateKeyFile?: string;
   readonly clusterSigningCertFile?: string;
   readonly clusterSigningKeyFile?: string;
   readonly nodeMonitorGraceMs?: number;

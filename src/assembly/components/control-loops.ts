@@ -17,8 +17,12 @@ export async function startControllerManagerAlone(
 ): Promise<Closable> {
   const { flags, ...means } = options;
   const { startControllers } = await import('#controllers');
-  const { clusterSigningCertFile, clusterSigningKeyFile, rootCaFile } = flags;
+  const { clusterSigningCertFile, clusterSigningKeyFile, rootCaFile, serviceAccountPrivateKeyFile } = flags;
   const read = (file: string): string => readFileSync(file, 'utf8');
+  const tokenKey =
+    serviceAccountPrivateKeyFile === undefined
+      ? undefined
+      : parsePrivateKey(read(serviceAccountPrivateKeyFile)).privateKey;
   const signer =
     clusterSigningCertFile === undefined || clusterSigningKeyFile === undefined
       ? undefined
@@ -40,6 +44,7 @@ export async function startControllerManagerAlone(
         settings: {
           clusterCidr: flags.clusterCidr,
           ...(rootCaFile === undefined ? {} : { rootCa: read(rootCaFile) }),
+          ...(tokenKey === undefined ? {} : { serviceAccountKey: () => tokenKey }),
           ...(signer === undefined ? {} : { signer }),
           ...(flags.nodeMonitorGraceMs === undefined ? {} : { nodeMonitorGraceMs: flags.nodeMonitorGraceMs }),
         },

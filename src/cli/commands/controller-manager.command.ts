@@ -7,6 +7,7 @@ interface Flags extends ElectionOptions {
   controllers: string[];
   clusterCidr: string;
   rootCaFile?: string;
+  serviceAccountPrivateKeyFile?: string;
   clusterSigningCertFile?: string;
   clusterSigningKeyFile?: string;
   nodeMonitorGracePeriod?: number;
@@ -17,19 +18,21 @@ export const controllerManagerCommand = defineCommand('controller-manager', (com
     .option('--controllers <names>', 'which to run: names, * for all, -NAME to leave one out', parseList, ['*'])
     .option('--cluster-cidr <range>', 'addresses of pods', '10.244.0.0/16')
     .option('--root-ca-file <file>', "authority that pods are given for the API server's certificate")
+    .option('--service-account-private-key-file <file>', 'key that signs the tokens of Secrets')
     .option('--cluster-signing-cert-file <file>', 'authority that signs certificate requests')
     .option('--cluster-signing-key-file <file>', 'its key')
     .option('--node-monitor-grace-period <duration>', 'a node silent for so long counts as lost', parseDurationMs)
     .action(async (options: Flags) => {
       const { runComponent } = await import('#assembly');
       const { kubeconfig, controllers, clusterCidr, rootCaFile, nodeMonitorGracePeriod } = options;
-      const { clusterSigningCertFile, clusterSigningKeyFile } = options;
+      const { serviceAccountPrivateKeyFile, clusterSigningCertFile, clusterSigningKeyFile } = options;
       await runComponent({
         name: 'controller-manager',
         flags: {
           ...{ kubeconfig, controllers, clusterCidr },
           ...electionOf(options),
           ...(rootCaFile === undefined ? {} : { rootCaFile }),
+          ...(serviceAccountPrivateKeyFile === undefined ? {} : { serviceAccountPrivateKeyFile }),
           ...(clusterSigningCertFile === undefined ? {} : { clusterSigningCertFile }),
           ...(clusterSigningKeyFile === undefined ? {} : { clusterSigningKeyFile }),
           ...(nodeMonitorGracePeriod === undefined ? {} : { nodeMonitorGraceMs: nodeMonitorGracePeriod }),

@@ -1,6 +1,8 @@
+import type { KeyObject } from 'node:crypto';
 import { type Secret, resource, type ServiceAccount } from '#api';
 import { changesOf, keyOf, type Outcome, splitKey, startController } from '#client';
 import { isNotFound } from '#machinery';
+import { signSecretToken } from '#pki';
 import { type ControllerContext, defineController, type RunningPart } from '../definition.ts';
 
 const secrets = resource('v1', 'secrets');
@@ -8,9 +10,12 @@ const tokenType = 'kubernetes.io/service-account-token';
 const nameAnnotation = 'kubernetes.io/service-account.name';
 const uidAnnotation = 'kubernetes.io/service-account.uid';
 
-/** Removes token Secrets whose ServiceAccount is gone or is another one of the same name. */
+/**
+ * Fills Secrets of type kubernetes.io/service-account-token with a token of the ServiceAccount that they name, and removes those whose
+ * ServiceAccount is gone or is another one of the same name.
+ */
 function start(context: ControllerContext): RunningPart {
-  const { client, informers, clock, log } = context;
+  const { client, informers, clock, log, settings } = context;
   const accounts = informers.of<ServiceAccount>(resource('v1', 'serviceaccounts'));
   const informer = informers.of<Secret>(secrets, { indexes: { 'token-account': accountOf } });
 
@@ -26,12 +31,17 @@ function start(context: ControllerContext): RunningPart {
         if (isNotFound(error)) return undefined;
         throw error;
       });
-    if (live !== undefined && (wantedUid === undefined || live.metadata.uid === wantedUid)) return;
+    if (live !== undefined && (!wantedUid || live.metadata.uid === wantedUid)) return fill(secret, live);
     await client
       .delete(secrets, name, { namespace: namespace as string, preconditions: { uid: secret.metadata.uid } })
       .catch((error) => {
         if (!isNotFound(error)) throw error;
       });
+  }
+
+  async function fill(secret: Secret, account: ServiceAccount): Promise<void> {
+    const full = filledSecret(secret, { account, rootCa: settings.rootCa, key: settings.serviceAccountKey?.() });
+    if (full !== secret) await client.update(secrets, full);
   }
 
   return startController({
@@ -49,6 +59,35 @@ function start(context: ControllerContext): RunningPart {
     ],
     reconcile,
   });
+}
+
+/** The Secret with all that it should hold; itself when it does. What is there of a token stays. */
+function filledSecret(
+  secret: Secret,
+  from: {
+    readonly account: ServiceAccount;
+    readonly rootCa: string | undefined;
+    readonly key: KeyObject | undefined;
+  },
+): Secret {
+  const { name, namespace = '', annotations } = secret.metadata;
+  const { name: accountName, uid } = from.account.metadata;
+  const data: Record<string, string> = { ...secret.data };
+  const put = (key: string, text: string): void => {
+    data[key] = Buffer.from(text).toString('base64');
+  };
+  if (from.rootCa !== undefined) put('ca.crt', from.rootCa);
+  if (!data.namespace) put('namespace', namespace);
+  if (!data.token && from.key !== undefined) {
+    const serviceAccount = { name: accountName, uid };
+    put('token', signSecretToken(from.key, { namespace, secretName: name, serviceAccount }));
+  }
+  const isFull =
+    annotations?.[uidAnnotation] === uid &&
+    Object.keys(data).every((key) => data[key] === (secret.data as Record<string, string> | undefined)?.[key]);
+  if (isFull) return secret;
+  const named = { ...annotations, [nameAnnotation]: accountName, [uidAnnotation]: uid };
+  return { ...secret, metadata: { ...secret.metadata, annotations: named }, data };
 }
 
 function accountOf({ metadata, type }: Secret): string[] {

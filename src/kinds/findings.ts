@@ -43,8 +43,9 @@ export class Findings {
     this.list.push(forbiddenError(field, detail));
   }
 
-  duplicate(field: string, value: unknown): void {
-    this.list.push(duplicateError(field, value));
+  duplicate(field: string, value: unknown, detail = ''): void {
+    const error = duplicateError(field, value);
+    this.list.push(detail === '' ? error : { ...error, detail: `${error.detail}: ${detail}` });
   }
 
   notFound(field: string, value: unknown): void {

@@ -24,7 +24,7 @@ const join = (head: string, detail: string | undefined): string =>
 
 function valueText(value: unknown): string {
   if (typeof value === 'string') return goQuote(value);
-  if (value === undefined || value === null) return '"null"';
+  if (value === undefined || value === null) return 'null';
   if (typeof value === 'object')
     return JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? Number(one) : one));
   return String(value);

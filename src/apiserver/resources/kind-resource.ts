@@ -11,6 +11,7 @@ export class KindResource {
   readonly apiVersion: string;
   /** How errors name it. */
   readonly groupResource: { readonly group: string; readonly plural: string };
+  /** The group is that of the version which is stored: errors speak of what validation sees. */
   readonly groupKind: { readonly group: string; readonly kind: string };
   readonly #storage: (() => ObjectStorage) | undefined;
   #node: SchemaNode | undefined;
@@ -21,7 +22,9 @@ export class KindResource {
     this.info = info;
     this.apiVersion = apiVersionOf(info);
     this.groupResource = { group: info.group, plural: info.plural };
-    this.groupKind = { group: info.group, kind: info.kind };
+    const { storageVersion = this.apiVersion } = definition;
+    const [, group = ''] = storageVersion.split('/').reverse();
+    this.groupKind = { group, kind: info.kind };
     this.#storage = storage;
   }
 

@@ -33,10 +33,10 @@ function validateWebhook(webhook: MutatingWebhook | ValidatingWebhook, field: st
   validateFullName(webhook.name ?? '', `${field}.name`, found);
   for (const [index, rule] of (webhook.rules ?? []).entries())
     validateRule(rule, true, `${field}.rules[${index}]`, found);
-  if (webhook.failurePolicy != null) found.oneOf(`${field}.failurePolicy`, webhook.failurePolicy, ['Fail', 'Ignore']);
-  if (webhook.matchPolicy != null) found.oneOf(`${field}.matchPolicy`, webhook.matchPolicy, ['Equivalent', 'Exact']);
+  found.presentOneOf(`${field}.failurePolicy`, webhook.failurePolicy, ['Fail', 'Ignore']);
+  found.presentOneOf(`${field}.matchPolicy`, webhook.matchPolicy, ['Equivalent', 'Exact']);
   if (webhook.sideEffects == null) found.required(`${field}.sideEffects`, 'must specify one of None, NoneOnDryRun');
-  else found.oneOf(`${field}.sideEffects`, webhook.sideEffects, ['None', 'NoneOnDryRun']);
+  found.presentOneOf(`${field}.sideEffects`, webhook.sideEffects, ['None', 'NoneOnDryRun']);
   if (webhook.timeoutSeconds != null && (webhook.timeoutSeconds > 30 || webhook.timeoutSeconds < 1))
     found.invalid(
       `${field}.timeoutSeconds`,
@@ -47,7 +47,7 @@ function validateWebhook(webhook: MutatingWebhook | ValidatingWebhook, field: st
   found.selector(`${field}.objectSelector`, webhook.objectSelector);
   validateClientConfig(webhook.clientConfig, `${field}.clientConfig`, found);
   const reinvocation = (webhook as MutatingWebhook).reinvocationPolicy;
-  if (reinvocation != null) found.oneOf(`${field}.reinvocationPolicy`, reinvocation, ['IfNeeded', 'Never']);
+  found.presentOneOf(`${field}.reinvocationPolicy`, reinvocation, ['IfNeeded', 'Never']);
   validateMatchConditions(webhook.matchConditions, `${field}.matchConditions`, found);
   validateReviewVersions(webhook.admissionReviewVersions, `${field}.admissionReviewVersions`, found);
 }

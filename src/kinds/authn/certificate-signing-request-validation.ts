@@ -1,5 +1,5 @@
 import type { CertificateSigningRequest } from '#api';
-import { type FieldError, validateDns1123Label } from '#machinery';
+import { type FieldError, goQuote, validateDns1123Label, validateDns1123Subdomain } from '#machinery';
 import { Findings, sameValue } from '../findings.ts';
 
 const usages: readonly string[] = [
@@ -29,13 +29,15 @@ const usages: readonly string[] = [
 ];
 const statuses: readonly string[] = ['False', 'True', 'Unknown'];
 const minExpirationSeconds = 600;
+/** What a name of 253 bytes leaves beside a label. */
+const maxSignerPath = 253 - 63 - 1;
 
 export function validateCertificateRequest(request: CertificateSigningRequest): FieldError[] {
   const found = new Findings();
   const spec = request.spec;
   if (!isPemRequest(spec?.request ?? ''))
     found.invalid('spec.request', spec?.request ?? '', 'PEM block type must be CERTIFICATE REQUEST');
-  if (!spec?.usages?.length) found.required('spec.usages');
+  if (!spec?.usages?.length) found.required('spec.usages', 'usages must be provided');
   const seen = new Set<string>();
   for (const [index, usage] of (spec?.usages ?? []).entries()) {
     if (!usages.includes(usage)) found.notSupported(`spec.usages[${index}]`, usage, usages);
@@ -70,11 +72,15 @@ function validateSignerName(name: string, field: string, found: Findings): void 
     );
   if (domain.length > 253) found.tooLong(field, domain, 253);
   const labels = domain.split('.');
+  for (const label of labels)
+    for (const message of validateDns1123Label(label))
+      found.invalid(field, domain, `validating label ${goQuote(label)}: ${message}`);
   if (labels.length < 2)
     found.invalid(field, domain, 'should be a domain with at least two segments separated by dots');
-  for (const label of [...labels, ...path.split('.')])
-    for (const message of validateDns1123Label(label))
-      found.invalid(field, name, `validating label "${label}": ${message}`);
+  for (const label of path.split('.'))
+    for (const message of validateDns1123Subdomain(label))
+      found.invalid(field, path, `validating label ${goQuote(label)}: ${message}`);
+  if (path.length > maxSignerPath) found.tooLong(field, path, maxSignerPath);
 }
 
 function validateConditions({ status }: CertificateSigningRequest, found: Findings): void {

@@ -1,6 +1,6 @@
 import type { HorizontalPodAutoscaler, HPAScalingRules } from '#api';
 
-const defaultCpuPercent = 80;
+export const defaultCpuPercent = 80;
 
 const scaleUp: HPAScalingRules = {
   stabilizationWindowSeconds: 0,

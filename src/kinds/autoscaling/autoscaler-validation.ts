@@ -17,6 +17,7 @@ const sourceFields: ReadonlyMap<string, keyof MetricSpec> = new Map([
   ['Pods', 'pods'],
   ['Resource', 'resource'],
 ]);
+const noMetricForZero = 'must specify at least one Object or External metric to support scaling to zero replicas';
 const maxWindowSeconds = 3600;
 const maxPeriodSeconds = 1800;
 
@@ -26,6 +27,8 @@ export function validateAutoscaler({ spec }: HorizontalPodAutoscaler): FieldErro
   validateReference(spec?.scaleTargetRef, 'spec.scaleTargetRef', found);
   for (const [index, metric] of (spec?.metrics ?? []).entries())
     validateMetric(metric, `spec.metrics[${index}]`, found);
+  if (spec?.minReplicas === 0 && !spec.metrics?.some(({ type }) => type === 'Object' || type === 'External'))
+    found.forbidden('spec.metrics', noMetricForZero);
   for (const side of ['scaleUp', 'scaleDown'] as const)
     validateRules(spec?.behavior?.[side], `spec.behavior.${side}`, found);
   return found.list;
@@ -36,8 +39,10 @@ export function validateAutoscalerV1({ spec }: AutoscalingV1HorizontalPodAutosca
   const found = new Findings();
   validateBounds(spec, found);
   validateReference(spec?.scaleTargetRef, 'spec.scaleTargetRef', found);
-  if (spec?.targetCPUUtilizationPercentage != null && spec.targetCPUUtilizationPercentage < 1)
-    found.invalid('spec.targetCPUUtilizationPercentage', spec.targetCPUUtilizationPercentage, 'must be greater than 0');
+  const percentage = spec?.targetCPUUtilizationPercentage;
+  if (percentage != null && percentage < 1)
+    found.invalid('spec.metrics[0].resource.target.averageUtilization', percentage, 'must be greater than 0');
+  if (spec?.minReplicas === 0) found.forbidden('spec.metrics', noMetricForZero);
   return found.list;
 }
 
@@ -60,14 +65,23 @@ function validateReference(reference: CrossVersionObjectReference | undefined, f
 
 function validateMetric(metric: MetricSpec, field: string, found: Findings): void {
   const types = [...sourceFields.keys()];
-  if (!metric.type) return found.required(`${field}.type`, 'must specify a metric source type');
-  const expected = sourceFields.get(metric.type);
-  if (expected === undefined) return found.notSupported(`${field}.type`, metric.type, types);
-  if (metric[expected] == null)
+  const expected = sourceFields.get(metric.type ?? '');
+  if (!metric.type) found.required(`${field}.type`, 'must specify a metric source type');
+  if (expected === undefined) found.notSupported(`${field}.type`, metric.type ?? '', types);
+  const present = sourceOrder.filter((name) => metric[name] != null);
+  const first = present[0];
+  if (first !== undefined) validateMetricSource({ [first]: metric[first] }, field, found);
+  if (expected === undefined) found.notSupported(`${field}.type`, metric.type ?? '', types);
+  else if (metric[expected] == null)
     found.required(`${field}.${expected}`, 'must populate information for the given metric source');
-  for (const name of sourceFields.values())
-    if (name !== expected && metric[name] != null)
-      found.forbidden(`${field}.${name}`, 'must populate the given metric source only');
+  if (present.length === 1) return;
+  for (const name of present)
+    if (name !== expected) found.forbidden(`${field}.${name}`, 'must populate the given metric source only');
+}
+
+const sourceOrder = ['object', 'external', 'pods', 'resource', 'containerResource'] as const;
+
+function validateMetricSource(metric: Partial<MetricSpec>, field: string, found: Findings): void {
   const { resource, containerResource, pods, object, external } = metric;
   if (resource != null) validateResource(resource, `${field}.resource`, found);
   if (containerResource != null) {
@@ -113,7 +127,6 @@ function validateResource(source: { name?: string; target?: MetricTarget }, fiel
 function validateIdentifier(metric: MetricIdentifier | undefined, field: string, found: Findings): void {
   if (!metric?.name) found.required(`${field}.name`, 'must specify a metric name');
   else found.each(`${field}.name`, metric.name, validatePathSegmentName(metric.name));
-  found.selector(`${field}.selector`, metric?.selector);
 }
 
 const isPositive = (amount: string | undefined): boolean =>
@@ -121,8 +134,8 @@ const isPositive = (amount: string | undefined): boolean =>
 
 function validateTarget(target: MetricTarget | undefined, field: string, found: Findings): void {
   if (!target?.type) found.required(`${field}.type`, 'must specify a metric target type');
-  else if (!['Utilization', 'Value', 'AverageValue'].includes(target.type))
-    found.invalid(`${field}.type`, target.type, 'must be either Utilization, Value, or AverageValue');
+  if (!['Utilization', 'Value', 'AverageValue'].includes(target?.type ?? ''))
+    found.invalid(`${field}.type`, target?.type ?? '', 'must be either Utilization, Value, or AverageValue');
   for (const name of ['value', 'averageValue'] as const)
     if (target?.[name] != null && !isPositive(target[name]))
       found.invalid(`${field}.${name}`, target[name], 'must be positive');

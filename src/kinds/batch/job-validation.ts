@@ -1,5 +1,11 @@
-import type { Job, JobSpec, PodFailurePolicyRule } from '#api';
-import { type FieldError, validateDns1123Label, validateQualifiedName } from '#machinery';
+import type { Job, JobSpec, LabelSelector, PodFailurePolicyRule } from '#api';
+import {
+  type FieldError,
+  labelSelectorOf,
+  validateDns1123Label,
+  validateLabelSelector,
+  validateQualifiedName,
+} from '#machinery';
 import { validateMatch } from '../apps/workload-validation.ts';
 import { validatePodTemplate } from '../core/pod-validation.ts';
 import { Findings, sameValue } from '../findings.ts';
@@ -15,11 +21,9 @@ export function validateJob(job: Job): FieldError[] {
   validateGeneratedLabels(job, found);
   validateJobSpec(spec, 'spec', found);
   if (spec.selector == null) found.required('spec.selector');
-  else {
-    const before = found.list.length;
-    found.selector('spec.selector', spec.selector);
-    if (found.list.length === before) validateMatch(spec.selector, spec.template, found);
-  }
+  const before = found.list.length;
+  found.selector('spec.selector', spec.selector);
+  if (found.list.length === before) validateMatch(spec.selector, spec.template, found);
   if (spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
     const hostname = `${job.metadata.name}-${(spec.completions ?? 0) - 1}`;
     if (validateDns1123Label(hostname).length > 0)
@@ -47,6 +51,16 @@ function validateGeneratedLabels({ metadata, spec }: Job, found: Findings): void
     if (!Object.hasOwn(labels, key)) found.required(field, `must be '${value}'`);
     else if (labels[key] !== value) found.invalid(field, labels, `must be '${value}'`);
   }
+  if (isBrokenSelector(spec.selector)) return;
+  const made = Object.fromEntries(expected.map(([key, value]) => [key, String(value)]));
+  if (!labelSelectorOf(spec.selector).matches(made))
+    found.invalid('spec.selector', spec.selector, '`selector` not auto-generated');
+}
+
+function isBrokenSelector(selector: LabelSelector): boolean {
+  const found = new Findings();
+  found.selector('spec.selector', selector);
+  return found.list.length > 0;
 }
 
 /** Spec of a Job, or of a CronJob's template. */

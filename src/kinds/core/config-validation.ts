@@ -65,7 +65,7 @@ export function validateSecret(secret: Secret): FieldError[] {
     found.required('data[password]');
   }
   for (const key of requiredEntries.get(type) ?? [])
-    if (!Object.hasOwn(data, key)) found.required(`data[${key}]`);
+    if (key === 'ssh-privatekey' ? !data[key] : !Object.hasOwn(data, key)) found.required(`data[${key}]`);
     else if (key.startsWith('.docker')) validateJsonEntry(data[key] ?? '', `data[${key}]`, found);
   return found.list;
 }
@@ -73,9 +73,18 @@ export function validateSecret(secret: Secret): FieldError[] {
 function validateJsonEntry(value: string, field: string, found: Findings): void {
   try {
     JSON.parse(Buffer.from(value, 'base64').toString());
-  } catch (error) {
-    found.invalid(field, redacted, error instanceof SyntaxError ? 'must be valid JSON' : String(error));
+  } catch {
+    found.invalid(field, redacted, jsonProblem(Buffer.from(value, 'base64').toString()));
   }
+}
+
+/** What upstream's parser says of the beginning of a text that is no JSON. */
+function jsonProblem(text: string): string {
+  const first = text.trimStart().charAt(0);
+  if (first === '') return 'unexpected end of JSON input';
+  return '{["-0123456789tfn'.includes(first)
+    ? 'must be valid JSON'
+    : `invalid character '${first}' looking for beginning of value`;
 }
 
 export function validateSecretUpdate(secret: Secret, old: Secret): FieldError[] {

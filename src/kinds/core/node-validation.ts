@@ -3,16 +3,14 @@ import { type FieldError, validateCidr, validateLabelValue, validateQualifiedNam
 import { Findings, sameValue } from '../findings.ts';
 import { sameFamilyTwice } from './address-validation.ts';
 import { validateTaintEffect } from './affinity-validation.ts';
-import { validateResourceAmount, validateResourceName } from './resource-validation.ts';
+import { validateResourceAmount } from './resource-validation.ts';
 
 export function validateNode(node: Node): FieldError[] {
   const found = new Findings();
   validateTaints(node.spec?.taints, 'metadata.taints', found);
   for (const list of ['capacity', 'allocatable'] as const)
-    for (const [name, amount] of Object.entries(node.status?.[list] ?? {})) {
-      validateResourceName(name, `status.${list}[${name}]`, found);
-      validateResourceAmount(name, amount, `status.${list}[${name}]`, found);
-    }
+    for (const [name, amount] of Object.entries(node.status?.[list] ?? {}))
+      validateResourceAmount(name, amount, `status.${list}.${name}`, found);
   validatePodCidrs(node.spec?.podCIDRs ?? [], found);
   return found.list;
 }
@@ -26,7 +24,13 @@ function validateTaints(taints: readonly Taint[] | undefined, field: string, fou
     if (messages.length > 0) found.invalid(`${at}.value`, taint.value, messages.join(';'));
     validateTaintEffect(taint.effect, false, `${at}.effect`, found);
     const key = `${taint.effect} ${taint.key}`;
-    if (seen.has(key)) found.duplicate(at, taint);
+    const { value = '', effect, timeAdded = null } = taint;
+    if (seen.has(key))
+      found.duplicate(
+        at,
+        { Key: taint.key, Value: value, Effect: effect, TimeAdded: timeAdded },
+        'taints must be unique by key and effect pair',
+      );
     seen.add(key);
   }
 }

@@ -15,7 +15,7 @@ import {
   validateInitContainers,
   validatePodContainers,
 } from './container-validation.ts';
-import { validateResourceAmount, validateResourceName, validateResources } from './resource-validation.ts';
+import { validateOverhead, validateResources } from './resource-validation.ts';
 import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
 
@@ -106,10 +106,7 @@ function validatePodSpec(spec: PodSpec, meta: ObjectMeta | undefined, field: str
   if (spec.runtimeClassName != null) found.subdomain(`${field}.runtimeClassName`, spec.runtimeClassName);
   if (spec.preemptionPolicy != null)
     found.oneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, preemptionPolicies);
-  for (const [name, amount] of Object.entries(spec.overhead ?? {})) {
-    validateResourceName(name, `${field}.overhead[${name}]`, found);
-    validateResourceAmount(name, amount, `${field}.overhead[${name}]`, found);
-  }
+  validateOverhead(spec.overhead, `${field}.overhead`, found);
   if (spec.os != null && !spec.os.name) found.required(`${field}.os.name`, 'cannot be empty');
   else found.optionalOneOf(`${field}.os`, spec.os?.name, ['linux', 'windows']);
 }

@@ -1,7 +1,12 @@
 import type { LimitRange, LimitRangeItem, ResourceQuota } from '#api';
 import { compareQuantities, type FieldError, isQuantity, quantityMilli, validateQualifiedName } from '#machinery';
 import { Findings } from '../findings.ts';
-import { validateResourceAmount, validateResourceName } from './resource-validation.ts';
+import {
+  isOvercommitAllowed,
+  validateContainerResourceName,
+  validateResourceAmount,
+  validateResourceName,
+} from './resource-validation.ts';
 
 const scopes: ReadonlySet<string> = new Set([
   'Terminating',
@@ -111,8 +116,9 @@ export function validateLimitRange(range: LimitRange): FieldError[] {
   const types = new Set<string>();
   for (const [index, item] of (range.spec?.limits ?? []).entries()) {
     const field = `spec.limits[${index}]`;
-    found.each(`${field}.type`, item.type, validateQualifiedName(item.type ?? ''));
-    if (item.type && !item.type.includes('/') && !limitTypes.includes(item.type))
+    const typeErrors = validateQualifiedName(item.type ?? '');
+    found.each(`${field}.type`, item.type ?? '', typeErrors);
+    if (typeErrors.length === 0 && !item.type.includes('/') && !limitTypes.includes(item.type))
       found.invalid(`${field}.type`, item.type, 'must be a standard limit type or fully qualified');
     if (types.has(item.type)) found.duplicate(`${field}.type`, item.type);
     types.add(item.type);
@@ -122,26 +128,35 @@ export function validateLimitRange(range: LimitRange): FieldError[] {
 }
 
 function validateItem(item: LimitRangeItem, field: string, found: Findings): void {
-  for (const list of ['max', 'min', 'default', 'defaultRequest', 'maxLimitRequestRatio'] as const)
-    for (const name of Object.keys(item[list] ?? {})) validateResourceName(name, `${field}.${list}[${name}]`, found);
+  validateNames(item, ['max', 'min'], field, found);
   if (item.type === 'Pod') {
     if (Object.keys(item.default ?? {}).length > 0)
       found.forbidden(`${field}.default`, "may not be specified when `type` is 'Pod'");
     if (Object.keys(item.defaultRequest ?? {}).length > 0)
       found.forbidden(`${field}.defaultRequest`, "may not be specified when `type` is 'Pod'");
-  }
+  } else validateNames(item, ['default', 'defaultRequest'], field, found);
   if (
     item.type === 'PersistentVolumeClaim' &&
     item.min?.['storage'] === undefined &&
     item.max?.['storage'] === undefined
   )
     found.required(`${field}.limits`, 'either minimum or maximum storage value is required, but neither was provided');
+  validateNames(item, ['maxLimitRequestRatio'], field, found);
   const names = new Set(
     [item.max, item.min, item.default, item.defaultRequest, item.maxLimitRequestRatio].flatMap((list) =>
       Object.keys(list ?? {}),
     ),
   );
   for (const name of names) validateOrder(item, name, field, found);
+}
+
+type AmountLists = 'max' | 'min' | 'default' | 'defaultRequest' | 'maxLimitRequestRatio';
+
+function validateNames(item: LimitRangeItem, lists: readonly AmountLists[], field: string, found: Findings): void {
+  const validate =
+    item.type === 'Pod' || item.type === 'Container' ? validateContainerResourceName : validateResourceName;
+  for (const list of lists)
+    for (const name of Object.keys(item[list] ?? {})) validate(name, `${field}.${list}[${name}]`, found);
 }
 
 function validateOrder(item: LimitRangeItem, name: string, field: string, found: Findings): void {
@@ -167,4 +182,20 @@ function validateOrder(item: LimitRangeItem, name: string, field: string, found:
   if (more(min, limit)) found.invalid(at('default'), min, `min value ${min} is greater than default value ${limit}`);
   if (more(limit, max)) found.invalid(at('default'), max, `default value ${limit} is greater than max value ${max}`);
   if (more('1', ratio)) found.invalid(at('maxLimitRequestRatio'), ratio, `ratio ${ratio} is less than 1`);
+  if (ratio !== undefined && min !== undefined && max !== undefined) {
+    const most = quantityMilli(max) / quantityMilli(min);
+    if (quantityMilli(ratio) / 1000 > most)
+      found.invalid(at('maxLimitRequestRatio'), ratio, `ratio ${ratio} is greater than max/min = ${most.toFixed(6)}`);
+  }
+  if (
+    !isOvercommitAllowed(name) &&
+    limit !== undefined &&
+    request !== undefined &&
+    compareQuantities(limit, request) !== 0
+  )
+    found.invalid(
+      at('defaultRequest'),
+      request,
+      `default value ${limit} must equal to defaultRequest value ${request} in ${name}`,
+    );
 }

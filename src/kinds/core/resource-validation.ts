@@ -51,12 +51,18 @@ export function validateResources(resources: ResourceRequirements | undefined, f
     found.forbidden(field, 'HugePages require cpu or memory');
 }
 
+/** Amounts of a pod's or a class' overhead, each field path ending in `limits`, as upstream has it. */
+export function validateOverhead(overhead: Record<string, string> | undefined, field: string, found: Findings): void {
+  for (const [name, amount] of Object.entries(overhead ?? {}))
+    validateAmount(name, amount, `${field}.limits[${name}]`, found);
+}
+
 function validateAmount(name: string, amount: string, field: string, found: Findings): void {
   validateContainerResourceName(name, field, found);
   validateResourceAmount(name, amount, field, found);
 }
 
-function validateContainerResourceName(name: string, field: string, found: Findings): void {
+export function validateContainerResourceName(name: string, field: string, found: Findings): void {
   validateResourceName(name, field, found);
   if (!name.includes('/')) {
     if (!containerResources.includes(name) && !isHugePage(name))

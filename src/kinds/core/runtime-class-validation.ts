@@ -1,18 +1,19 @@
 import type { RuntimeClass } from '#api';
 import { type FieldError, validateDns1123Label } from '#machinery';
-import { Findings } from '../findings.ts';
+import { Findings, sameValue } from '../findings.ts';
 import { validateTolerations } from './affinity-validation.ts';
-import { validateResourceAmount, validateResourceName } from './resource-validation.ts';
+import { validateOverhead } from './resource-validation.ts';
 
 export function validateRuntimeClass(runtimeClass: RuntimeClass): FieldError[] {
   const found = new Findings();
   found.each('handler', runtimeClass.handler ?? '', validateDns1123Label(runtimeClass.handler ?? ''));
-  for (const [name, amount] of Object.entries(runtimeClass.overhead?.podFixed ?? {})) {
-    validateResourceName(name, `overhead.podFixed[${name}]`, found);
-    validateResourceAmount(name, amount, `overhead.podFixed[${name}]`, found);
-  }
+  validateOverhead(runtimeClass.overhead?.podFixed, 'overhead', found);
   found.labels('scheduling.nodeSelector', runtimeClass.scheduling?.nodeSelector);
-  validateTolerations(runtimeClass.scheduling?.tolerations, 'scheduling.tolerations', found);
+  const tolerations = runtimeClass.scheduling?.tolerations ?? [];
+  validateTolerations(tolerations, 'scheduling.tolerations.tolerations', found);
+  for (const [index, one] of tolerations.entries())
+    if (tolerations.slice(0, index).some((before) => sameValue(before, one)))
+      found.duplicate(`scheduling.tolerations[${index}]`, one);
   return found.list;
 }
 

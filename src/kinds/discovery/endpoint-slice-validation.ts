@@ -4,7 +4,6 @@ import {
   validateDns1123Label,
   validateDns1123Subdomain,
   validateIpAddress,
-  validatePortNumber,
   validateQualifiedName,
 } from '#machinery';
 import { isIpv6, validateNonSpecialAddress } from '../core/address-validation.ts';
@@ -74,8 +73,8 @@ function validatePorts(slice: EndpointSlice, found: Findings): void {
     if (name !== '') found.each(`${field}.name`, name, validateDns1123Label(name));
     if (names.has(name)) found.duplicate(`${field}.name`, name);
     names.add(name);
-    if (port.port != null) found.each(`${field}.port`, port.port, validatePortNumber(port.port));
-    found.oneOf(`${field}.protocol`, port.protocol, protocols);
+    if (port.protocol == null) found.required(`${field}.protocol`);
+    found.presentOneOf(`${field}.protocol`, port.protocol, protocols);
     if (port.appProtocol != null)
       found.each(`${field}.appProtocol`, port.appProtocol, validateQualifiedName(port.appProtocol));
   }

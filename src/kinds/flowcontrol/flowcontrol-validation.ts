@@ -1,6 +1,8 @@
 import type { FlowSchema, PriorityLevelConfiguration } from '#api';
-import { type FieldError, validateDns1123Subdomain } from '#machinery';
+import { type FieldError, validateDns1123Label, validateDns1123Subdomain } from '#machinery';
 import { Findings } from '../findings.ts';
+
+type FlowSubject = NonNullable<NonNullable<NonNullable<FlowSchema['spec']>['rules']>[number]['subjects']>[number];
 
 const subjectKinds: readonly string[] = ['Group', 'ServiceAccount', 'User'];
 
@@ -15,37 +17,115 @@ export function validateFlowSchema({ metadata, spec }: FlowSchema): FieldError[]
       precedence,
       "only the schema named 'exempt' may have matchingPrecedence 1",
     );
-  if (spec?.distinguisherMethod != null)
-    found.oneOf('spec.distinguisherMethod.type', spec.distinguisherMethod.type, ['ByNamespace', 'ByUser']);
+  const methods = ['ByNamespace', 'ByUser'];
+  if (spec?.distinguisherMethod != null && !methods.includes(spec.distinguisherMethod.type ?? ''))
+    found.notSupported('spec.distinguisherMethod.type', { Type: spec.distinguisherMethod.type ?? '' }, methods);
   const level = spec?.priorityLevelConfiguration?.name ?? '';
-  if (found.present('spec.priorityLevelConfiguration.name', level))
-    found.each('spec.priorityLevelConfiguration.name', level, validateDns1123Subdomain(level));
+  if (level === '') found.required('spec.priorityLevelConfiguration.name', 'must reference a priority level');
+  else found.each('spec.priorityLevelConfiguration.name', level, validateDns1123Subdomain(level));
   for (const [index, rule] of (spec?.rules ?? []).entries()) {
     const field = `spec.rules[${index}]`;
     if (!rule.subjects?.length) found.required(`${field}.subjects`, 'subjects must contain at least one value');
     for (const [position, subject] of (rule.subjects ?? []).entries())
-      if (!subjectKinds.includes(subject.kind))
-        found.notSupported(`${field}.subjects[${position}].kind`, subject.kind, subjectKinds);
+      validateSubject(subject, `${field}.subjects[${position}]`, found);
     if (!rule.resourceRules?.length && !rule.nonResourceRules?.length)
       found.required(field, 'at least one of resourceRules and nonResourceRules has to be non-empty');
     for (const [position, one] of (rule.resourceRules ?? []).entries()) {
       const at = `${field}.resourceRules[${position}]`;
-      if (!one.verbs?.length) found.required(`${at}.verbs`);
-      if (!one.apiGroups?.length) found.required(`${at}.apiGroups`);
-      if (!one.resources?.length) found.required(`${at}.resources`);
-      if (!one.namespaces?.length && !one.clusterScope)
+      validateVerbs(one.verbs, `${at}.verbs`, found);
+      if (!one.apiGroups?.length)
+        found.required(`${at}.apiGroups`, 'resource rules must supply at least one api group');
+      else validateLoneWildcard(one.apiGroups, 'api groups', `${at}.apiGroups`, found);
+      if (!one.resources?.length) found.required(`${at}.resources`, 'resource rules must supply at least one resource');
+      else validateLoneWildcard(one.resources, 'resources', `${at}.resources`, found);
+      const namespaces = one.namespaces ?? [];
+      if (namespaces.length === 0 && !one.clusterScope)
         found.required(
           `${at}.namespaces`,
           'resource rules that are not cluster scoped must supply at least one namespace',
         );
+      else if (!validateLoneWildcard(namespaces, 'namespaces', `${at}.namespaces`, found))
+        for (const [place, name] of namespaces.entries())
+          for (const message of validateDns1123Label(name))
+            found.invalid(
+              `${at}.namespaces[${place}]`,
+              name,
+              `each member of this list must be '*' or a DNS-1123 label; ${message}`,
+            );
     }
     for (const [position, one] of (rule.nonResourceRules ?? []).entries()) {
       const at = `${field}.nonResourceRules[${position}]`;
-      if (!one.verbs?.length) found.required(`${at}.verbs`);
-      if (!one.nonResourceURLs?.length) found.required(`${at}.nonResourceURLs`);
+      validateVerbs(one.verbs, `${at}.verbs`, found);
+      const urls = one.nonResourceURLs ?? [];
+      if (urls.length === 0) found.required(`${at}.nonResourceURLs`, 'nonResourceURLs must contain at least one value');
+      else if (!validateLoneWildcard(urls, 'non-resource URLs', `${at}.nonResourceURLs`, found))
+        for (const [place, url] of urls.entries()) validateUrlPath(url, `${at}.nonResourceURLs[${place}]`, found);
     }
   }
   return found.list;
+}
+
+const subjectFields = [
+  ['user', 'User'],
+  ['group', 'Group'],
+  ['serviceAccount', 'ServiceAccount'],
+] as const;
+
+/** Just the part that the kind names. */
+function validateSubject(subject: FlowSubject, field: string, found: Findings): void {
+  const own = subjectFields.find(([, kind]) => kind === subject.kind)?.[0];
+  if (own === undefined) return found.notSupported(`${field}.kind`, subject.kind ?? '', subjectKinds);
+  const part = subject[own];
+  if (part == null) found.required(`${field}.${own}`, `${own} is required when subject kind is '${subject.kind}'`);
+  else {
+    found.present(`${field}.${own}.name`, part.name);
+    if (own === 'serviceAccount') {
+      if (part.name && part.name !== '*') found.subdomain(`${field}.${own}.name`, part.name);
+      const namespace = subject.serviceAccount?.namespace;
+      if (namespace) found.label(`${field}.${own}.namespace`, namespace);
+      else found.required(`${field}.${own}.namespace`, 'must specify namespace for service account');
+    }
+  }
+  for (const [name, kind] of [...subjectFields].sort(([a], [b]) => subjectOrder.indexOf(a) - subjectOrder.indexOf(b)))
+    if (name !== own && subject[name] != null)
+      found.forbidden(`${field}.${name}`, `${name} is forbidden when subject kind is not '${kind}'`);
+}
+
+const subjectOrder: readonly string[] = ['serviceAccount', 'user', 'group'];
+const verbs: readonly string[] = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'proxy',
+  'update',
+  'watch',
+];
+
+function validateVerbs(list: readonly string[] | undefined, field: string, found: Findings): void {
+  if (!list?.length) return found.required(field, 'verbs must contain at least one value');
+  if (!validateLoneWildcard(list, 'verbs', field, found) && list.some((verb) => !verbs.includes(verb)))
+    found.notSupported(field, list, verbs);
+}
+
+/** True when everything is meant; then nothing else may be named. */
+function validateLoneWildcard(list: readonly string[], words: string, field: string, found: Findings): boolean {
+  if (!list.includes('*')) return false;
+  if (list.length > 1) found.invalid(field, list, `if '*' is present, must not specify other ${words}`);
+  return true;
+}
+
+function validateUrlPath(path: string, field: string, found: Findings): void {
+  if (path === '') return found.invalid(field, path, 'must not be empty');
+  if (path === '/') return;
+  if (!path.startsWith('/')) return found.invalid(field, path, 'must start with slash');
+  if (path.includes(' ')) return found.invalid(field, path, 'must not contain white-space');
+  if (path.includes('//')) return found.invalid(field, path, 'must not contain double slash');
+  const star = path.indexOf('*');
+  if (star >= 0 && (!path.endsWith('/*') || star !== path.length - 1))
+    found.invalid(field, path, 'wildcard can only do suffix matching');
 }
 
 export function validatePriorityLevel({ spec }: PriorityLevelConfiguration): FieldError[] {

@@ -53,7 +53,7 @@ function validateDnsName(host: string, field: string, found: Findings): void {
 
 function validatePath(path: HTTPIngressPath, field: string, found: Findings): void {
   const text = path.path ?? '';
-  if (!path.pathType) return found.required(`${field}.pathType`, 'pathType must be specified');
+  if (path.pathType == null) return found.required(`${field}.pathType`, 'pathType must be specified');
   if (path.pathType === 'Exact' || path.pathType === 'Prefix') {
     if (!text.startsWith('/')) found.invalid(`${field}.path`, text, 'must be an absolute path');
     for (const bad of badSequences)
@@ -83,7 +83,7 @@ function validateBackend(backend: IngressBackend, field: string, found: Findings
 }
 
 function validateReference(reference: TypedLocalObjectReference, field: string, found: Findings): void {
-  if (reference.apiGroup)
+  if (reference.apiGroup != null)
     found.each(`${field}.apiGroup`, reference.apiGroup, validateDns1123Subdomain(reference.apiGroup));
   if (!reference.kind) found.required(`${field}.kind`, 'kind is required');
   else found.each(`${field}.kind`, reference.kind, validatePathSegmentName(reference.kind));

@@ -13,7 +13,7 @@ export function validateDisruptionBudget({ spec }: PodDisruptionBudget): FieldEr
     validateAtMostWhole(spec[name], `spec.${name}`, found);
   }
   found.selector('spec.selector', spec?.selector);
-  found.optionalOneOf('spec.unhealthyPodEvictionPolicy', spec?.unhealthyPodEvictionPolicy, [
+  found.presentOneOf('spec.unhealthyPodEvictionPolicy', spec?.unhealthyPodEvictionPolicy, [
     'AlwaysAllow',
     'IfHealthyBudget',
   ]);
@@ -49,7 +49,8 @@ export function validatePriorityClass(priorityClass: PriorityClass): FieldError[
       found.forbidden('metadata.name', `${reserved} globalDefault of ${name} PriorityClass must be false`);
   } else if (value > highestUserPriority)
     found.forbidden('value', `maximum allowed value of a user defined priority is ${highestUserPriority}`);
-  found.optionalOneOf('preemptionPolicy', priorityClass.preemptionPolicy, ['Never', 'PreemptLowerPriority']);
+  if (priorityClass.preemptionPolicy != null)
+    found.oneOf('preemptionPolicy', priorityClass.preemptionPolicy, ['PreemptLowerPriority', 'Never']);
   return found.list;
 }
 

@@ -19,7 +19,11 @@ export function validateClusterRole(role: ClusterRole): FieldError[] {
     const selectors = role.aggregationRule.clusterRoleSelectors ?? [];
     if (selectors.length === 0)
       found.required(field, 'at least one clusterRoleSelector required if aggregationRule is non-nil');
-    for (const [index, selector] of selectors.entries()) found.selector(`${field}[${index}]`, selector);
+    for (const [index, selector] of selectors.entries()) {
+      const before = found.list.length;
+      found.selector(`${field}[${index}]`, selector);
+      if (found.list.length > before) found.invalid(`${field}[${index}]`, null, 'invalid label selector.');
+    }
   }
   return found.list;
 }

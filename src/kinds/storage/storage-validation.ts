@@ -3,6 +3,7 @@ import type {
   CSINode,
   CSIStorageCapacity,
   StorageClass,
+  TopologySelectorTerm,
   VolumeAttachment,
   VolumeAttributesClass,
 } from '#api';
@@ -20,23 +21,39 @@ export function validateStorageClass(storageClass: StorageClass): FieldError[] {
     found.each('provisioner', provisioner, validateQualifiedName(provisioner.toLowerCase()));
   validateParameters(storageClass.parameters, found);
   if (storageClass.reclaimPolicy) found.oneOf('reclaimPolicy', storageClass.reclaimPolicy, ['Delete', 'Retain']);
-  found.oneOf('volumeBindingMode', storageClass.volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']);
-  for (const [index, term] of (storageClass.allowedTopologies ?? []).entries()) {
-    const keys = new Set<string>();
+  if (storageClass.volumeBindingMode == null) found.required('volumeBindingMode');
+  found.presentOneOf('volumeBindingMode', storageClass.volumeBindingMode, ['Immediate', 'WaitForFirstConsumer']);
+  validateTopologies(storageClass.allowedTopologies ?? [], found);
+  return found.list;
+}
+
+/** Terms without expressions count as one another's doubles, and as those of as many empty terms as there are terms. */
+function validateTopologies(terms: readonly TopologySelectorTerm[], found: Findings): void {
+  const seen: string[] = terms.map(() => '');
+  for (const [index, term] of terms.entries()) {
+    const values = new Map<string, string>();
     for (const [position, one] of (term.matchLabelExpressions ?? []).entries()) {
       const field = `allowedTopologies[${index}].matchLabelExpressions[${position}]`;
-      found.each(`${field}.key`, one.key, validateQualifiedName(one.key ?? ''));
       if (!one.values?.length) found.required(`${field}.values`);
-      if (keys.has(one.key)) found.duplicate(`${field}.key`, one.key);
-      keys.add(one.key);
+      for (const [place, value] of (one.values ?? []).entries())
+        if (one.values.indexOf(value) < place) found.duplicate(`${field}.values[${place}]`, value);
+      found.each(`${field}.key`, one.key ?? '', validateQualifiedName(one.key ?? ''));
+      if (values.has(one.key)) found.duplicate(`${field}.key`, one.key);
+      values.set(one.key, JSON.stringify([...new Set(one.values)].sort()));
     }
+    const text = [...values]
+      .map(([key, list]) => `${key}=${list}`)
+      .sort()
+      .join();
+    for (const other of seen)
+      if (other === text) found.duplicate(`allowedTopologies[${index}].matchLabelExpressions`, '');
+    seen.push(text);
   }
-  return found.list;
 }
 
 function validateParameters(parameters: Record<string, string> | undefined, found: Findings): void {
   const entries = Object.entries(parameters ?? {});
-  if (entries.length > maxParameters) found.tooLong('parameters', '', maxParameters);
+  if (entries.length > maxParameters) return found.tooLong('parameters', '', maxParameters);
   let size = 0;
   for (const [key, value] of entries) {
     if (key === '') found.invalid('parameters', key, 'field can not be empty.');
@@ -74,7 +91,7 @@ export function validateVolumeAttributesClassUpdate(
 
 export function validateVolumeAttachment({ spec }: VolumeAttachment): FieldError[] {
   const found = new Findings();
-  validateCsiDriverName(spec?.attacher ?? '', 'spec.attacher', found);
+  found.present('spec.attacher', spec?.attacher);
   const { inlineVolumeSpec, persistentVolumeName } = spec?.source ?? {};
   const exactlyOne = 'must specify exactly one of inlineVolumeSpec and persistentVolumeName';
   if (inlineVolumeSpec == null && persistentVolumeName == null) found.required('spec.source', exactlyOne);
@@ -82,6 +99,8 @@ export function validateVolumeAttachment({ spec }: VolumeAttachment): FieldError
   else if (persistentVolumeName === '')
     found.required('spec.source.persistentVolumeName', 'must specify non empty persistentVolumeName');
   found.each('spec.nodeName', spec?.nodeName ?? '', validateDns1123Subdomain(spec?.nodeName ?? ''));
+  validateCsiDriverName(spec?.attacher ?? '', 'spec.attacher', found);
+  if (persistentVolumeName != null) found.subdomain('spec.source.persistentVolumeName', persistentVolumeName);
   return found.list;
 }
 
@@ -94,10 +113,9 @@ export function validateVolumeAttachmentUpdate(attachment: VolumeAttachment, old
 export function validateCsiDriver({ metadata, spec }: CSIDriver): FieldError[] {
   const found = new Findings();
   validateCsiDriverName(metadata.name ?? '', 'metadata.name', found);
-  found.optionalOneOf('spec.fsGroupPolicy', spec?.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType']);
-  for (const [index, mode] of (spec?.volumeLifecycleModes ?? []).entries())
-    if (mode !== 'Persistent' && mode !== 'Ephemeral')
-      found.notSupported(`spec.volumeLifecycleModes[${index}]`, mode, ['Ephemeral', 'Persistent']);
+  found.presentOneOf('spec.fsGroupPolicy', spec?.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType']);
+  for (const mode of spec?.volumeLifecycleModes ?? [])
+    found.presentOneOf('spec.volumeLifecycleModes', mode, ['Persistent', 'Ephemeral']);
   const audiences = new Set<string>();
   for (const [index, request] of (spec?.tokenRequests ?? []).entries()) {
     const field = `spec.tokenRequests[${index}]`;
@@ -125,18 +143,18 @@ export function validateCsiNode({ spec }: CSINode): FieldError[] {
   for (const [index, driver] of (spec?.drivers ?? []).entries()) {
     const field = `spec.drivers[${index}]`;
     validateCsiDriverName(driver.name ?? '', `${field}.name`, found);
-    if (names.has(driver.name)) found.duplicate(`${field}.name`, driver.name);
-    names.add(driver.name);
     if (!driver.nodeID) found.required(`${field}.nodeID`);
     else if (driver.nodeID.length > 256)
       found.invalid(`${field}.nodeID`, driver.nodeID, 'must be 256 characters or less');
     found.nonNegative(`${field}.allocatable.count`, driver.allocatable?.count);
+    if (names.has(driver.name)) found.duplicate(`${field}.name`, driver.name ?? '');
+    names.add(driver.name);
     const keys = new Set<string>();
     for (const key of driver.topologyKeys ?? []) {
-      if (!key) found.required(`${field}.topologyKeys`);
-      if (keys.has(key)) found.duplicate(`${field}.topologyKeys`, key);
+      if (!key) found.required(field);
+      if (keys.has(key)) found.duplicate(field, key);
       keys.add(key);
-      found.each(`${field}.topologyKeys`, driver.topologyKeys, validateQualifiedName(key));
+      found.each(field, key, validateQualifiedName(key));
     }
   }
   return found.list;

@@ -172,7 +172,7 @@ test('a pod that was refused has no containers', () => {
   const status = podStatus({
     ...{
       pod,
-      runtime: { sandboxes: [], containers: [] },
+      runtime: { sandboxes: [{ ...sandbox, ready: false }], containers: [] },
       nowMs,
       nodeIps: ['1.1.1.1'],
       runtimeName: 'containerd',

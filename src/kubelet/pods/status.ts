@@ -28,7 +28,7 @@ export function podStatus(input: StatusInput): PodStatus {
   const { pod, runtime, nodeIps, nowMs, verdict } = input;
   const statuses = new Map<string, ContainerStatus>();
   const lists: Record<'init' | 'regular' | 'ephemeral', ContainerStatus[]> = { init: [], regular: [], ephemeral: [] };
-  const notStarted = verdict !== undefined && runtime.containers.length === 0 && runtime.sandboxes.length === 0;
+  const notStarted = verdict !== undefined && runtime.containers.length === 0 && !hasRun(pod.status);
   for (const container of allContainers(pod)) {
     const { waiting: reasons, ...common } = input;
     const status = containerStatusOf({ ...common, container, waiting: reasons.get(container.spec.name) });
@@ -66,6 +66,12 @@ export function podStatus(input: StatusInput): PodStatus {
     ...(notStarted ? {} : { containerStatuses: lists.regular }),
     ...(notStarted || lists.ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: lists.ephemeral }),
   };
+}
+
+/** Whether a container of the pod was ever seen to run. */
+function hasRun(status: PodStatus | undefined): boolean {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  return all.some(({ state }) => state?.running !== undefined || state?.terminated !== undefined);
 }
 
 const disruptionReasons = new Set(['Evicted', 'Preempting', 'Terminated', 'NodeShutdown']);

@@ -1,17 +1,21 @@
 /**
- * Where the API server's time goes on one kind of request: `node bench/profile.ts create|get|page|list [--json FILE]`. Starts a
- * server, fills it, puts the bench's load on it and prints the shares of its busy time; FILE opens in a browser's profiler.
+ * Where the API server's time goes on one kind of request: `node bench/profile.ts create|get|page|list [--json FILE]`; with `--allocations`,
+ * who allocates on its JavaScript heap. Starts a server, fills it, puts the bench's load on it and prints the shares of its busy time; FILE opens in a browser's profiler.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openApiLoad } from './load/api-load.ts';
 import { perSecond } from './load/generator.ts';
 import { answers, openApiTarget, until } from './target/api-target.ts';
-import { type Profile, startServerProcess } from './target/server-process.ts';
+import { type Allocations, type Profile, startServerProcess } from './target/server-process.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'string' }, top: { type: 'string', default: '40' } },
+  options: {
+    allocations: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    top: { type: 'string', default: '40' },
+  },
 });
 const server = await startServerProcess({ instrumented: true });
 const api = await openApiTarget(server.kubeconfig);
@@ -28,14 +32,32 @@ const paths = {
 const [wanted = 'create'] = positionals;
 if (!Object.hasOwn(paths, wanted)) throw new Error(`say one of ${Object.keys(paths).join(', ')}`);
 const run = paths[wanted as keyof typeof paths];
-await server.startProfile();
+await (values.allocations ? server.startAllocations() : server.startProfile());
 const result = await run();
-const profile = await server.stopProfile();
+const profile = values.allocations ? await server.stopAllocations() : await server.stopProfile();
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(profile));
 console.log(`${wanted}: ${Math.round(perSecond(result))}/s with the profiler on`);
-printShares(profile, Number(values.top));
+if ('head' in profile) printAllocations(profile, { requests: result.succeeded, top: Number(values.top) });
+else printShares(profile, Number(values.top));
 await api.close();
 await server.stop();
+
+/** Bytes a request by function, garbage and all. */
+function printAllocations({ head }: Allocations, { requests, top }: { requests: number; top: number }): void {
+  const own = new Map<string, number>();
+  const waiting = [head];
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    const { functionName, url, lineNumber } = node.callFrame;
+    const file = url.replace(/^.*\/(?=src\/|node_modules\/)/, '');
+    const name = `${functionName || '(anonymous)'} ${file}:${lineNumber + 1}`;
+    own.set(name, (own.get(name) ?? 0) + node.selfSize);
+    waiting.push(...node.children);
+  }
+  const all = [...own.values()].reduce((sum, one) => sum + one, 0);
+  console.log(`bytes a request: ${Math.round(all / requests)}`);
+  const sorted = [...own].sort((a, b) => b[1] - a[1]).slice(0, top);
+  for (const [name, bytes] of sorted) console.log(`${String(Math.round(bytes / requests)).padStart(7)}  ${name}`);
+}
 
 function printShares(profile: Profile, top: number): void {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));

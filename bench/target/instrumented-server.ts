@@ -26,6 +26,13 @@ const answers: Readonly<Record<string, () => unknown>> = {
     await session.post('Profiler.setSamplingInterval', { interval: 1000 });
     return session.post('Profiler.start');
   },
+  startAllocations: () =>
+    session.post('HeapProfiler.startSampling', {
+      samplingInterval: 16_384,
+      includeObjectsCollectedByMajorGC: true,
+      includeObjectsCollectedByMinorGC: true,
+    }),
+  stopAllocations: async () => (await session.post('HeapProfiler.stopSampling')).profile,
   stopProfile: async () => (await session.post('Profiler.stop')).profile,
 };
 function inMib(usage: NodeJS.MemoryUsage): Record<string, number> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, readFileSync, writeFileSync } from 'node:fs';
-import type { Profiler } from 'node:inspector';
+import type { HeapProfiler, Profiler } from 'node:inspector';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '#base';
@@ -22,10 +22,14 @@ export interface ServerProcess {
   /** Only of an instrumented one. */
   startProfile(): Promise<unknown>;
   stopProfile(): Promise<Profile>;
+  /** Only of an instrumented one: what it allocates, garbage too. */
+  startAllocations(): Promise<unknown>;
+  stopAllocations(): Promise<Allocations>;
   stop(): Promise<void>;
 }
 
 export type Profile = Profiler.Profile;
+export type Allocations = HeapProfiler.SamplingHeapProfile;
 
 export interface EventLoopDelay {
   readonly p99Ms: number;
@@ -105,6 +109,8 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
     memoryUsage: () => ask<Record<string, number>>(child, 'memoryUsage'),
     startProfile: () => ask(child, 'startProfile'),
     stopProfile: () => ask<Profile>(child, 'stopProfile'),
+    startAllocations: () => ask(child, 'startAllocations'),
+    stopAllocations: () => ask<Allocations>(child, 'stopAllocations'),
     async stop() {
       child.kill('SIGTERM');
       const patience = setTimeout(kill, 10_000);

@@ -32,6 +32,9 @@ const patchTypes: Readonly<Record<Patch['type'], string>> = {
   apply: 'application/apply-patch+yaml',
 };
 
+const partial = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+const partialList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+
 /** Opens a client on a transport, in-process or over the network. The transport stays the caller's to close. */
 export function openClient(options: ClientOptions): Client {
   const { transport, userAgent = 'k8ts', host = 'apiserver', clock = systemClock } = options;
@@ -65,12 +68,14 @@ export function openClient(options: ClientOptions): Client {
 
     async list<T extends KubeObject>(resource: ResourceInfo, list: ListOptions = {}) {
       const target = targetOf(resource, { namespace: list.namespace, query: listQuery(list, false) });
-      return namedItems(await answer<KubeList<T>>({ method: 'GET', target, signal: list.signal }), resource);
+      const headers = list.metadataOnly === true ? { accept: partialList } : undefined;
+      return namedItems(await answer<KubeList<T>>({ method: 'GET', target, headers, signal: list.signal }), resource);
     },
 
     async *watch<T extends KubeObject>(resource: ResourceInfo, watch: WatchOptions = {}) {
       const target = targetOf(resource, { namespace: watch.namespace, query: listQuery(watch, true) });
-      const response = await send({ method: 'GET', target, signal: watch.signal });
+      const headers = watch.metadataOnly === true ? { accept: partial } : undefined;
+      const response = await send({ method: 'GET', target, headers, signal: watch.signal });
       const events = response.events ?? decodeFrames(framesOf(response.chunks()));
       for await (const event of events) {
         if (event.type === 'ERROR') throw apiErrorFromStatus(event.object as Status);

@@ -48,6 +48,8 @@ export interface ListOptions {
   readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan';
   readonly limit?: number;
   readonly continue?: string;
+  /** Of each object its metadata alone comes, as a PartialObjectMetadata. */
+  readonly metadataOnly?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -92,7 +94,7 @@ export interface Informer<T extends KubeObject> {
   onChange(handler: (change: Change<T>) => void): () => void;
   /**
    * Takes in the answer to one's own write, so that it shows at once instead of when its event comes back (which is then
-   * passed over). Older than what is here, or already seen: ignored. Only for informers without selectors.
+   * passed over). Older than what is here, or already seen: ignored. Only for objects that the informer's selectors choose.
    */
   observe(object: T): void;
   close(): void;
@@ -111,6 +113,12 @@ export interface InformerOptions<T extends KubeObject> {
   readonly fieldSelector?: string;
   /** `namespace` and `owner` (controller owner's uid) are always there. */
   readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>>;
+  /**
+   * `references`: of each object only what says who it is and who refers to whom: kind, name, namespace, uid, resourceVersion,
+   * ownerReferences, finalizers, deletionTimestamp. For `get` and `onChange` alone: there are no indexes. Where someone keeps the whole objects anyway,
+   * those are what comes. Default: whole objects.
+   */
+  readonly only?: 'references';
 }
 
 /** Shares one informer a resource among all who ask with the same selectors (indexes are added together). */

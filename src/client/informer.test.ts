@@ -189,3 +189,38 @@ test('whatever the order of answers and events, the end is the server’s state'
     { numRuns: 100 },
   );
 });
+
+test('an informer of references keeps who refers to whom and nothing else, unless whole objects are kept anyway', async () => {
+  const owner = { apiVersion: 'v1', kind: 'Pod', name: 'a', uid: 'a' };
+  const owned = { ...pod('b', 2), spec: { large: true } } as KubeObject;
+  const partial = {
+    kind: 'PartialObjectMetadata',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata: { ...pod('a', 1).metadata, finalizers: ['x/y'], managedFields: [{ manager: 'm' }] },
+  } as unknown as KubeObject;
+  const from = source([partial]);
+  const informers = openInformers({
+    client: from.client,
+    clock: new ManualClock(),
+    random: seededRandom(1),
+    log: silentLog,
+  });
+  const slim = informers.of<KubeObject>(pods, { only: 'references' });
+  await slim.synced;
+  const seen: unknown[] = [];
+  slim.onChange(({ type, object }) => seen.push([type, object]));
+  const metadata = { name: 'a', uid: 'a', resourceVersion: '1', namespace: 'x', finalizers: ['x/y'] };
+  assert.deepEqual(seen, [['added', { apiVersion: 'v1', kind: 'Pod', metadata }]]);
+  slim.observe({ ...owned, metadata: { ...owned.metadata, resourceVersion: '12', ownerReferences: [owner] } });
+  assert.deepEqual(slim.get('x', 'b'), {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'b', uid: 'b', resourceVersion: '12', namespace: 'x', ownerReferences: [owner] },
+  });
+  const whole = informers.of<KubeObject>(pods);
+  await whole.synced;
+  const shared = informers.of<KubeObject>(pods, { only: 'references' });
+  assert.equal(shared.get('x', 'a'), whole.get('x', 'a'));
+  assert.equal(from.asked.filter((one) => one === 'list').length, 2);
+  informers.close();
+});

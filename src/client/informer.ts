@@ -1,5 +1,5 @@
 import { Backoff, type Clock, type Log, messageOf, type Random, sleep } from '#base';
-import type { KubeObject, ResourceInfo } from '#api';
+import { apiVersionOf, type KubeObject, type ResourceInfo } from '#api';
 import { isExpired } from '#machinery';
 import type { Change, Client, InformerOptions } from './contract.ts';
 import { type IndexFunction, keyOf, ObjectCache } from './object-cache.ts';
@@ -22,7 +22,7 @@ const initialEventsEnd = 'k8s.io/initial-events-end';
  * version seen; when that is gone (410) everything is listed anew and what is missing counts as deleted.
  */
 export class Reflector<T extends KubeObject> {
-  readonly cache = new ObjectCache<T>();
+  readonly cache: ObjectCache<T>;
   readonly synced: Promise<void>;
   hasSynced = false;
   readonly #options: ReflectorOptions<T>;
@@ -36,6 +36,7 @@ export class Reflector<T extends KubeObject> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.cache = new ObjectCache({ bare: options.select.only === 'references' });
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;
     });
@@ -61,7 +62,13 @@ export class Reflector<T extends KubeObject> {
     const cached = this.cache.get(key);
     if (cached !== undefined && !(versionOf(cached) < version)) return;
     this.#ahead.add(key);
-    this.#tell(this.cache.set(key, object));
+    this.#tell(this.cache.set(key, this.#kept(object)));
+  }
+
+  /** Of an object what is kept of it. */
+  #kept(object: T): T {
+    const { only } = this.#options.select;
+    return only === undefined ? object : (referencesOf(object, this.#options.resource) as T);
   }
 
   close(): void {
@@ -93,21 +100,23 @@ export class Reflector<T extends KubeObject> {
 
   async #list(signal: AbortSignal): Promise<void> {
     const { client, resource, select } = this.#options;
-    const { namespace, labelSelector, fieldSelector } = select;
-    const list = await client.list<T>(resource, { namespace, labelSelector, fieldSelector, signal });
+    const { namespace, labelSelector, fieldSelector, only } = select;
+    const metadataOnly = only === 'references';
+    const list = await client.list<T>(resource, { namespace, labelSelector, fieldSelector, metadataOnly, signal });
     if (signal.aborted) return;
     this.#replace(list.items, list.metadata.resourceVersion);
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
     const { client, resource, select, random } = this.#options;
-    const { namespace, labelSelector, fieldSelector } = select;
+    const { namespace, labelSelector, fieldSelector, only } = select;
     const initial: T[] | undefined = this.#resourceVersion === undefined ? [] : undefined;
     let collected = initial;
     const events = client.watch<T>(resource, {
       namespace,
       labelSelector,
       fieldSelector,
+      metadataOnly: only === 'references',
       allowWatchBookmarks: true,
       timeoutSeconds: 300 + random.int(300),
       ...(initial === undefined
@@ -138,8 +147,8 @@ export class Reflector<T extends KubeObject> {
       if (ours > theirs || (ours === theirs && type !== 'DELETED')) return;
     }
     if (type === 'DELETED') {
-      if (this.cache.delete(key) !== undefined) this.#tell([{ type: 'deleted', object }]);
-    } else this.#tell(this.cache.set(key, object));
+      if (this.cache.delete(key) !== undefined) this.#tell([{ type: 'deleted', object: this.#kept(object) }]);
+    } else this.#tell(this.cache.set(key, this.#kept(object)));
   }
 
   #replace(items: readonly T[], resourceVersion: string): void {
@@ -154,7 +163,7 @@ export class Reflector<T extends KubeObject> {
       )
         continue;
       if (cached !== undefined && this.#ahead.has(key) && versionOf(cached) > versionOf(object)) continue;
-      this.#tell(this.cache.set(key, object));
+      this.#tell(this.cache.set(key, this.#kept(object)));
     }
     for (const key of [...this.cache.keys()]) {
       if (listed.has(key)) continue;
@@ -175,6 +184,24 @@ export class Reflector<T extends KubeObject> {
   #tell(changes: readonly Change<T>[]): void {
     for (const change of changes) for (const handler of this.#handlers) handler(change);
   }
+}
+
+/** What of an object says who it is and to whom it belongs. */
+function referencesOf({ metadata }: KubeObject, resource: ResourceInfo): KubeObject {
+  const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
+  return {
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    metadata: {
+      name,
+      uid,
+      resourceVersion,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+      ...(finalizers === undefined ? {} : { finalizers }),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    } as KubeObject['metadata'],
+  };
 }
 
 /** Resource versions of one server are whole numbers that grow; NaN where a server does it otherwise. */

@@ -24,15 +24,11 @@ export function openInformers(options: InformersOptions): Informers {
   const shared = new Map<string, Shared>();
 
   function share(resource: ResourceInfo, select: InformerOptions<KubeObject>): [string, Shared] {
-    const { namespace = '', labelSelector = '', fieldSelector = '' } = select;
-    const key = JSON.stringify([
-      resource.group,
-      resource.version,
-      resource.plural,
-      namespace,
-      labelSelector,
-      fieldSelector,
-    ]);
+    const { namespace = '', labelSelector = '', fieldSelector = '', only = '' } = select;
+    const { group, version, plural } = resource;
+    const named = (kept: string): string =>
+      JSON.stringify([group, version, plural, namespace, labelSelector, fieldSelector, kept]);
+    const key = shared.has(named('')) ? named('') : named(only);
     let found = shared.get(key);
     if (found === undefined) {
       found = { reflector: new Reflector({ client, clock, log, random, resource, select, initial }), holders: 0 };

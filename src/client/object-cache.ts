@@ -38,7 +38,9 @@ export class ObjectCache<T extends KubeObject> {
   #list: readonly T[] | undefined;
   readonly #indexes = new Map<string, { readonly of: IndexFunction<T>; readonly buckets: Map<string, Bucket<T>> }>();
 
-  constructor() {
+  /** `bare`: without the indexes that are there by default. */
+  constructor(how: { readonly bare?: boolean } = {}) {
+    if (how.bare === true) return;
     this.addIndex('namespace', (object) => [object.metadata.namespace ?? '']);
     this.addIndex('owner', ownerUid);
   }

@@ -21,6 +21,8 @@ interface ListAnswer {
   readonly metadata: ListMetadata;
 }
 
+const partialListHead = { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1' };
+
 /** Objects whose making of an answer costs more than copying bytes are worked on in turns of this many. */
 const perTurn = 200;
 
@@ -39,12 +41,20 @@ export function respondList(
     resourceVersion: String(found.revision),
   };
   const head = { kind: `${info.kind}List`, apiVersion: kind.apiVersion, metadata };
+  const form = formOf(request, 'list', kind);
+  const answer = { context, kind, request, objects, metadata };
+  if (request.objects && form.as?.kind === 'PartialObjectMetadataList') {
+    const items = objects.map((one) => decodedOnce(answer, one, (object) => partialMetadataOf(object)));
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      object: { ...partialListHead, metadata, items },
+    };
+  }
   if (request.objects) {
     const object = { ...head, items: objects.map((one) => one.objectAs(definition)) };
     return { status: 200, headers: { 'content-type': 'application/json' }, object };
   }
-  const form = formOf(request, 'list', kind);
-  const answer = { context, kind, request, objects, metadata };
   if (request.audited?.withResponse === true) request.audited.responseObject = listForAudit(answer, form, head);
   if (form.as?.kind === 'Table') return respondTable(answer, form, form.as.version);
   if (form.as !== undefined) return respondPartial(answer, form, form.as.version);

@@ -1,4 +1,5 @@
 import type { AnyObject, Status } from '#api';
+import { partialMetadataOf } from '#codec';
 import type { KindDefinition } from '#kinds';
 import type { ByteSink, ServerRequest } from '../contract.ts';
 import type { CachedObject } from '../watchcache/cached-object.ts';
@@ -52,7 +53,7 @@ const highWater = 2000;
 
 /** A watch as frozen objects for a reader in this process. Starts when it is first iterated. */
 export class ObjectOutput implements WatchOutput, AsyncIterable<ObjectEvent> {
-  readonly takesObjects = true;
+  readonly takesObjects: boolean;
   readonly #definition: KindDefinition;
   readonly #request: ServerRequest;
   readonly #open: (output: WatchOutput) => WatchSession;
@@ -63,14 +64,25 @@ export class ObjectOutput implements WatchOutput, AsyncIterable<ObjectEvent> {
   #ready: (() => void) | undefined;
   #closed: (() => void) | undefined;
 
-  constructor(definition: KindDefinition, request: ServerRequest, open: (output: WatchOutput) => WatchSession) {
-    this.#definition = definition;
-    this.#request = request;
-    this.#open = open;
+  constructor(options: {
+    definition: KindDefinition;
+    request: ServerRequest;
+    /** The reader gets metadata alone: objects that are decoded for it are not kept. */
+    metadataOnly: boolean;
+    open: (output: WatchOutput) => WatchSession;
+  }) {
+    this.#definition = options.definition;
+    this.#request = options.request;
+    this.takesObjects = !options.metadataOnly;
+    this.#open = options.open;
   }
 
   event(type: ChangeType, object: CachedObject): boolean {
-    return this.#push({ type, object: object.objectAs(this.#definition) });
+    if (this.takesObjects) return this.#push({ type, object: object.objectAs(this.#definition) });
+    const wasDecoded = object.isDecoded;
+    const partial = partialMetadataOf(object.objectAs(this.#definition));
+    if (!wasDecoded) object.forgetDecoded();
+    return this.#push({ type, object: partial });
   }
 
   bookmark(object: AnyObject): boolean {

@@ -35,6 +35,11 @@ export interface WatchOutput {
 const bookmarkEveryMs = 60_000;
 const initialPerTurn = 500;
 
+/** Not of one name, namespace or node alone. */
+function isWhole({ name, namespace, indexed }: Selection): boolean {
+  return name === '' && namespace === '' && indexed === undefined;
+}
+
 /** One watch from its start to its end: initial state or history, then every change that concerns its selection. */
 export class WatchSession {
   readonly #context: ResourceContext;
@@ -45,6 +50,8 @@ export class WatchSession {
   readonly #start: WatchStart;
   readonly #bookmarks: boolean;
   readonly #converts: boolean;
+  /** The cache keeps decoded objects for it: most of them are shown to it. */
+  readonly #keepsObjects: boolean;
   readonly #endsAt: Timer;
   #bookmarkTimer: Timer | undefined;
   #waiting: Change[] = [];
@@ -73,7 +80,8 @@ export class WatchSession {
     this.#start = options.start;
     this.#bookmarks = options.bookmarks;
     this.#converts = options.kind.definition.convert !== undefined;
-    if (this.#output.takesObjects) this.#cache.objectReaders++;
+    this.#keepsObjects = this.#output.takesObjects && isWhole(this.#selection);
+    if (this.#keepsObjects) this.#cache.objectReaders++;
     this.#output.onReady(() => this.#flush());
     this.#output.onClose(() => this.#close());
     this.#endsAt = this.#context.clock.setTimer(() => this.#expire(), options.timeoutSeconds * 1000);
@@ -253,7 +261,7 @@ export class WatchSession {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#output.takesObjects) this.#cache.objectReaders--;
+    if (this.#keepsObjects) this.#cache.objectReaders--;
     this.#endsAt.cancel();
     this.#bookmarkTimer?.cancel();
     this.#forget?.();

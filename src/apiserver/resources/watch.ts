@@ -23,14 +23,20 @@ export const watch: Verb = async (context, kind, request): Promise<ServerRespons
   if (!cache.isReady) await cache.ready;
   const selection = selectionOf(kind, request.info);
   const options = { context, kind, cache, selection, start, bookmarks, timeoutSeconds };
+  const form = formOf(request, 'watch', kind);
   if (request.objects) {
+    const metadataOnly = form.as?.kind === 'PartialObjectMetadata';
     return {
       status: 200,
       headers: { 'content-type': 'application/json' },
-      events: new ObjectOutput(kind.definition, request, (output) => new WatchSession({ ...options, output })),
+      events: new ObjectOutput({
+        definition: kind.definition,
+        request,
+        metadataOnly,
+        open: (output) => new WatchSession({ ...options, output }),
+      }),
     };
   }
-  const form = formOf(request, 'watch', kind);
   const encoder = eventEncoder(context, kind, request, form);
   return {
     status: 200,

@@ -30,7 +30,10 @@ export function signDetached(content: string, tokenId: string, tokenSecret: stri
 function startSigning(context: ControllerContext): RunningPart {
   const { client, informers, clock, log } = context;
   const tokens = informers.of<Secret>(secrets);
-  const maps = informers.of<ConfigMap>(configMaps);
+  const maps = informers.of<ConfigMap>(configMaps, {
+    namespace: 'kube-public',
+    fieldSelector: 'metadata.name=cluster-info',
+  });
   const key = 'kube-public/cluster-info';
 
   async function reconcile(): Promise<Outcome> {
@@ -59,7 +62,7 @@ function startSigning(context: ControllerContext): RunningPart {
       changesOf(tokens, (secret) =>
         secret.type === tokenType && secret.metadata.namespace === 'kube-system' ? key : undefined,
       ),
-      changesOf(maps, (map) => (keyOf(map) === key ? key : undefined)),
+      changesOf(maps, () => key),
     ],
     reconcile,
   });

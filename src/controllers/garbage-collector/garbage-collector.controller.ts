@@ -79,7 +79,7 @@ function start(context: ControllerContext): RunningPart {
     }
     for (const [key, resource] of wanted) {
       if (monitored.has(key)) continue;
-      const one = { resource, informer: informers.of<KubeObject>(resource) };
+      const one = { resource, informer: informers.of<KubeObject>(resource, { only: 'references' }) };
       monitored.set(key, one);
       one.informer.onChange((change) => see(one, change));
     }

@@ -19,7 +19,8 @@ import { addressesOf, type BalancerPlan, isOurs, nodeFacts, planBalancers } from
 
 const services = resource('v1', 'services');
 /** ConfigMap whose key `ranges` says which addresses load balancers get, before what the server was started with. */
-const settingsKey = 'kube-system/k8ts-load-balancer';
+const settingsMap = { namespace: 'kube-system', name: 'k8ts-load-balancer' };
+const settingsKey = keyOf({ metadata: settingsMap } as ConfigMap);
 const ingressClassAnnotation = 'kubernetes.io/ingress.class';
 /** All Services are planned together: they share the addresses. */
 const everything = 'all';
@@ -32,7 +33,10 @@ function start(context: ControllerContext): RunningPart {
   const { client, informers, clock, log, settings } = context;
   const serviceInformer = informers.of<Service>(services);
   const nodes = informers.of<Node>(resource('v1', 'nodes'));
-  const maps = informers.of<ConfigMap>(resource('v1', 'configmaps'));
+  const maps = informers.of<ConfigMap>(resource('v1', 'configmaps'), {
+    namespace: settingsMap.namespace,
+    fieldSelector: `metadata.name=${settingsMap.name}`,
+  });
   const slices = informers.of<EndpointSlice>(resource('discovery.k8s.io/v1', 'endpointslices'), {
     indexes: sliceIndexes,
   });
@@ -44,7 +48,7 @@ function start(context: ControllerContext): RunningPart {
   const known = new Set<string>();
 
   function spans(): readonly Ipv4Range[] {
-    const map = maps.get(...(settingsKey.split('/') as [string, string]));
+    const map = maps.get(settingsMap.namespace, settingsMap.name);
     const text = map?.data?.ranges;
     if (text !== undefined) {
       try {

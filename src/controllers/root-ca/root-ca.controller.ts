@@ -14,7 +14,7 @@ const description =
 function start(context: ControllerContext): RunningPart {
   const { client, informers, clock, log, settings } = context;
   const namespaceInformer = informers.of<Namespace>(namespaces);
-  const maps = informers.of<ConfigMap>(configMaps);
+  const maps = informers.of<ConfigMap>(configMaps, { fieldSelector: `metadata.name=${mapName}` });
   const data = { 'ca.crt': settings.rootCa ?? '' };
   const annotations = { 'kubernetes.io/description': description };
 
@@ -47,10 +47,7 @@ function start(context: ControllerContext): RunningPart {
     name: 'root-ca-publisher',
     clock,
     log,
-    sources: [
-      changesOf(namespaceInformer),
-      changesOf(maps, ({ metadata }) => (metadata.name === mapName ? metadata.namespace : undefined)),
-    ],
+    sources: [changesOf(namespaceInformer), changesOf(maps, ({ metadata }) => metadata.namespace)],
     reconcile,
   });
 }

@@ -154,10 +154,10 @@ export class Definitions {
   }
 
   #field(field: FieldSchema, text: string | undefined): Json {
-    const description = text ?? (field.node.typeName === undefined ? '' : descriptionsOf(field.node.typeName)[0]);
     const { patchStrategy, patchMergeKey, listType, listMapKeys, mapType, structType } = field;
     const beside: Json = {
-      ...(description === '' ? {} : { description }),
+      // A field that has no text of its own is described by its type, which readers look up by themselves.
+      ...(text ? { description: text } : {}),
       ...(field.default === undefined || this.#style.version === 2 ? {} : { default: field.default }),
       ...(listMapKeys === undefined ? {} : { 'x-kubernetes-list-map-keys': listMapKeys }),
       ...(listType === undefined ? {} : { 'x-kubernetes-list-type': listType }),

@@ -121,7 +121,7 @@ export function errInvalid({ group, kind }: GroupKind, name: string, fieldErrors
     details: {
       ...(name === '' ? {} : { name }),
       ...(group === '' ? {} : { group }),
-      kind,
+      ...(kind === '' ? {} : { kind }),
       ...(causes.length === 0 ? {} : { causes }),
     },
   });

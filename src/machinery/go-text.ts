@@ -32,3 +32,11 @@ export function goValueText(value: unknown): string {
   const keys = Object.keys(value).sort();
   return `map[${keys.map((key) => `${key}:${goValueText((value as Record<string, unknown>)[key])}`).join(' ')}]`;
 }
+
+/** What Go's decoder calls a decoded JSON value. */
+export function jsonTypeOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'boolean') return 'bool';
+  return typeof value === 'bigint' ? 'number' : typeof value;
+}

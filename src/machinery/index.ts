@@ -66,7 +66,7 @@ export {
   typeInvalidError,
 } from './field-error.ts';
 export { escapeFieldValue, type FieldRequirement, parseFieldSelector } from './fields.ts';
-export { goQuote } from './go-text.ts';
+export { goQuote, goValueText, jsonTypeOf } from './go-text.ts';
 export { parseLabelSelector } from './label-parser.ts';
 export {
   type LabelOperator,
@@ -135,6 +135,7 @@ export { applySchemaDefaults, normalizeScalars } from './schema-defaults.ts';
 export { pruneUnknown, unknownFieldText } from './schema-prune.ts';
 export { validateAgainstSchema } from './schema-types.ts';
 export { applyStrategicMergePatch } from './strategic-merge-patch.ts';
+export { checkConfiguration } from './apply-check.ts';
 export type { FieldSet } from './field-set.ts';
 export { recordLastApplied } from './last-applied.ts';
 export { entryProblem, keepTimes, type TrackedWrite, trackUpdate } from './managed-fields.ts';

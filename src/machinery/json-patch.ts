@@ -1,5 +1,5 @@
 import { ApiError, errBadRequest, errStatus, errTooLarge } from './errors.ts';
-import { goQuote } from './go-text.ts';
+import { goQuote, jsonTypeOf } from './go-text.ts';
 import { cloneObject, deepEqual, extentOf, setOwn } from './objects.ts';
 
 const mostOperations = 10_000;
@@ -18,15 +18,18 @@ interface Operation {
   readonly value?: unknown;
 }
 
-/** 422 in upstream's words, which name no reason; the reason is the one cause. */
+/** 422 in upstream's words, which name no reason: that is for whoever catches the error, as its cause. */
 function refused(why: string): ApiError {
-  const message = 'the server rejected our request due to an error in our request';
-  return errStatus(422, 'Invalid', message, { causes: [{ message: why }] });
+  const error = errStatus(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
+  error.cause = why;
+  return error;
 }
 
 function decode(operations: unknown): Operation[] {
   if (!Array.isArray(operations)) {
-    throw errBadRequest('error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch');
+    throw errBadRequest(
+      `error decoding patch: json: cannot unmarshal ${jsonTypeOf(operations)} into Go value of type []handlers.jsonPatchOp`,
+    );
   }
   if (operations.length > mostOperations) {
     throw errTooLarge(`The allowed maximum operations in a JSON patch is ${mostOperations}, got ${operations.length}`);
@@ -34,7 +37,7 @@ function decode(operations: unknown): Operation[] {
   return operations.map((one: unknown) => {
     if (typeof one !== 'object' || one === null || Array.isArray(one)) {
       throw errBadRequest(
-        'error decoding patch: json: cannot unmarshal value into Go value of type jsonpatch.Operation',
+        `error decoding patch: json: cannot unmarshal ${jsonTypeOf(one)} into Go value of type handlers.jsonPatchOp`,
       );
     }
     return one as Operation;
@@ -53,10 +56,12 @@ function pointer(path: unknown): string[] {
 
 const isContainer = (value: unknown): value is Container => typeof value === 'object' && value !== null;
 
+/** Where a step points among `last` + 1 places; below zero it counts from behind, as upstream's library does. */
 function index(step: string, length: number, last: number): number {
-  if (!/^(?:0|[1-9][0-9]{0,15})$/.test(step)) throw refused(`array index ${goQuote(step)} is not a number`);
-  const at = Number(step);
-  if (at > last) throw refused(`array index ${at} is out of range of ${length} items`);
+  if (!/^[+-]?[0-9]{1,15}$/.test(step)) throw refused(`array index ${goQuote(step)} is not a number`);
+  const named = Number(step);
+  const at = named < 0 ? named + last + 1 : named;
+  if (at < 0 || at > last) throw refused(`array index ${at} is out of range of ${length} items`);
   return at;
 }
 
@@ -178,7 +183,7 @@ class Document {
     }
     const { container, step } = this.#parent(path, 'replace');
     read(container, step, 'replace', path);
-    if (Array.isArray(container)) container[Number(step)] = value;
+    if (Array.isArray(container)) container[index(step, container.length, container.length - 1)] = value;
     else setOwn(container, step, value);
   }
 
@@ -187,8 +192,9 @@ class Document {
     const { container, step } = this.#parent(path, op);
     const old = read(container, step, op, path);
     if (Array.isArray(container)) {
-      this.#touch(container.length - Number(step));
-      container.splice(Number(step), 1);
+      const at = index(step, container.length, container.length - 1);
+      this.#touch(container.length - at);
+      container.splice(at, 1);
     } else delete container[step];
     return old;
   }

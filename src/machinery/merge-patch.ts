@@ -1,4 +1,5 @@
 import { errBadRequest } from './errors.ts';
+import { jsonTypeOf } from './go-text.ts';
 import { cloneObject, setOwn } from './objects.ts';
 
 type Json = Record<string, unknown>;
@@ -6,12 +7,12 @@ type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Refuses anything but an object as a patch. */
-export function patchObject(patch: unknown): Json {
+/** Refuses anything but an object as a merge patch. */
+function patchObject(patch: unknown): Json {
   if (isObject(patch)) return patch;
-  const kind = Array.isArray(patch) ? 'array' : patch === null ? 'null' : typeof patch;
+  if (patch === null) throw errBadRequest('Invalid JSON Patch');
   throw errBadRequest(
-    `error decoding patch: json: cannot unmarshal ${kind} into Go value of type map[string]interface {}`,
+    `error decoding patch: json: cannot unmarshal ${jsonTypeOf(patch)} into Go value of type map[string]interface {}`,
   );
 }
 

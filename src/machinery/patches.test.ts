@@ -22,6 +22,11 @@ test('JSON patch operations', () => {
     run({ op: 'test', path: '/a/b', value: [1, 2] }, { op: 'test', path: '/none', value: null }),
     object,
   );
+  // From behind, as upstream's library counts.
+  assert.deepEqual(run({ op: 'remove', path: '/a/b/-1' }), { ...object, a: { b: [1] } });
+  assert.deepEqual(run({ op: 'replace', path: '/a/b/-2', value: 9 }), { ...object, a: { b: [9, 2] } });
+  assert.deepEqual(run({ op: 'add', path: '/a/b/-1', value: 9 }), { ...object, a: { b: [1, 2, 9] } });
+  assert.deepEqual(run({ op: 'add', path: '/a/b/-3', value: 9 }), { ...object, a: { b: [9, 1, 2] } });
   assert.deepEqual(object, { a: { b: [1, 2] }, 'x/y': 1, '~': 2 });
   const bad: object[] = [
     { op: 'test', path: '/a', value: 1 },
@@ -29,7 +34,9 @@ test('JSON patch operations', () => {
     { op: 'replace', path: '/none', value: 1 },
     { op: 'add', path: '/none/x', value: 1 },
     { op: 'add', path: '/a/b/7', value: 1 },
-    { op: 'add', path: '/a/b/-1', value: 1 },
+    { op: 'add', path: '/a/b/-4', value: 1 },
+    { op: 'remove', path: '/a/b/-3' },
+    { op: 'remove', path: '/a/b/x' },
     { op: 'remove', path: '' },
     { op: 'replace', path: '', value: 1 },
     { op: 'move', from: '/a', path: '/a/b' },

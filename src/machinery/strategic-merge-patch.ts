@@ -1,7 +1,6 @@
 import type { FieldSchema, SchemaNode } from '#api';
 import { type ApiError, errBadRequest, errStatus, errUnsupportedMediaType } from './errors.ts';
-import { goValueText } from './go-text.ts';
-import { patchObject } from './merge-patch.ts';
+import { goValueText, jsonTypeOf } from './go-text.ts';
 import { cloneObject, setOwn } from './objects.ts';
 
 type Json = Record<string, unknown>;
@@ -244,5 +243,8 @@ export function applyStrategicMergePatch<T>(object: T, patch: unknown, node: Sch
       'application/apply-patch+yaml',
     ]);
   }
-  return mergeMap(cloneObject(object) as Json, cloneObject(patchObject(patch)), node) as T;
+  if (!isObject(patch) && patch !== null) {
+    throw errBadRequest(`json: cannot unmarshal ${jsonTypeOf(patch)} into Go value of type map[string]interface {}`);
+  }
+  return mergeMap(cloneObject(object) as Json, cloneObject(patch ?? {}), node) as T;
 }

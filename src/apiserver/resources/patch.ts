@@ -1,10 +1,11 @@
 import type { AnyObject } from '#api';
-import { type PatchType, DecodeError, decodeJson, decodeYaml, patchMediaTypes, patchType } from '#codec';
+import { type PatchType, DecodeError, decodeJson, decodeYaml, duplicateKeys, patchMediaTypes, patchType } from '#codec';
 import {
   applyJsonPatch,
   applyMergePatch,
   applyServerSide,
   applyStrategicMergePatch,
+  checkConfiguration,
   cloneObject,
   errBadRequest,
   errConflict,
@@ -13,6 +14,10 @@ import {
   errUnsupportedMediaType,
   type FieldError,
   forbiddenError,
+  goQuote,
+  goValueText,
+  invalidError,
+  jsonTypeOf,
   recordLastApplied,
   requiredError,
 } from '#machinery';
@@ -23,7 +28,7 @@ import type { KindResource } from './kind-resource.ts';
 import { resetFields } from './ownership.ts';
 import { applyDefaults, checkDraft, checkSent, completeDraft, draftTypeOf } from './read-draft.ts';
 import { respondObject, type Result } from './respond-object.ts';
-import { updateObject } from './update.ts';
+import { checkName, updateObject } from './update.ts';
 import { managerOf, type WriteOptions, writeOptions } from './write-options.ts';
 
 /** PATCH of an object or its status, in all four forms. */
@@ -31,13 +36,15 @@ export const patch: Verb = async (context, kind, request) => {
   const type = acceptedPatchType(request, kind);
   const options = writeOptions(request, 'PatchOptions');
   checkOptions(request, type, options);
-  const body = await patchBody(request, type);
+  const findings: string[] = [];
+  const body = await patchBody(request, type, options.fieldValidation === 'Ignore' ? undefined : findings);
   const { result, created } = await patchObject({
     context,
     kind,
     request,
     type,
     body,
+    findings,
     options,
     subresource: request.info.subresource,
   });
@@ -68,27 +75,51 @@ function checkOptions(request: ServerRequest, type: PatchType, options: WriteOpt
   if (errors.length > 0) throw errInvalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', errors);
 }
 
-export async function patchBody(request: ServerRequest, type: PatchType): Promise<unknown> {
-  const body = await decodedPatch(request, type);
+/** The decoded patch. `findings` collects what strict validation has to say about its text. */
+export async function patchBody(request: ServerRequest, type: PatchType, findings?: string[]): Promise<unknown> {
+  const body = await decodedPatch(request, type, findings);
   if (request.audited !== undefined && typeof body === 'object' && body !== null)
     request.audited.requestObject ??= cloneObject(body);
   return body;
 }
 
-async function decodedPatch(request: ServerRequest, type: PatchType): Promise<unknown> {
+async function decodedPatch(request: ServerRequest, type: PatchType, findings?: string[]): Promise<unknown> {
   if (request.objectBody !== undefined) return cloneObject(request.objectBody);
   const bytes = await request.body();
   try {
-    return type === 'apply' ? decodeYaml(bytes) : decodeJson(bytes);
+    if (type === 'apply') return decodeYaml(bytes) ?? {};
+    const body = decodeJson(bytes);
+    findings?.push(...textFindings(bytes, body, type));
+    return body;
   } catch (error) {
-    if (error instanceof DecodeError) {
-      throw errBadRequest(
-        type === 'apply' ? `error decoding YAML: ${error.message}` : `error decoding patch: ${error.message}`,
-      );
-    }
-    throw error;
+    if (!(error instanceof DecodeError)) throw error;
+    throw errBadRequest(`${decodingHead[type]}${error.message}`);
   }
 }
+
+const decodingHead: Readonly<Record<PatchType, string>> = {
+  apply: 'error decoding YAML: ',
+  json: 'error decoding patch: ',
+  merge: 'error decoding patch: ',
+  strategic: '',
+};
+
+const operationFields = new Set(['op', 'path', 'from', 'value']);
+
+function textFindings(bytes: Uint8Array, body: unknown, type: PatchType): string[] {
+  const head = type === 'json' ? 'json patch ' : '';
+  const found = duplicateKeys(bytes).map((path) => `${head}duplicate field ${goQuote(path)}`);
+  if (type !== 'json' || !Array.isArray(body)) return found;
+  for (const [index, one] of body.entries()) {
+    if (typeof one !== 'object' || one === null || found.length > mostFindings) continue;
+    for (const field of Object.keys(one)) {
+      if (!operationFields.has(field)) found.push(`${head}unknown field ${goQuote(`[${index}].${field}`)}`);
+    }
+  }
+  return found;
+}
+
+const mostFindings = 100;
 
 export interface PatchOptions {
   readonly context: ResourceContext;
@@ -96,6 +127,7 @@ export interface PatchOptions {
   readonly request: ServerRequest;
   readonly type: PatchType;
   readonly body: unknown;
+  readonly findings?: readonly string[];
   readonly options: WriteOptions;
   readonly subresource: string;
 }
@@ -159,41 +191,38 @@ export function patched(patching: PatchOptions, old: AnyObject): AnyObject {
     case 'apply':
       return applied(patching, old, applyConfiguration(patching));
   }
-  const value = cloneObject(outcome);
-  const draft = checkDraft({ value, findings: [] }, draftTypeOf(kind), request, options);
+  const shown = (): string => patchText(type === 'strategic' ? goValueText(body) : JSON.stringify(outcome));
+  const refused = (why: string): Error =>
+    errInvalid({ group: '', kind: '' }, '', [invalidError('patch', shown(), why)]);
+  const raw = { value: cloneObject(outcome), findings: patching.findings ?? [], refused };
+  const draft = checkDraft(raw, draftTypeOf(kind), request, options);
   applyDefaults(draft, kind);
-  if (draft.metadata.name !== name) throw renamed(draft, name);
   placeInNamespace(draft, kind, request);
+  checkName(draft, name);
   return draft;
 }
 
-function renamed(draft: AnyObject, name: string): Error {
-  return errBadRequest(
-    `the name of the object (${draft.metadata.name ?? ''}) does not match the name on the URL (${name})`,
-  );
-}
+const longestShown = 65_536;
 
-/** The body of an apply as a checked configuration of this very object. */
+const patchText = (text: string): string => (text.length > longestShown ? `${text.slice(0, longestShown)}…` : text);
+
+/** The body of an apply as a checked configuration of this kind. */
 function applyConfiguration({ kind, request, body, options }: PatchOptions): AnyObject {
-  const { name } = request.info;
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw errBadRequest('error decoding YAML: the body is not an object');
-  const { apiVersion, kind: kindName } = body as { apiVersion?: unknown; kind?: unknown };
-  if (typeof apiVersion !== 'string' || apiVersion === '' || typeof kindName !== 'string' || kindName === '') {
-    throw errBadRequest('invalid object type: /, Kind=');
-  }
-  const config = checkSent({ value: cloneObject(body), findings: [] }, draftTypeOf(kind), request, options);
-  config.metadata.name ||= name;
-  if (config.metadata.name !== name) {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw errBadRequest(
-      `metadata.name: Invalid value: ${JSON.stringify(config.metadata.name)}: name must match the name in the URL`,
+      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${jsonTypeOf(body)} into Go value of type map[string]interface {}`,
     );
   }
-  placeInNamespace(config, kind, request);
-  if (config.metadata.managedFields !== undefined && config.metadata.managedFields.length > 0) {
-    throw errBadRequest('metadata.managedFields must be nil');
+  const { apiVersion, kind: kindName } = body as { apiVersion?: unknown; kind?: unknown };
+  if (apiVersion !== kind.apiVersion || kindName !== kind.info.kind) {
+    const version = typeof apiVersion === 'string' ? apiVersion : '';
+    const name = typeof kindName === 'string' ? kindName : '';
+    throw errBadRequest(`invalid object type: ${version.includes('/') ? '' : '/'}${version}, Kind=${name}`);
   }
-  return config;
+  const config = cloneObject(body) as unknown as AnyObject;
+  config.metadata ??= {} as AnyObject['metadata'];
+  checkConfiguration(config, kind.node);
+  return checkSent({ value: config, findings: [] }, draftTypeOf(kind), request, options);
 }
 
 function applied(patching: PatchOptions, live: AnyObject | undefined, config: AnyObject): AnyObject {
@@ -212,6 +241,8 @@ function applied(patching: PatchOptions, live: AnyObject | undefined, config: An
   // Parts of it may be the live object's own.
   const draft = cloneObject(object);
   completeDraft(draft, kind);
+  placeInNamespace(draft, kind, request);
+  checkName(draft, request.info.name);
   recordLastApplied(draft, patching.body as object, options.fieldManager);
   return draft;
 }

@@ -6,6 +6,7 @@ import {
   errBadRequest,
   errUnsupportedMediaType,
   goQuote,
+  jsonTypeOf,
   normalizeScalars,
   pruneUnknown,
   validateAgainstSchema,
@@ -40,6 +41,8 @@ export interface RawBody {
   readonly value: unknown;
   /** `duplicate field "…"`. */
   readonly findings: readonly string[];
+  /** How to say what does not fit the type, when it was not sent like this: the outcome of a patch. */
+  readonly refused?: (why: string) => Error;
 }
 
 /** Decodes a request's body by its Content-Type, or takes the in-process object (copied: parts of it may be shared). */
@@ -73,7 +76,7 @@ export async function readBody(
         throw errUnsupportedMediaType(mediaType, bodyTypes);
     }
   } catch (error) {
-    if (error instanceof DecodeError) throw cannotHandle(type, type.kind, error.message);
+    if (error instanceof DecodeError) throw unrecognized(type, bytes, error.message, mediaType);
     throw error;
   }
 }
@@ -97,35 +100,22 @@ export function checkDraft(raw: RawBody, type: DraftType, request: ServerRequest
 /** The same without canonical values: for a configuration to apply, where what was not said must stay unsaid. */
 export function checkSent(raw: RawBody, type: DraftType, request: ServerRequest, options: WriteOptions): AnyObject {
   const { value } = raw;
+  const refused = raw.refused ?? ((why: string) => cannotHandle(type, type.kind, why));
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw cannotHandle(
-      type,
-      type.kind,
-      `json: cannot unmarshal ${jsonTypeOf(value)} into Go value of type ${type.kind}`,
-    );
+    const body = request.objectBody === undefined ? JSON.stringify(value) : '';
+    throw raw.refused?.(wrongShape(value)) ?? unrecognized(type, Buffer.from(body), wrongShape(value));
   }
   const draft = value as AnyObject;
-  const { apiVersion, kind } = draft as { apiVersion?: unknown; kind?: unknown };
-  if (typeof kind === 'string' && kind !== '' && kind !== type.kind) {
-    const version = typeof apiVersion === 'string' ? apiVersion : '';
-    throw errBadRequest(
-      `${kind} in version ${goQuote(versionOf(version))} cannot be handled as a ${type.kind}: no kind ${goQuote(kind)} is registered for version ${goQuote(version)} at this address`,
-    );
-  }
-  if (typeof apiVersion === 'string' && apiVersion !== '' && apiVersion !== type.apiVersion) {
-    throw errBadRequest(
-      `the API version in the data (${apiVersion}) does not match the expected API version (${type.apiVersion})`,
-    );
-  }
+  checkType(draft, type, raw.refused);
   draft.apiVersion = type.apiVersion;
   draft.kind = type.kind;
-  if (type.custom) checkMeta(draft, type);
+  if (type.custom) checkMeta(draft, refused);
   else {
     const [wrong] = validateAgainstSchema(draft, type.node);
-    if (wrong !== undefined) throw cannotHandle(type, type.kind, wrong.detail);
+    if (wrong !== undefined) throw refused(wrong.detail);
   }
   const unknown = pruneUnknown(draft, type.node);
-  report([...raw.findings, ...unknown.map((path) => `unknown field ${goQuote(path)}`)], type, request, options);
+  report([...raw.findings, ...unknown.map((path) => `unknown field ${goQuote(path)}`)], refused, request, options);
   draft.metadata ??= {} as AnyObject['metadata'];
   return draft;
 }
@@ -136,18 +126,43 @@ export function completeDraft(draft: AnyObject, kind: KindResource): void {
   applyDefaults(draft, kind);
 }
 
-function checkMeta(draft: AnyObject, type: DraftType): void {
+/** Refuses data of another kind or version than the address serves. */
+function checkType(draft: AnyObject, type: DraftType, refused: RawBody['refused']): void {
+  const { apiVersion, kind } = draft as { apiVersion?: unknown; kind?: unknown };
+  const sentKind = typeof kind === 'string' && kind !== '' ? kind : type.kind;
+  const sentVersion = typeof apiVersion === 'string' && apiVersion !== '' ? apiVersion : type.apiVersion;
+  if (sentKind !== type.kind) {
+    const why = `no kind ${goQuote(sentKind)} is registered for version ${goQuote(sentVersion)} at this address`;
+    throw (
+      refused?.(why) ??
+      errBadRequest(
+        `${sentKind} in version ${goQuote(versionOf(sentVersion))} cannot be handled as a ${type.kind}: ${why}`,
+      )
+    );
+  }
+  if (sentVersion !== type.apiVersion) {
+    const why = `the API version in the data (${sentVersion}) does not match the expected API version (${type.apiVersion})`;
+    throw refused?.(why) ?? errBadRequest(why);
+  }
+}
+
+function checkMeta(draft: AnyObject, refused: (why: string) => Error): void {
   if (draft.metadata === undefined || draft.metadata === null) draft.metadata = {} as AnyObject['metadata'];
   const node = builtinSchema.type('meta/v1.ObjectMeta');
   const [wrong] = validateAgainstSchema(draft.metadata, node);
-  if (wrong !== undefined) throw cannotHandle(type, type.kind, wrong.detail);
+  if (wrong !== undefined) throw refused(wrong.detail);
   normalizeScalars(draft.metadata, node);
 }
 
-function report(findings: readonly string[], type: DraftType, request: ServerRequest, options: WriteOptions): void {
+function report(
+  findings: readonly string[],
+  refused: (why: string) => Error,
+  request: ServerRequest,
+  options: WriteOptions,
+): void {
   if (findings.length === 0 || options.fieldValidation === 'Ignore') return;
   if (options.fieldValidation === 'Strict') {
-    throw cannotHandle(type, type.kind, `strict decoding error: ${findings.join(', ')}`);
+    throw refused(`strict decoding error: ${findings.join(', ')}`);
   }
   for (const finding of findings) request.warnings.push(finding);
 }
@@ -171,6 +186,22 @@ export function applyDefaults(draft: AnyObject, kind: KindResource): void {
   kind.definition.applyDefaults?.(draft);
 }
 
+const wrongShape = (value: unknown): string =>
+  `json: cannot unmarshal ${jsonTypeOf(value)} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`;
+
+const longestSummary = 30;
+
+/** A body that is not even an object: with its first bytes, as text where it might be JSON, else in hexadecimal. */
+function unrecognized(type: DraftType, bytes: Uint8Array, why: string, mediaType = ''): Error {
+  const start = Buffer.from(bytes.subarray(0, longestSummary)).toString(bytes[0] === 0x7b ? 'utf8' : 'hex');
+  const summary = bytes.length === 0 ? '<empty>' : bytes.length > longestSummary ? `${start} ...` : start;
+  const isJson = mediaType === '' || mediaType.endsWith('/json');
+  const reason = isJson
+    ? `couldn't get version/kind; json parse error: ${why}`
+    : why.replace(/^invalid protobuf: /, '');
+  return errBadRequest(`the object provided is unrecognized (must be of type ${type.kind}): ${reason} (${summary})`);
+}
+
 function cannotHandle(type: DraftType, kind: string, why: string): Error {
   return errBadRequest(
     `${kind} in version ${goQuote(versionOf(type.apiVersion))} cannot be handled as a ${type.kind}: ${why}`,
@@ -178,9 +209,3 @@ function cannotHandle(type: DraftType, kind: string, why: string): Error {
 }
 
 const versionOf = (apiVersion: string): string => apiVersion.slice(apiVersion.indexOf('/') + 1);
-
-function jsonTypeOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'array';
-  return typeof value === 'boolean' ? 'bool' : typeof value;
-}

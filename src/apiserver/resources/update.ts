@@ -29,10 +29,7 @@ export const update: Verb = async (context, kind, request) => {
   const options = writeOptions(request, 'UpdateOptions');
   const draft = await readDraft(request, draftTypeOf(kind), options);
   const { name, subresource, namespace } = request.info;
-  draft.metadata.name ||= name;
-  if (draft.metadata.name !== name) {
-    throw errBadRequest(`the name of the object (${draft.metadata.name}) does not match the name on the URL (${name})`);
-  }
+  checkName(draft, name);
   kind.definition.applyDefaults?.(draft);
   placeInNamespace(draft, kind, request);
   const current = await kind.find(namespace, name);
@@ -63,6 +60,7 @@ export const update: Verb = async (context, kind, request) => {
     subresource,
     current,
     conditional: asked !== '' && asked !== '0',
+    namesUid: true,
     change: () => cloneObject(draft),
   });
   return respondObject(context, kind, request, result);
@@ -78,6 +76,8 @@ export interface UpdateOptions {
   readonly current: CachedObject;
   /** The draft's resourceVersion must be the current one's; otherwise a write that loses a race is made again. */
   readonly conditional: boolean;
+  /** The draft's uid, when it has one, must be the current one's: of a PUT. (For a patch it is a field that may not change.) */
+  readonly namesUid?: boolean;
   /** Makes the new object (served version, defaults applied) from the current frozen one; called again after a lost race. */
   readonly change: (current: AnyObject) => AnyObject | Promise<AnyObject>;
   /** managedFields are in the draft already (server-side apply). */
@@ -174,11 +174,13 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
   }
   const { metadata } = draft;
   const before = old.metadata;
-  metadata.uid = before.uid;
+  metadata.uid ||= before.uid;
   metadata.creationTimestamp = before.creationTimestamp;
   metadata.resourceVersion = before.resourceVersion;
-  keep(metadata, before, 'deletionTimestamp');
-  keep(metadata, before, 'deletionGracePeriodSeconds');
+  if (before.deletionTimestamp !== undefined) metadata.deletionTimestamp = before.deletionTimestamp;
+  if (before.deletionGracePeriodSeconds !== undefined) {
+    metadata.deletionGracePeriodSeconds ??= before.deletionGracePeriodSeconds;
+  }
   if (update.unchecked !== true) keep(metadata, before, 'generation');
   keep(metadata, before, 'generateName');
   removeField(metadata, 'selfLink');
@@ -200,7 +202,7 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
 function keep(
   metadata: AnyObject['metadata'],
   before: AnyObject['metadata'],
-  field: 'deletionTimestamp' | 'deletionGracePeriodSeconds' | 'generation' | 'generateName' | MetadataField,
+  field: 'generation' | 'generateName' | MetadataField,
 ): void {
   const value = before[field];
   if (value === undefined) removeField(metadata, field);
@@ -216,13 +218,26 @@ function specChanged(draft: AnyObject, old: AnyObject): boolean {
   return false;
 }
 
-function checkPreconditions({ kind, conditional }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
+/** Refuses an object without a name, or with another than that of the path. */
+export function checkName(draft: AnyObject, name: string): void {
+  const sent = draft.metadata?.name ?? '';
+  if (sent === name) return;
+  throw errBadRequest(
+    sent === ''
+      ? `the name of the object (${name} based on URL) was undeterminable: name must be provided`
+      : `the name of the object (${sent}) does not match the name on the URL (${name})`,
+  );
+}
+
+/** A PUT that names a uid is meant for that object only, in the words of upstream's storage. */
+function checkPreconditions({ kind, conditional, namesUid }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
   const { uid, resourceVersion, name } = draft.metadata;
-  if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
+  if (namesUid === true && uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
+    const key = `${kind.storage.cache.prefix}${kind.key(old.metadata.namespace ?? '', name)}`;
     throw errConflict(
       kind.groupResource,
       name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
+      `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
     );
   }
   if (conditional && resourceVersion !== old.metadata.resourceVersion) throw errConflict(kind.groupResource, name);
@@ -236,8 +251,10 @@ function validateChanged({ kind, request, subresource }: UpdateOptions, draft: A
     const check = definition.validateStatusUpdate;
     if (check !== undefined) errors.push(...check(draft, old));
   } else {
-    if (definition.validateUpdate !== undefined) errors.push(...definition.validateUpdate(draft, old));
-    if (definition.validate !== undefined) addNew(errors, definition.validate(draft, old));
+    const changes = definition.validateUpdate?.(draft, old) ?? [];
+    const state = definition.validate?.(draft, old) ?? [];
+    for (const found of definition.updateRulesFirst === true ? [changes, state] : [state, changes])
+      addNew(errors, found);
     const warnings = definition.warnings?.(draft, old);
     if (warnings !== undefined) request.warnings.push(...warnings);
   }

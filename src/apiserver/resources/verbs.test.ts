@@ -248,14 +248,23 @@ test('server-side apply creates, merges and refuses conflicts', async () => {
     t.ask('PATCH', `${configMaps}/s?fieldManager=${manager}${more}`, body, {
       'content-type': 'application/apply-patch+yaml',
     });
-  const one = await apply('one', { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '1' } });
+  const one = await apply('one', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 's' }, data: { a: '1' } });
   assert.equal(one.status, 201, JSON.stringify(one.body));
-  const again = await apply('one', { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '1' } });
+  const again = await apply('one', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 's' }, data: { a: '1' } });
   assert.equal(again.status, 200, JSON.stringify(again.body));
   assert.equal(again.body.metadata.resourceVersion, one.body.metadata.resourceVersion);
-  const conflict = await apply('two', { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '2' } });
+  const conflict = await apply('two', {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 's' },
+    data: { a: '2' },
+  });
   assert.equal(conflict.status, 409);
-  const forced = await apply('two', { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '2' } }, '&force=true');
+  const forced = await apply(
+    'two',
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 's' }, data: { a: '2' } },
+    '&force=true',
+  );
   assert.equal(forced.body.data.a, '2');
 });
 

@@ -63,6 +63,10 @@ function annotationsOf(request: ServerRequest): { readonly annotations?: Record<
   const { authentication, source } = request;
   const authenticator = source.trusted === undefined ? authentication?.authenticator : 'in-process';
   if (authenticator !== undefined) annotations['authentication.k8s.io/authenticator'] = authenticator;
+  // Users of certificates and service accounts carry theirs in `extra`; who vouched for a user, and with which token, is said here.
+  const { credentialId, identity } = authentication ?? {};
+  if (credentialId !== undefined && identity?.extra?.['authentication.kubernetes.io/credential-id'] === undefined)
+    annotations['authentication.k8s.io/credential-id'] = credentialId;
   return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
 

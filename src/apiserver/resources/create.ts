@@ -10,6 +10,7 @@ import {
   validateObjectMeta,
 } from '#machinery';
 import type { ServerRequest } from '../contract.ts';
+import { attributesOf, authorize } from '../http/authorization.ts';
 import { admit } from './admit.ts';
 import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.ts';
 import type { KindResource } from './kind-resource.ts';
@@ -67,8 +68,15 @@ export async function createObject(create: CreateOptions): Promise<Result> {
   hooksOf(context, kind)?.prepareCreate?.(draft, { dryRun: options.dryRun, request });
   if (generated) generateName(context, draft);
   validateNew(draft, kind, request);
+  await authorizeCreation(context, request);
   await admission.validate();
   return storeNew(create, generated);
+}
+
+/** Who may update or patch may not therefore create: PUT and apply of what is not there need both. */
+async function authorizeCreation({ authorizer }: ResourceContext, request: ServerRequest): Promise<void> {
+  const { info, identity } = request;
+  if (info.verb !== 'create') await authorize(authorizer, request, { ...attributesOf(info, identity), verb: 'create' });
 }
 
 async function storeNew(create: CreateOptions, generated: boolean): Promise<Result> {

@@ -181,6 +181,8 @@ export interface Authorizer {
     readonly resourceRules: readonly object[];
     readonly nonResourceRules: readonly object[];
     readonly incomplete: boolean;
+    /** What went wrong beside, for instance a role that a binding names and that is not there. */
+    readonly evaluationError?: string;
   }>;
 }
 

@@ -621,6 +621,8 @@ const refused: readonly (readonly [title: string, sample: Sample, errors: readon
       'spec.hard[pods]: Invalid value: "1500m": must be an integer',
       'spec.hard[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified',
       'spec.hard[gpu]: Invalid value: "gpu": must be a standard resource for quota',
+      'spec.scopes: Invalid value: ["BestEffort","NotBestEffort"]: unsupported scope applied to resource',
+      'spec.scopes: Invalid value: ["BestEffort","NotBestEffort"]: unsupported scope applied to resource',
       'spec.scopes: Invalid value: ["BestEffort","NotBestEffort"]: conflicting scopes',
     ],
   ],

@@ -57,7 +57,9 @@ export function nodeRestriction({ objects }: AdmissionOptions): AdmissionPlugin 
       throw refuse(attributes, `${who} can only create pods with spec.nodeName set to itself`);
     const owners = pod.metadata.ownerReferences ?? [];
     const owner = owners[0];
-    if (owners.length !== 1 || owner === undefined)
+    if (owner === undefined)
+      throw refuse(attributes, `${who} can only create pods with an owner reference set to itself`);
+    if (owners.length > 1)
       throw refuse(attributes, `${who} can only create pods with a single owner reference set to itself`);
     if (owner.apiVersion !== 'v1' || owner.kind !== 'Node' || owner.name !== node)
       throw refuse(attributes, `${who} can only create pods with an owner reference set to itself`);
@@ -202,7 +204,7 @@ function checkNode(attributes: AdmissionAttributes, node: string): void {
   const changed = [...new Set([...Object.keys(before), ...Object.keys(after)])]
     .filter((key) => before[key] !== after[key] && isReserved(key))
     .sort();
-  if (changed.length > 0) throw refuse(attributes, `${who} is not allowed to modify labels: ${changed.join(', ')}`);
+  if (changed.length > 0) throw refuse(attributes, `is not allowed to modify labels: ${changed.join(', ')}`);
 }
 
 function isReserved(label: string): boolean {

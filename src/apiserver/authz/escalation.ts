@@ -1,5 +1,5 @@
 import type { AnyObject } from '#api';
-import { deepEqual, errForbidden, goQuote } from '#machinery';
+import { deepEqual, errForbidden, errNotFound, goQuote } from '#machinery';
 import type { Identity } from '#wire';
 import type { AdmissionAttributes, AdmissionPlugin, Authorizer, RequestAttributes } from '../contract.ts';
 import type { PolicyRule } from './policy-rules.ts';
@@ -88,10 +88,7 @@ export function rbacEscalation(options: {
     await rbac.ready;
     const rules = rbac.roleRules(roleRef, attributes.namespace);
     if (rules === undefined) {
-      throw forbidden(
-        attributes,
-        `${roleRef.kind.toLowerCase()}s.rbac.authorization.k8s.io ${goQuote(roleRef.name)} not found`,
-      );
+      throw errNotFound({ group: rbacGroup, plural: `${roleRef.kind.toLowerCase()}s` }, roleRef.name);
     }
     await refuseUnheld(attributes, rules);
   };

@@ -59,9 +59,14 @@ export function openIngressAuthorizer(sources: IngressSources): Authorizer {
       if (!isResource || group !== '' || resource !== 'secrets' || subresource !== '') return no('');
       if (identity.user !== ingressUser && nodeNameOf(identity) === undefined) return no('');
       if (name === '' || !['get', 'list', 'watch'].includes(verb)) return no('');
-      if (isReady) return decide(namespace, name);
+      // A node is told by its own authorizer why it may not.
+      const answer = (): AuthorizationDecision => {
+        const decision = decide(namespace, name);
+        return decision.decision === 'allow' || identity.user === ingressUser ? decision : no('');
+      };
+      if (isReady) return answer();
       ready ??= start();
-      return ready.then(() => decide(namespace, name));
+      return ready.then(answer);
     },
   };
 }

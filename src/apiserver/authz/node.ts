@@ -152,13 +152,13 @@ export function openNodeAuthorizer(sources: NodeSources): Authorizer {
         if (verb === 'create') return allow;
         return sliceNode(sources.resourceSlices.get(undefined, name)) === node ? allow : no(unrelated(node));
       case 'nodes':
-        if (subresource !== '' && subresource !== 'status') return no('cannot authorize node subresources');
-        if (['get', 'list', 'watch'].includes(verb))
-          return name === node ? allow : no(`node '${node}' cannot read '${name}', only its own Node object`);
+        if (subresource !== '' && subresource !== 'status') return no('');
+        if (subresource === '' && ['get', 'list', 'watch'].includes(verb))
+          return name === node
+            ? allow
+            : no(`node '${node}' cannot read ${name === '' ? 'all nodes' : `'${name}'`}, only its own Node object`);
         if (verb === 'create') return allow;
-        return ['update', 'patch'].includes(verb) && name === node
-          ? allow
-          : no(`node '${node}' cannot ${verb} '${name}', only its own Node object`);
+        return ['update', 'patch'].includes(verb) && name === node ? allow : no('');
       case 'pods':
         if (['list', 'watch'].includes(verb) && subresource === '') {
           return selects(request.fieldSelector, 'spec.nodeName', node) || (name !== '' && related(node, request))

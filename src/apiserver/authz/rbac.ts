@@ -149,7 +149,7 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
     }
     return {
       decision: 'noOpinion',
-      reason: errors.length === 0 ? '' : `RBAC: ${errors.length === 1 ? errors[0] : `[${errors.join(', ')}]`}`,
+      reason: errors.length === 0 ? '' : `RBAC: ${aggregateText(errors)}`,
     };
   };
 
@@ -180,10 +180,17 @@ export function openRbacAuthorizer(sources: RbacSources): RbacAuthorizer {
         nonResourceRules: held.rules
           .filter((rule) => (rule.nonResourceURLs ?? []).length > 0)
           .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
-        incomplete: held.errors.length > 0,
+        incomplete: false,
+        ...(held.errors.length === 0 ? {} : { evaluationError: aggregateText(held.errors) }),
       };
     },
   };
+}
+
+/** Several errors as one, each once. */
+function aggregateText(errors: readonly string[]): string {
+  const different = [...new Set(errors)];
+  return different.length === 1 ? (different[0] as string) : `[${different.join(', ')}]`;
 }
 
 const rememberedNamespaces = 1000;

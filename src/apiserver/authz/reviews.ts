@@ -1,7 +1,12 @@
 import type { AnyObject } from '#api';
-import { errInvalid, type FieldError, requiredError, invalidError } from '#machinery';
+import { errBadRequest, errInvalid, type FieldError, forbiddenError, invalidError, requiredError } from '#machinery';
 import type { Identity } from '#wire';
 import type { Authorizer, RequestAttributes, ReviewHandler } from '../contract.ts';
+
+interface SelectorAttributes {
+  readonly rawSelector?: string;
+  readonly requirements?: readonly { key?: string; operator?: string; values?: readonly string[] }[];
+}
 
 interface ReviewSpec {
   readonly user?: string;
@@ -16,10 +21,8 @@ interface ReviewSpec {
     readonly resource?: string;
     readonly subresource?: string;
     readonly name?: string;
-    readonly fieldSelector?: {
-      readonly rawSelector?: string;
-      readonly requirements?: readonly { key: string; operator: string; values?: readonly string[] }[];
-    };
+    readonly fieldSelector?: SelectorAttributes;
+    readonly labelSelector?: SelectorAttributes;
   };
   readonly nonResourceAttributes?: { readonly path?: string; readonly verb?: string };
 }
@@ -67,9 +70,9 @@ export function accessReviewHandlers(authorizer: Authorizer): Readonly<Record<st
     },
     'authorization.k8s.io/selfsubjectrulesreviews': async (review, request) => {
       const namespace = (review.spec as { namespace?: string } | undefined)?.namespace ?? '';
-      if (namespace === '') refuse(review, [requiredError('spec.namespace')]);
+      if (namespace === '') throw errBadRequest('no namespace on request');
       const rules = await authorizer.rulesFor?.(request.identity, namespace);
-      return { ...review, status: rules ?? { resourceRules: [], nonResourceRules: [], incomplete: true } };
+      return { ...review, spec: {}, status: rules ?? { resourceRules: [], nonResourceRules: [], incomplete: true } };
     },
   };
 }
@@ -126,7 +129,31 @@ function attributeErrors(spec: ReviewSpec): FieldError[] {
       ),
     ];
   }
-  return [];
+  return (['fieldSelector', 'labelSelector'] as const).flatMap((name) =>
+    selectorErrors(spec.resourceAttributes?.[name], `spec.resourceAttributes.${name}`),
+  );
+}
+
+/** Operators that are not known here are left to authorizers that may know them. */
+function selectorErrors(selector: SelectorAttributes | undefined, field: string): FieldError[] {
+  if (selector === undefined || selector === null) return [];
+  const { rawSelector = '', requirements = [] } = selector;
+  const found: FieldError[] = [];
+  if (rawSelector !== '' && requirements.length > 0)
+    found.push(invalidError(`${field}.rawSelector`, rawSelector, 'may not specified at the same time as requirements'));
+  if (rawSelector === '' && requirements.length === 0)
+    found.push(
+      requiredError(`${field}.requirements`, `when ${field} is specified, requirements or rawSelector is required`),
+    );
+  for (const [index, { key = '', operator = '', values = [] }] of requirements.entries()) {
+    const at = `${field}.requirements[${index}]`;
+    if (key === '') found.push(requiredError(`${at}.key`, 'must be specified'));
+    if ((operator === 'In' || operator === 'NotIn') && values.length === 0)
+      found.push(requiredError(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+    if ((operator === 'Exists' || operator === 'DoesNotExist') && values.length > 0)
+      found.push(forbiddenError(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+  }
+  return found;
 }
 
 function subjectErrors(spec: ReviewSpec): FieldError[] {

@@ -44,6 +44,26 @@ const isQuotaResource = (name: string): boolean =>
   measured.includes(name.replace(/^(requests|limits)\./, '')) ||
   /^(requests\.)?hugepages-/.test(name);
 
+const compute: readonly string[] = ['cpu', 'memory'];
+
+/** Whether a scope says something of a resource: those of pods of their number, most also of what they compute with. */
+function appliesTo(scope: string, name: string): boolean {
+  switch (scope) {
+    case 'BestEffort':
+      return name === 'pods';
+    case 'Terminating':
+    case 'NotTerminating':
+    case 'NotBestEffort':
+    case 'PriorityClass':
+    case 'CrossNamespacePodAffinity':
+      return name === 'pods' || compute.includes(name.replace(/^(requests|limits)\./, ''));
+    case 'VolumeAttributesClass':
+      return name.endsWith('persistentvolumeclaims') || name.endsWith('requests.storage');
+    default:
+      return true;
+  }
+}
+
 export function validateResourceQuota(quota: ResourceQuota): FieldError[] {
   const found = new Findings();
   validateAmounts(quota.spec?.hard, 'spec.hard', found);
@@ -51,6 +71,9 @@ export function validateResourceQuota(quota: ResourceQuota): FieldError[] {
   for (const scope of quota.spec?.scopes ?? []) {
     named.add(scope);
     if (!scopes.has(scope)) found.invalid('spec.scopes', quota.spec?.scopes, 'unsupported scope');
+    for (const name of Object.keys(quota.spec?.hard ?? {}))
+      if (!appliesTo(scope, name))
+        found.invalid('spec.scopes', quota.spec?.scopes, 'unsupported scope applied to resource');
   }
   for (const [a, b] of [
     ['BestEffort', 'NotBestEffort'],
@@ -60,6 +83,9 @@ export function validateResourceQuota(quota: ResourceQuota): FieldError[] {
   for (const one of quota.spec?.scopeSelector?.matchExpressions ?? []) {
     const field = 'spec.scopeSelector.matchExpressions';
     if (!scopes.has(one.scopeName)) found.invalid(`${field}.scopeName`, one.scopeName, 'unsupported scope');
+    for (const name of Object.keys(quota.spec?.hard ?? {}))
+      if (!appliesTo(one.scopeName, name))
+        found.invalid(field, quota.spec?.scopeSelector, 'unsupported scope applied to resource');
     if (existsOnly.has(one.scopeName) && one.operator !== 'Exists')
       found.invalid(
         `${field}.operator`,

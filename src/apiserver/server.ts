@@ -35,9 +35,10 @@ import { composeChain, noLink } from './http/chain.ts';
 import { guardLink } from './http/guard.ts';
 import { impersonationLink } from './http/impersonation.ts';
 import { inProcessTransport } from './http/in-process.ts';
-import { lanesLink } from './http/lanes.ts';
 import { type ListenOptions, listenHttps, type Listening } from './http/listen.ts';
 import { parseRequestInfo } from './http/request-info.ts';
+import { FlowControl } from './flow-control/flow-control.ts';
+import type { KeepObjectsOptions } from './flow-control/keep-objects.ts';
 import { discoveryRoutes } from './discovery/routes.ts';
 import { type IssuerOptions, issuerRoutes } from './discovery/issuer.ts';
 import type { Aggregator } from './aggregation/aggregator.ts';
@@ -89,6 +90,8 @@ export interface ApiServerOptions {
   readonly slowRequestMs?: number;
   /** The other parts of the control plane, for ComponentStatus; the store is always among them. */
   readonly components?: () => readonly ComponentHealth[];
+  /** Requests worked on at once, and whether FlowSchemas and PriorityLevelConfigurations are kept as upstream's; default 600, and not. */
+  readonly flowControl?: { readonly seats?: number; readonly keepObjects?: boolean };
   readonly services?: ServiceNetworkOptions;
   /** How the server reaches kubelets (log, exec, proxy). Absent: those sub-resources answer 503. */
   readonly kubelet?: KubeletClientOptions;
@@ -165,6 +168,9 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     help: 'Deprecated APIs that have been asked for.',
     labels: ['group', 'version', 'resource', 'subresource', 'removed_release'],
   });
+  const { seats, keepObjects = false } = options.flowControl ?? {};
+  const flowControl = new FlowControl({ clock, registry: metrics.registry, ...(seats === undefined ? {} : { seats }) });
+  let flowObjects: Promise<Closable> | undefined;
   let storeFailed = false;
   const feed = new StoreFeed({ store, root: storageRoot, clock, log });
   const registry = new ResourceRegistry({
@@ -288,7 +294,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
       },
       authentication: authenticationLink(authenticator, options.onUnauthenticated),
       audit: options.audit ?? noLink,
-      lanes: lanesLink(),
+      flowControl: flowControl.link,
       impersonation: impersonationLink(authorizer),
       authorization: authorizationLink(authorizer),
     },
@@ -302,6 +308,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     })
     .then(() => {
       hasParts = true;
+      if (keepObjects) flowObjects = keepFlowObjects({ objects, control: flowControl, clock, log });
       if (store.newestRevision !== undefined) {
         registry
           .fillAll()
@@ -335,6 +342,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
       isClosing = true;
       closing ??= (async () => {
         housekeeping.cancel();
+        await (await flowObjects)?.close();
         for (const { cache } of registry.openStorages()) cache.endWatches();
         await Promise.all([...listeners].map((one) => one.close()));
         await ready.catch(() => {});
@@ -351,6 +359,12 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
 /** Requests for groups that other servers serve go there. */
 function aggregated(aggregator: Aggregator, next: Handler): Handler {
   return (request) => (aggregator.handlerOf(request.info) ?? next)(request);
+}
+
+/** When those who wait for the server to be ready have been served. */
+async function keepFlowObjects(options: KeepObjectsOptions): Promise<Closable> {
+  const { keepFlowObjects: keep } = await import('./flow-control/keep-objects.ts');
+  return keep(options);
 }
 
 /** OpenAPI documents are large and rarely asked for: loaded at the first question. */

@@ -33,6 +33,8 @@ export interface SecureServerOptions {
   readonly encryptionKey: Uint8Array;
   /** Default 300, as upstream. */
   readonly defaultTolerationSeconds?: number;
+  /** Requests worked on at once; default 600. */
+  readonly seats?: number;
   /** Nodes may join with bootstrap tokens. */
   readonly joinable?: boolean;
 }
@@ -85,6 +87,7 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
       allowedNames: ['front-proxy-client'],
     },
     services: { ranges: [serviceCidr] },
+    flowControl: { keepObjects: true, ...(options.seats === undefined ? {} : { seats: options.seats }) },
     kubelet: Object.assign(currentCredential(pki, 'apiserver-kubelet-client'), { ca: pki.ca.certificatePem }),
     ...(advertise.address.startsWith('127.') ? {} : { advertise }),
     policy: [...bootstrapPolicy(), ...(options.joinable === true ? joinPolicy() : []), ...systemPriorityClasses],

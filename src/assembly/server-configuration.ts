@@ -47,6 +47,8 @@ export interface ServerConfiguration {
    * stay at most.
    */
   readonly historyMs?: number;
+  /** Requests worked on at once; default 600, which priority levels divide. */
+  readonly seats?: number;
   /** Requests that take so long are logged; default 1,000. 0: each request is. */
   readonly slowRequestMs?: number;
   /** Requests are recorded in a file; absent: not. */

@@ -180,6 +180,7 @@ function apiServerSettings(configuration: ServerConfiguration) {
     version: configuration.version,
     serviceCidr: configuration.serviceCidr,
     advertise: { address: configuration.advertiseAddress, port: configuration.port },
+    ...(configuration.seats === undefined ? {} : { seats: configuration.seats }),
     ...(configuration.joinable === undefined ? {} : { joinable: configuration.joinable }),
     issuer: configuration.issuer ?? `https://kubernetes.default.svc.${configuration.clusterDomain}`,
     ...(configuration.defaultTolerationSeconds === undefined

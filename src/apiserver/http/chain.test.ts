@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import type { Authorizer, RequestAttributes, ServerRequest } from '../contract.ts';
 import { testServer } from '../test-server.ts';
 import { acceptsGzip } from './compress.ts';
-import { lanesLink } from './lanes.ts';
 
 test('whoever may impersonate acts as someone else, part by part', async () => {
   const asked: RequestAttributes[] = [];
@@ -47,32 +46,6 @@ test('whoever may impersonate acts as someone else, part by part', async () => {
     'system:serviceaccounts:ns',
     'system:authenticated',
   ]);
-});
-
-test('a lane that is full lets some wait and refuses the rest', async () => {
-  const link = lanesLink({ reads: { inFlight: 1, waiting: 1 } });
-  const request = (verb: string, user = 'u'): ServerRequest =>
-    ({
-      source: {},
-      identity: { user, groups: [] },
-      info: { verb, isResource: true, subresource: '' },
-      onAbort: () => () => {},
-    }) as unknown as ServerRequest;
-  const answers: (() => void)[] = [];
-  const next = () => new Promise<never>((resolve) => answers.push(() => resolve(undefined as never)));
-  const first = link(request('get'), next);
-  const second = link(request('list'), next);
-  await assert.rejects(link(request('get'), next), /Too many requests/);
-  void link(request('watch'), next);
-  void link(request('create'), next);
-  void link(request('get', 'system:kube-scheduler'), next);
-  assert.equal(answers.length, 4, 'other lanes and watches pass');
-  answers[0]?.();
-  await first;
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(answers.length, 5, 'the one that waited follows');
-  answers[4]?.();
-  await second;
 });
 
 test('in this process callers share one frozen object', async () => {

@@ -9,8 +9,8 @@ export interface ChainLinks {
   readonly authentication: Link;
   /** After authentication, so that events name a user; before everything that may refuse, so that refusals are audited. */
   readonly audit: Link;
-  /** Before impersonation: lanes are chosen by who really asks. */
-  readonly lanes: Link;
+  /** Before impersonation: places are given by who really asks. */
+  readonly flowControl: Link;
   readonly impersonation: Link;
   readonly authorization: Link;
 }
@@ -22,7 +22,7 @@ export function composeChain(links: ChainLinks, router: Handler): Handler {
     links.requestInfo,
     links.authentication,
     links.audit,
-    links.lanes,
+    links.flowControl,
     links.impersonation,
     links.authorization,
   ];

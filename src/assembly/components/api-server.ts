@@ -32,6 +32,7 @@ export function startApiServerAlone(
     joinable: true,
     ...(flags.issuer === undefined ? {} : { issuer: flags.issuer }),
     ...(flags.audit === undefined ? {} : { audit: flags.audit }),
+    ...(flags.seats === undefined ? {} : { seats: flags.seats }),
     ...(flags.slowRequestMs === undefined ? {} : { slowRequestMs: flags.slowRequestMs }),
     version,
   };

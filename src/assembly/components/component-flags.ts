@@ -38,6 +38,8 @@ export interface ApiServerFlags {
   readonly issuer?: string;
   readonly audit?: AuditConfiguration;
   readonly slowRequestMs?: number;
+  /** Requests worked on at once. */
+  readonly seats?: number;
 }
 
 /** Files of an API server, by upstream's flags. */

@@ -16,6 +16,8 @@ type Flags = StoreOptions &
     serviceAccountIssuer?: string;
     clusterDomain: string;
     logRequests?: number;
+    maxRequestsInflight: number;
+    maxMutatingRequestsInflight: number;
   };
 
 const files = [
@@ -55,6 +57,8 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
     .option('--audit-webhook-batch-buffer-size <n>', 'so many may wait (default: 10000)', parseCount)
     .option('--audit-webhook-initial-backoff <duration>', 'before the second try (default: 10s)', parseDurationMs)
     .option('--audit-truncate-max-event-size <bytes>', 'larger records lose their objects (default: none)', parseCount)
+    .option('--max-requests-inflight <n>', 'requests worked on at once', parseCount, 400)
+    .option('--max-mutating-requests-inflight <n>', 'and so many more: priority levels divide both', parseCount, 200)
     .option('--log-requests <all|duration>', 'log requests that take so long, or all (default: 1s)', parseThresholdMs);
   for (const [, flag, description] of files)
     command.option(`${flag} <file>`, `${description} (default: in --cert-dir)`);
@@ -75,11 +79,21 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
         clusterDomain: options.clusterDomain,
         ...(options.serviceAccountIssuer === undefined ? {} : { issuer: options.serviceAccountIssuer }),
         ...auditOf(options),
+        ...seatsOf(options),
         ...(options.logRequests === undefined ? {} : { slowRequestMs: options.logRequests }),
       },
     });
   });
 });
+
+function seatsOf({ maxRequestsInflight, maxMutatingRequestsInflight }: Flags): { readonly seats: number } {
+  const seats = maxRequestsInflight + maxMutatingRequestsInflight;
+  if (seats > 0) return { seats };
+  throw new CodedError(
+    'WrongUsage',
+    '--max-requests-inflight and --max-mutating-requests-inflight: together at least 1, priority levels need seats',
+  );
+}
 
 interface AuditFlags {
   readonly auditPolicyFile?: string;

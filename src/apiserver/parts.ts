@@ -9,6 +9,7 @@ import { expressionHooks } from './admission/policy/definition-check.ts';
 import { PolicyTypeChecking } from './admission/policy/type-checking.ts';
 import { keepExtensionAuthentication } from './bootstrap/extension-authentication.ts';
 import { keepKubernetesService } from './bootstrap/kubernetes-service.ts';
+import { makeServiceCidr } from './bootstrap/service-cidr.ts';
 import { startServerPresence } from './bootstrap/server-presence.ts';
 import { CustomResources, customResourceDefinitionHooks } from './crd/registrar.ts';
 import { approval, certificateRequestHooks } from './resources/certificate-requests.ts';
@@ -93,6 +94,7 @@ export async function serverParts(wiring: {
       const { advertise } = options;
       if (advertise === undefined) return;
       const service = { objects, range: ranges[0] as string, advertise };
+      await makeServiceCidr({ objects, ranges, clock });
       if (context.store.newestRevision === undefined) await keepKubernetesService(service);
       else {
         presence = await startServerPresence({

@@ -27,6 +27,7 @@ import { replicaSetController } from './replica-set/replica-set.controller.ts';
 import { replicationControllerController } from './replication-controller/replication-controller.controller.ts';
 import { resourceQuotaController } from './resource-quota/resource-quota.controller.ts';
 import { rootCaController } from './root-ca/root-ca.controller.ts';
+import { serviceAddressesController } from './service-addresses/service-addresses.controller.ts';
 import { serviceAccountTokensController } from './service-account-tokens/service-account-tokens.controller.ts';
 import { serviceAccountController } from './service-account/service-account.controller.ts';
 import { storageCapacityController } from './storage-capacity/storage-capacity.controller.ts';
@@ -57,6 +58,7 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   endpointsController,
   endpointSliceMirroringController,
   loadBalancerController,
+  serviceAddressesController,
   nodeLifecycleController,
   taintEvictionController,
   nodeIpamController,

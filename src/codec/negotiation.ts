@@ -22,6 +22,8 @@ export interface Negotiated {
 export interface Offered {
   /** In the server's order of preference; default json, yaml, protobuf. */
   readonly encodings?: readonly Encoding[];
+  /** Of an answer that is turned into metadata alone; default `encodings`. */
+  readonly metadataEncodings?: readonly Encoding[];
   /** Kinds that this endpoint can turn its answer into; default none. */
   readonly transforms?: readonly NonNullable<Negotiated['as']>['kind'][];
 }
@@ -43,11 +45,11 @@ const accepted = new Map<string, readonly MediaRange[]>();
  * Undefined when nothing fits: the caller answers 406 with `notAcceptableTypes`.
  */
 export function negotiate(accept: string | undefined, offered: Offered = {}): Negotiated | undefined {
-  const { encodings = defaultEncodings, transforms = [] } = offered;
+  const { encodings = defaultEncodings } = offered;
   if (accept === undefined || accept.trim() === '')
     return encodings[0] === undefined ? undefined : { encoding: encodings[0] };
   for (const range of rangesOf(accept)) {
-    const chosen = serve(range, encodings, transforms);
+    const chosen = serve(range, encodings, offered);
     if (chosen !== undefined) return chosen;
   }
   return undefined;
@@ -60,12 +62,13 @@ export function notAcceptableTypes(encodings: readonly Encoding[] = defaultEncod
 
 function serve(
   range: MediaRange,
-  encodings: readonly Encoding[],
-  transforms: readonly string[],
+  plain: readonly Encoding[],
+  { transforms = [], metadataEncodings = plain }: Offered,
 ): Negotiated | undefined {
+  const kind = range.parameters.get('as');
+  const encodings = kind?.startsWith('PartialObjectMetadata') === true ? metadataEncodings : plain;
   const encoding = encodings.find((one) => matches(range, mediaTypes[one]));
   if (encoding === undefined || range.quality === 0) return undefined;
-  const kind = range.parameters.get('as');
   const extras = {
     ...(range.parameters.get('stream') === 'watch' ? { stream: true } : {}),
     ...(isTrue(range.parameters.get('pretty')) ? { pretty: true } : {}),
@@ -73,7 +76,7 @@ function serve(
   if (kind === undefined) return { encoding, ...extras };
   const version = range.parameters.get('v');
   if (range.parameters.get('g') !== 'meta.k8s.io' || (version !== 'v1' && version !== 'v1beta1')) return undefined;
-  if (!transforms.includes(kind)) return undefined;
+  if (!(transforms as readonly string[]).includes(kind)) return undefined;
   return { encoding, as: { kind: kind as NonNullable<Negotiated['as']>['kind'], version }, ...extras };
 }
 

@@ -27,7 +27,11 @@ export function formOf(request: ServerRequest, endpoint: Endpoint, kind?: KindRe
   if ((accept === undefined || accept === 'application/json' || accept === '*/*') && !wantsPretty(request))
     return plainJson;
   const encodings = kind?.definition.schema === undefined ? allEncodings : withoutProtobuf;
-  const chosen = negotiate(accept, { encodings, transforms: transforms[endpoint] });
+  const chosen = negotiate(accept, {
+    encodings,
+    metadataEncodings: allEncodings,
+    transforms: transforms[endpoint],
+  });
   if (chosen === undefined) throw errNotAcceptable(notAcceptableTypes(encodings));
   const pretty = chosen.pretty === true || (chosen.encoding === 'json' && endpoint !== 'watch' && wantsPretty(request));
   return { ...chosen, pretty, contentType: contentTypeOf(chosen, endpoint) };

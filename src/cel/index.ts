@@ -29,4 +29,4 @@ export {
   stringType,
   typeText,
 } from './types.ts';
-export { CelList, CelMap, Duration, equal, Optional, Timestamp, Uint, type Value } from './values.ts';
+export { CelList, CelMap, Duration, equal, Optional, Timestamp, typeNameOf, Uint, type Value } from './values.ts';

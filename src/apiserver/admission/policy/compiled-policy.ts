@@ -6,7 +6,7 @@ import type {
   Validation,
   Variable,
 } from '#api';
-import { CompileError, type CelType, dynType, type Program } from '#cel';
+import { CompileError, type CelType, dynType, type Program, typeNameOf } from '#cel';
 import type { AdmissionAttributes, Authorizer } from '../../contract.ts';
 import {
   admissionEnvironment,
@@ -35,11 +35,13 @@ export interface Decision {
 
 export interface Verdict {
   readonly denied: readonly Decision[];
+  /** What audit annotations have against them: denies the request, whatever a binding says of validations. */
+  readonly failed: readonly string[];
   /** Audit annotations by key. */
   readonly annotations: ReadonlyMap<string, string>;
 }
 
-const nothing: Verdict = { denied: [], annotations: new Map() };
+const nothing: Verdict = { denied: [], failed: [], annotations: new Map() };
 
 export interface Evaluation {
   readonly attributes: AdmissionAttributes;
@@ -132,22 +134,25 @@ export class CompiledValidatingPolicy {
   }
 
   #failed(message: string): Verdict {
-    return this.#fails ? { denied: [{ index: 0, message, reason: 'Invalid' }], annotations: new Map() } : nothing;
+    return this.#fails ? { ...nothing, denied: [{ index: 0, message, reason: 'Invalid' }] } : nothing;
   }
 
   #annotate(activation: RequestActivation, denied: Decision[]): Verdict {
     const annotations = new Map<string, string>();
     const budget = new Budget(policyBudget);
-    const more: Decision[] = [];
+    const failed: string[] = [];
     for (const { key, source, program } of this.#annotations) {
       const { value, error } = evaluate(program, source, activation, budget);
       if (error !== undefined) {
-        if (this.#fails) more.push({ index: 0, message: error, reason: 'Invalid' });
-      } else if (typeof value === 'string' && value.trim() !== '') {
-        annotations.set(key, value.trim().slice(0, longestAnnotationBytes));
-      }
+        if (this.#fails) failed.push(error);
+      } else if (typeof value === 'string') {
+        if (value.trim() !== '') annotations.set(key, value.trim().slice(0, longestAnnotationBytes));
+      } else if (value !== null && value !== undefined)
+        failed.push(
+          `valueExpression '${source}' resulted in unsupported return type: ${typeNameOf(value)}. Return type must be either string or null.`,
+        );
     }
-    return { denied: [...denied, ...more], annotations };
+    return { denied, failed, annotations };
   }
 }
 

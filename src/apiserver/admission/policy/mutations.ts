@@ -1,4 +1,4 @@
-import { type AnyObject, apiVersionOf, builtinSchema, type SchemaNode } from '#api';
+import { type AnyObject, apiVersionOf, builtinSchema, type FieldSchema, type SchemaNode } from '#api';
 import { CelError, CelList, CelMap, jsonOf, StructValue, type Value } from '#cel';
 import type { KindDefinition } from '#kinds';
 import { applyJsonPatch, applySchemaDefaults, applyServerSide, cloneObject, pruneUnknown } from '#machinery';
@@ -84,6 +84,11 @@ function configured(value: Value, object: AnyObject, definition: KindDefinition)
     if (field !== 'metadata' ? part !== undefined : (part as { name?: unknown } | undefined)?.name !== undefined)
       throw new CelError(`apply configuration must not set ${field === 'metadata' ? 'metadata.name' : field}`);
   }
+  const atomics = atomicsIn(configuration, nodeOf(definition));
+  if (atomics.length > 0)
+    throw new CelError(
+      `invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomics.join(', ')}`,
+    );
   const { managedFields, ...metadata } = object.metadata;
   const live = { ...object, apiVersion, kind: definition.resource.kind, metadata } as AnyObject;
   const config = {
@@ -106,6 +111,33 @@ function configured(value: Value, object: AnyObject, definition: KindDefinition)
   delete draft.metadata.managedFields;
   if (managedFields !== undefined) draft.metadata.managedFields = managedFields;
   return draft;
+}
+
+/**
+ * The paths of lists, maps and structs in a configuration that are one value to the merge: setting a part of one would take the rest
+ * away. What a value may nest was bounded when it was made.
+ */
+function atomicsIn(value: unknown, node: SchemaNode, traits?: FieldSchema, path = ''): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if (Array.isArray(value)) {
+    if (node.form !== 'list') return [];
+    const own = traits?.listType === 'set' || traits?.listType === 'map' ? [] : [path];
+    const { element } = node;
+    return [
+      ...own,
+      ...(element === undefined
+        ? []
+        : value.flatMap((one, index) => atomicsIn(one, element, undefined, `${path}[${index}]`))),
+    ];
+  }
+  const isAtomic = node.form === 'map' ? traits?.mapType === 'atomic' : traits?.structType === 'atomic';
+  return [
+    ...(isAtomic ? [path] : []),
+    ...Object.entries(value).flatMap(([name, one]) => {
+      const field = node.fields?.get(name);
+      return field === undefined ? [] : atomicsIn(one, field.node, field, `${path}.${name}`);
+    }),
+  ];
 }
 
 /** `Object.spec` is the only name of what stands in the field spec of `Object`; elements of lists go by the list's name. */

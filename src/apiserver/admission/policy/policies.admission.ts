@@ -133,6 +133,8 @@ interface Denial {
   readonly reason: string;
 }
 
+/** So many failed validations are told in one audit event, as upstream. */
+const mostFailures = 50;
 const failureAnnotation = 'validation.policy.admission.k8s.io/validation_failure';
 
 /** ValidatingAdmissionPolicies: the first denial, in the order of policies and bindings by name, is the answer. */
@@ -147,6 +149,7 @@ export function validatingPolicies(options: AdmissionOptions): AdmissionPlugin {
     handles: index.handles,
     async validate(attributes) {
       const denials: Denial[] = [];
+      const failures: object[] = [];
       for (const { bound, bindings, version } of await index.applicable(attributes)) {
         const { policy } = bound;
         const seen = await seenAs(attributes, version, options.objects);
@@ -160,7 +163,9 @@ export function validatingPolicies(options: AdmissionOptions): AdmissionPlugin {
               const namespace = namespaceOf(attributes, index.namespaces);
               const { authorizer } = options;
               const verdict = await compiled.validate({ attributes: seen.attributes, params, namespace, authorizer });
-              for (const decision of verdict.denied) enforce({ decision, binding, by, attributes, denials });
+              for (const decision of verdict.denied) enforce({ decision, binding, by, attributes, denials, failures });
+              for (const message of verdict.failed)
+                denials.push({ message: `${by} denied request: ${message}`, reason: 'Invalid' });
               for (const [key, value] of verdict.annotations)
                 annotations.set(key, (annotations.get(key) ?? new Set()).add(value));
             }
@@ -171,6 +176,7 @@ export function validatingPolicies(options: AdmissionOptions): AdmissionPlugin {
         }
         for (const [key, values] of annotations) attributes.annotate(`${name}/${key}`, [...values].join(', '));
       }
+      if (failures.length > 0) attributes.annotate(failureAnnotation, JSON.stringify(failures.slice(0, mostFailures)));
       const [first] = denials;
       if (first !== undefined) throw denial(attributes, first.message, first.reason);
     },
@@ -200,23 +206,22 @@ function enforce(what: {
   readonly by: string;
   readonly attributes: AdmissionAttributes;
   readonly denials: Denial[];
+  readonly failures: object[];
 }): void {
-  const { decision, binding, by, attributes, denials } = what;
+  const { decision, binding, by, attributes, denials, failures } = what;
   const { message, reason, index } = decision;
   const actions = binding.spec?.validationActions ?? [];
   for (const action of actions) {
     if (action === 'Deny') denials.push({ message: `${by} denied request: ${message}`, reason });
     else if (action === 'Warn') attributes.warn(`Validation failed for ${by}: ${message}`);
-    else if (action === 'Audit') {
-      const failure = {
+    else if (action === 'Audit')
+      failures.push({
         message,
         policy: binding.spec?.policyName,
         binding: binding.metadata.name,
         expressionIndex: index,
         validationActions: actions,
-      };
-      attributes.annotate(failureAnnotation, JSON.stringify([failure]));
-    }
+      });
   }
 }
 

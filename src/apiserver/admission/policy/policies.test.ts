@@ -167,6 +167,34 @@ test('warnings, audit, failure policy', async () => {
     made.headers.warning,
     `299 - "Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': never"`,
   );
+  // Every validation that failed is told, of every binding.
+  await put(t, policy('Validating', 'q', { validations: [{ expression: 'true' }, { expression: '1 > 2' }] }));
+  await put(t, binding('Validating', 'd', 'q', { validationActions: ['Audit'] }));
+  assert.equal((await t.ask('POST', maps, map('b'))).status, 201);
+  assert.deepEqual(JSON.parse(annotations.get('validation.policy.admission.k8s.io/validation_failure') ?? ''), [
+    { message: 'never', policy: 'p', binding: 'b', expressionIndex: 0, validationActions: ['Warn', 'Audit'] },
+    {
+      message: 'failed expression: 1 > 2',
+      policy: 'q',
+      binding: 'd',
+      expressionIndex: 1,
+      validationActions: ['Audit'],
+    },
+  ]);
+  // An annotation that cannot be made denies, whatever the binding says of validations.
+  await put(
+    t,
+    policy('Validating', 'r', {
+      auditAnnotations: [{ key: 'k', valueExpression: 'string(object.data.none)' }],
+    }),
+  );
+  await put(t, binding('Validating', 'e', 'r', { validationActions: ['Warn'] }));
+  const refused = await t.ask('POST', maps, map('c'));
+  assert.equal(refused.status, 422, JSON.stringify(refused.body));
+  assert.match(
+    refused.body.message,
+    /ValidatingAdmissionPolicy 'r' with binding 'e' denied request: .*resulted in error: no such key: /,
+  );
 });
 
 test("parameters: by name, by selector, of the request's namespace, absent", async () => {
@@ -328,6 +356,34 @@ test("a mutation merges lists by their keys, and its failure is the policy's", a
     { name: 'MESH', value: 'on' },
   ]);
   assert.equal(made.body.spec.containers[0].image, 'i');
+  await put(
+    t,
+    policy('Mutating', 'atomic', {
+      matchConstraints: { resourceRules: [pods] },
+      mutations: [
+        {
+          patchType: 'ApplyConfiguration',
+          applyConfiguration: {
+            expression: `Object{spec: Object.spec{
+              nodeSelector: Object.spec.nodeSelector{},
+              containers: [Object.spec.containers{name: 'c', args: ['x']}],
+              tolerations: [Object.spec.tolerations{key: 'k'}]
+            }}`,
+          },
+        },
+      ],
+    }),
+  );
+  await put(t, binding('Mutating', 'a', 'atomic'));
+  const refused = await t.ask('POST', '/api/v1/namespaces/default/pods', {
+    metadata: { name: 'q' },
+    spec: { containers: [{ name: 'c', image: 'i' }] },
+  });
+  assert.match(
+    refused.body.message,
+    /denied request: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: \.spec\.nodeSelector, \.spec\.containers\[0\]\.args, \.spec\.tolerations$/,
+  );
+  await t.ask('DELETE', '/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/atomic');
   await put(
     t,
     policy('Mutating', 'wrong', {

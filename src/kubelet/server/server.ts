@@ -30,6 +30,8 @@ export interface KubeletServerOptions {
   readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string };
   readonly host?: string | undefined;
   readonly port: number;
+  /** For the TLS handshake of a connection; default 10,000. */
+  readonly handshakeMs?: number;
   readonly pods: () => readonly Pod[];
   readonly findPod: (namespace: string, name: string) => Pod | undefined;
   /** Storage of this node, for the control plane. */
@@ -47,6 +49,8 @@ export interface KubeletServer extends Closable {
 const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 const idleMs = 4 * 3600 * 1000;
 const longestBody = 1 << 20;
+const handshakeTimeoutMs = 10_000;
+const mostConnections = 4096;
 const posted: ReadonlySet<string> = new Set(['run', 'storage', 'refresh-volumes']);
 
 /**
@@ -202,7 +206,11 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     minVersion: 'TLSv1.2',
     secureOptions: constants.SSL_OP_NO_TICKET,
     maxHeaderSize: 64 << 10,
+    // Node's own is two minutes: too long to hold a place for who says nothing.
+    handshakeTimeout: options.handshakeMs ?? handshakeTimeoutMs,
+    connectionsCheckingInterval: 5_000,
   });
+  server.maxConnections = mostConnections;
   server.headersTimeout = 30_000;
   server.requestTimeout = 60_000;
   server.on('request', (request, response) => {

@@ -14,12 +14,16 @@ type Meta = Partial<ObjectMeta>;
 
 const annotationsLimitBytes = 256 * 1024;
 
-const eachInvalid = (field: string, value: unknown, messages: readonly string[]): FieldError[] =>
-  messages.map((message) => invalidError(field, value, message));
+const eachInvalid = (field: string, value: unknown, messages: readonly string[]): readonly FieldError[] =>
+  messages.length === 0 ? noErrors : messages.map((message) => invalidError(field, value, message));
+
+const noErrors: readonly FieldError[] = [];
 
 export function validateLabels(labels: Readonly<Record<string, string>> | undefined, field: string): FieldError[] {
   const found: FieldError[] = [];
-  for (const [key, value] of Object.entries(labels ?? {})) {
+  if (labels === undefined) return found;
+  for (const key of Object.keys(labels)) {
+    const value = labels[key] as string;
     found.push(...eachInvalid(field, key, validateQualifiedName(key)));
     found.push(...eachInvalid(field, value, validateLabelValue(value)));
   }

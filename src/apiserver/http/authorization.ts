@@ -1,6 +1,13 @@
 import { errForbidden, goQuote } from '#machinery';
 import type { Identity } from '#wire';
-import type { Authorizer, Link, RequestAttributes, RequestInfo, ServerRequest } from '../contract.ts';
+import type {
+  AuthorizationDecision,
+  Authorizer,
+  Link,
+  RequestAttributes,
+  RequestInfo,
+  ServerRequest,
+} from '../contract.ts';
 
 /** What is decided about, from what was parsed: exactly the object that later links act on. */
 export function attributesOf(info: RequestInfo, identity: Identity): RequestAttributes {
@@ -24,8 +31,16 @@ export function attributesOf(info: RequestInfo, identity: Identity): RequestAttr
 
 /** Refuses (403) unless the authorizer allows. */
 export function authorizationLink(authorizer: Authorizer): Link {
-  return async (request, next) => {
-    await authorize(authorizer, request, attributesOf(request.info, request.identity));
+  return (request, next) => {
+    const attributes = attributesOf(request.info, request.identity);
+    const answer = authorizer.authorize(attributes);
+    if (answer instanceof Promise) {
+      return answer.then((decided) => {
+        judge(request, attributes, decided);
+        return next(request);
+      });
+    }
+    judge(request, attributes, answer);
     return next(request);
   };
 }
@@ -35,8 +50,15 @@ export async function authorize(
   request: ServerRequest,
   attributes: RequestAttributes,
 ): Promise<void> {
-  const answer = authorizer.authorize(attributes);
-  const { decision, reason } = answer instanceof Promise ? await answer : answer;
+  judge(request, attributes, await authorizer.authorize(attributes));
+}
+
+/** Notes the decision and throws unless it allows. */
+function judge(
+  request: ServerRequest,
+  attributes: RequestAttributes,
+  { decision, reason }: AuthorizationDecision,
+): void {
   // Nobody reads annotations of what is not recorded.
   if (request.auditId !== undefined) {
     request.annotations.set('authorization.k8s.io/decision', decision === 'allow' ? 'allow' : 'forbid');

@@ -11,7 +11,7 @@ const serviceAccountPrefix = 'system:serviceaccount:';
 
 /** Lets those who may `impersonate` act as someone else; each part of the other identity is authorized by itself. */
 export function impersonationLink(authorizer: Authorizer): Link {
-  return async (request, next) => {
+  return (request, next) => {
     const user = request.headers[userHeader];
     if (user === undefined) {
       for (const name in request.headers) {
@@ -21,10 +21,11 @@ export function impersonationLink(authorizer: Authorizer): Link {
       }
       return next(request);
     }
-    const identity = await impersonated(authorizer, request, user);
-    request.impersonator = request.identity;
-    request.identity = identity;
-    return next(request);
+    return impersonated(authorizer, request, user).then((identity) => {
+      request.impersonator = request.identity;
+      request.identity = identity;
+      return next(request);
+    });
   };
 }
 

@@ -148,7 +148,10 @@ class SocketRequest implements ServerRequest {
   }
 
   body(): Promise<Uint8Array> {
-    this.#body ??= this.#read();
+    if (this.#body === undefined) {
+      const atHand = this.#exchange.bodyAtHand?.(largestBodyBytes);
+      this.#body = atHand === undefined ? this.#read() : Promise.resolve(atHand);
+    }
     return this.#body;
   }
 

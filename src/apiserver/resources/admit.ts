@@ -32,30 +32,43 @@ const nothingToDo: Admission = { mutates: false, mutate: async () => {}, validat
 export function admit(options: AdmitOptions): Admission {
   const { context, operation, definition, request } = options;
   const subresource = options.subresource ?? request.info.subresource;
-  const plugins = context.admission.filter((one) => one.handles?.(operation, definition, subresource) ?? true);
-  if (plugins.length === 0) return nothingToDo;
-  const attributes = attributesFor(options, subresource);
-  return {
-    mutates: plugins.some((one) => one.mutate !== undefined && one.readOnly !== true),
-    async mutate() {
-      await runAll(plugins, 'mutate', attributes);
-      const { reinvocation } = attributes;
-      if (!reinvocation.needed) return;
-      reinvocation.round = 1;
-      await runAll(plugins, 'mutate', attributes);
-    },
-    validate: () => runAll(plugins, 'validate', attributes),
-  };
+  const plugins: AdmissionPlugin[] = [];
+  for (const one of context.admission) {
+    if (one.handles === undefined || one.handles(operation, definition, subresource)) plugins.push(one);
+  }
+  return plugins.length === 0 ? nothingToDo : new PluginRun(plugins, attributesFor(options, subresource));
 }
 
-async function runAll(
-  plugins: readonly AdmissionPlugin[],
-  step: 'mutate' | 'validate',
-  attributes: AdmissionAttributes,
-): Promise<void> {
-  for (const plugin of plugins) {
-    const done = plugin[step]?.(attributes);
-    if (done !== undefined) await done;
+class PluginRun implements Admission {
+  readonly #plugins: readonly AdmissionPlugin[];
+  readonly #attributes: AdmissionAttributes;
+
+  constructor(plugins: readonly AdmissionPlugin[], attributes: AdmissionAttributes) {
+    this.#plugins = plugins;
+    this.#attributes = attributes;
+  }
+
+  get mutates(): boolean {
+    return this.#plugins.some((one) => one.mutate !== undefined && one.readOnly !== true);
+  }
+
+  async mutate(): Promise<void> {
+    await this.#runAll('mutate');
+    const { reinvocation } = this.#attributes;
+    if (!reinvocation.needed) return;
+    reinvocation.round = 1;
+    await this.#runAll('mutate');
+  }
+
+  validate(): Promise<void> {
+    return this.#runAll('validate');
+  }
+
+  async #runAll(step: 'mutate' | 'validate'): Promise<void> {
+    for (const plugin of this.#plugins) {
+      const done = plugin[step]?.(this.#attributes);
+      if (done !== undefined) await done;
+    }
   }
 }
 

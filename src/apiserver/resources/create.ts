@@ -82,7 +82,8 @@ async function authorizeCreation({ authorizer }: ResourceContext, request: Serve
 async function storeNew(create: CreateOptions, generated: boolean): Promise<Result> {
   const { context, kind, request, draft, options } = create;
   const hooks = hooksOf(context, kind);
-  const release = await hooks?.beforeCreate?.(draft, { dryRun: options.dryRun, request });
+  const before = hooks?.beforeCreate?.(draft, { dryRun: options.dryRun, request });
+  const release = before instanceof Promise ? await before : before;
   try {
     const { storage } = kind;
     if (options.dryRun) {
@@ -102,7 +103,8 @@ async function storeNew(create: CreateOptions, generated: boolean): Promise<Resu
       );
       if (written.written) {
         releaseAt(context, written.object.revision, release);
-        await kind.convert([written.object]);
+        const converting = kind.convert([written.object]);
+        if (converting !== undefined) await converting;
         return { cached: written.object };
       }
       if (!generated) throw errAlreadyExists(kind.groupResource, name);

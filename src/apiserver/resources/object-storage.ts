@@ -1,6 +1,6 @@
 import type { AnyObject } from '#api';
 import { deepEqual } from '#machinery';
-import type { Entry, Lease, Store, Write, WriteResult } from '#store';
+import type { Entry, Lease, Store } from '#store';
 import type { CachedObject } from '../watchcache/cached-object.ts';
 import type { ResourceCache } from '../watchcache/resource-cache.ts';
 import type { Measures } from '../http/measures.ts';
@@ -25,7 +25,7 @@ export class ObjectStorage {
   readonly #store: Store;
   readonly #seal: Seal | undefined;
   readonly #measures: Measures | undefined;
-  readonly #labels: string;
+  readonly #labels: Readonly<Record<'create' | 'update' | 'delete', string>>;
 
   constructor(options: {
     store: Store;
@@ -38,7 +38,8 @@ export class ObjectStorage {
     this.#seal = options.seal;
     this.#measures = options.measures;
     const { group, plural } = options.cache.form.definition.resource;
-    this.#labels = `group="${group}",resource="${plural}"`;
+    const labelsOf = (operation: string): string => `operation="${operation}",group="${group}",resource="${plural}"`;
+    this.#labels = { create: labelsOf('create'), update: labelsOf('update'), delete: labelsOf('delete') };
   }
 
   /** The object as of everything acknowledged so far. */
@@ -70,10 +71,9 @@ export class ObjectStorage {
   }
 
   async remove(current: CachedObject): Promise<Written> {
-    const result = await this.#write('delete', {
-      key: this.cache.prefix + current.key,
-      ifModRevision: current.revision,
-    });
+    const beganMs = this.#measures?.clock.monotonicMs() ?? 0;
+    const result = await this.#store.write({ key: this.cache.prefix + current.key, ifModRevision: current.revision });
+    this.#measure('delete', beganMs);
     if (!result.applied) return { written: false, current: this.#entry(current.key, result.current) };
     return { written: true, object: current.atRevision(result.revision) };
   }
@@ -84,10 +84,12 @@ export class ObjectStorage {
     const fullKey = this.cache.prefix + key;
     const value = this.#seal === undefined ? stored : this.#seal.seal(stored, fullKey);
     const operation = ifModRevision === 0 ? 'create' : 'update';
+    const write = { key: fullKey, value, ifModRevision };
+    const beganMs = this.#measures?.clock.monotonicMs() ?? 0;
     this.cache.begin(value, stored, draft);
     try {
-      const write = { key: fullKey, value, ifModRevision };
-      const result = await this.#write(operation, lease === undefined ? write : { ...write, lease });
+      const result = await this.#store.write(lease === undefined ? write : { ...write, lease });
+      this.#measure(operation, beganMs);
       if (!result.applied) return { written: false, current: this.#entry(key, result.current) };
       return { written: true, object: this.cache.accept(key, result.revision, stored, draft) };
     } finally {
@@ -95,15 +97,11 @@ export class ObjectStorage {
     }
   }
 
-  async #write(operation: 'create' | 'update' | 'delete', write: Write): Promise<WriteResult> {
+  #measure(operation: 'create' | 'update' | 'delete', beganMs: number): void {
     const measures = this.#measures;
-    const beganMs = measures?.clock.monotonicMs() ?? 0;
-    const result = await this.#store.write(write);
-    if (measures !== undefined) {
-      const labels = `operation="${operation}",${this.#labels}`;
-      measures.observe('etcd_request_duration_seconds', labels, (measures.clock.monotonicMs() - beganMs) / 1000);
-    }
-    return result;
+    if (measures === undefined) return;
+    const seconds = (measures.clock.monotonicMs() - beganMs) / 1000;
+    measures.observe('etcd_request_duration_seconds', this.#labels[operation], seconds);
   }
 
   #entry(key: string, entry: Entry | undefined): CachedObject | undefined {

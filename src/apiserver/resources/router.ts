@@ -59,7 +59,7 @@ export function resourceRouter(options: {
   };
 }
 
-async function route(
+function route(
   context: ResourceContext,
   kind: KindResource,
   request: ServerRequest,

@@ -35,11 +35,6 @@ export interface WatchOutput {
 const bookmarkEveryMs = 60_000;
 const initialPerTurn = 500;
 
-/** Not of one name, namespace or node alone. */
-function isWhole({ name, namespace, indexed }: Selection): boolean {
-  return name === '' && namespace === '' && indexed === undefined;
-}
-
 /** One watch from its start to its end: initial state or history, then every change that concerns its selection. */
 export class WatchSession {
   readonly #context: ResourceContext;
@@ -50,7 +45,7 @@ export class WatchSession {
   readonly #start: WatchStart;
   readonly #bookmarks: boolean;
   readonly #converts: boolean;
-  /** The cache keeps decoded objects for it: most of them are shown to it. */
+  /** The cache keeps decoded objects for it; not for who looks at one name. */
   readonly #keepsObjects: boolean;
   readonly #endsAt: Timer;
   #bookmarkTimer: Timer | undefined;
@@ -80,7 +75,7 @@ export class WatchSession {
     this.#start = options.start;
     this.#bookmarks = options.bookmarks;
     this.#converts = options.kind.definition.convert !== undefined;
-    this.#keepsObjects = this.#output.takesObjects && isWhole(this.#selection);
+    this.#keepsObjects = this.#output.takesObjects && this.#selection.name === '';
     if (this.#keepsObjects) this.#cache.objectReaders++;
     this.#output.onReady(() => this.#flush());
     this.#output.onClose(() => this.#close());

@@ -14,6 +14,27 @@ export function headOf(info: { readonly group: string; readonly version: string;
 
 /** Encodes `object` in its stored form under `head` (whatever apiVersion and kind it carries). metadata must not be empty. */
 export function encodeStored(object: AnyObject, head: Buffer): Buffer {
+  return encodeInOrder(object, head) ?? encodeParts(object, head);
+}
+
+const headTexts = new WeakMap<Buffer, string>();
+
+/** Nearly every object comes with its head's fields first and in this order: then its JSON is the stored form. */
+function encodeInOrder(object: AnyObject, head: Buffer): Buffer | undefined {
+  if (object.metadata.resourceVersion !== undefined) return undefined;
+  let headText = headTexts.get(head);
+  if (headText === undefined) headTexts.set(head, (headText = head.toString()));
+  let text: string;
+  try {
+    text = JSON.stringify(object);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return undefined;
+  }
+  return text.startsWith(headText) ? Buffer.from(text) : undefined;
+}
+
+function encodeParts(object: AnyObject, head: Buffer): Buffer {
   const { apiVersion: _version, kind: _kind, metadata, ...rest } = object;
   let meta: string;
   let tail: string;
@@ -30,7 +51,7 @@ export function encodeStored(object: AnyObject, head: Buffer): Buffer {
   }
   const text = tail === '{}' ? `${meta.slice(1)}}` : `${meta.slice(1)},${tail.slice(1)}`;
   const length = head.length + Buffer.byteLength(text);
-  const bytes = Buffer.allocUnsafeSlow(length);
+  const bytes = Buffer.allocUnsafe(length);
   head.copy(bytes);
   bytes.write(text, head.length);
   return bytes;

@@ -79,6 +79,8 @@ export class MemoryJournal implements Journal {
 }
 
 function plain(record: JournalRecord): JournalRecord {
-  const { revision, key, deleted, createRevision, version, lease, value } = record;
+  const { revision, key, deleted, createRevision, version, lease } = record;
+  // Memory of its own: a value may be a small part of a block that it would keep.
+  const value = new Uint8Array(record.value);
   return { revision, key, deleted, createRevision, version, lease, value };
 }

@@ -48,6 +48,8 @@ export interface HttpExchange {
   onAbort(callback: () => void): () => void;
   /** The whole body; rejects with BodyTooLarge above `limitBytes`. */
   body(limitBytes: number): Promise<Uint8Array>;
+  /** The body when it is here as a whole and within the limit; undefined: ask `body`. */
+  bodyAtHand?(limitBytes: number): Uint8Array | undefined;
   /** The body piece by piece; not together with `body`. */
   stream(): AsyncIterable<Uint8Array>;
   respond(status: number, headers: ResponseHeaders, body?: Uint8Array | readonly Uint8Array[]): void;

@@ -53,6 +53,8 @@ export class Http2Connection {
   /** Streams with data that could not be sent yet. */
   readonly #blocked = new Set<ServerStream>();
   #rest: Buffer | undefined;
+  /** Requests with a body, new in this chunk. */
+  #opened: ServerStream[] = [];
   #prefaceLeft = preface.length;
   #settled = false;
   #lastStream = 0;
@@ -322,11 +324,29 @@ export class Http2Connection {
       this.#prefaceLeft = 0;
       at = preface.length;
     }
+    at = this.#frames(input, at);
+    if (this.#ended) return;
+    this.#handleOpened();
+    // A copy: what is kept must not hold the whole chunk.
+    this.#rest = at === input.length ? undefined : at === 0 ? input : Buffer.from(input.subarray(at));
+  }
+
+  /** Requests that are not whole yet are handled after the rest of their chunk was read: small bodies are then at hand. */
+  #handleOpened(): void {
+    if (this.#opened.length === 0) return;
+    const opened = this.#opened;
+    this.#opened = [];
+    for (const stream of opened) if (this.#streams.has(stream.id)) this.#handle(stream);
+  }
+
+  /** Takes all frames that are whole; returns where the rest begins. */
+  #frames(input: Buffer, start: number): number {
+    let at = start;
     while (input.length - at >= frameHeadBytes) {
       const length = ((input[at] as number) << 16) | ((input[at + 1] as number) << 8) | (input[at + 2] as number);
       if (length > frameBytes) throw new ConnectionError(errorCode.frameSizeError, 'a frame beyond the limit');
-      const start = at + frameHeadBytes;
-      if (input.length - start < length) break;
+      const payload = at + frameHeadBytes;
+      if (input.length - payload < length) break;
       const type = input[at + 3] as number;
       if (!this.#settled && type !== frameType.settings)
         throw new ConnectionError(errorCode.protocolError, 'settings must come first');
@@ -334,13 +354,12 @@ export class Http2Connection {
         type,
         input[at + 4] as number,
         input.readUInt32BE(at + 5) & 0x7fffffff,
-        input.subarray(start, start + length),
+        input.subarray(payload, payload + length),
       );
-      at = start + length;
-      if (this.#ended) return;
+      at = payload + length;
+      if (this.#ended) break;
     }
-    // A copy: what is kept must not hold the whole chunk.
-    this.#rest = at === input.length ? undefined : at === 0 ? input : Buffer.from(input.subarray(at));
+    return at;
   }
 
   #take(type: number, flags: number, id: number, payload: Buffer): void {
@@ -445,7 +464,8 @@ export class Http2Connection {
     if (endStream) stream.ended();
     else if (request.headers.expect === '100-continue')
       this.sendHeaders(stream, 100, {}, { length: undefined, end: false });
-    this.#handle(stream);
+    if (endStream) this.#handle(stream);
+    else this.#opened.push(stream);
   }
 
   #refuse(id: number, code: number): void {

@@ -157,14 +157,22 @@ export class ServerStream implements HttpExchange {
     this.broken();
   }
 
+  bodyAtHand(limitBytes: number): Uint8Array | undefined {
+    if (!this.#isEnded || this.#bodyBytes > limitBytes) return undefined;
+    const parts = this.#body;
+    if (parts === undefined) return noBytes;
+    this.#body = undefined;
+    this.#connection.consumed(this, this.#bodyBytes, false);
+    return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+  }
+
   body(limitBytes: number): Promise<Uint8Array> {
     if (this.#isEnded) {
-      const parts = this.#body;
-      if (parts === undefined) return Promise.resolve(noBytes);
+      const atHand = this.bodyAtHand(limitBytes);
+      if (atHand !== undefined) return Promise.resolve(atHand);
       this.#body = undefined;
       this.#connection.consumed(this, this.#bodyBytes, false);
-      if (this.#bodyBytes > limitBytes) return Promise.reject(new BodyTooLarge(limitBytes));
-      return Promise.resolve(parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts));
+      return Promise.reject(new BodyTooLarge(limitBytes));
     }
     if (this.#broken) return Promise.reject(new RequestAborted());
     const { contentLength } = this.#request;

@@ -125,9 +125,10 @@ class Parser {
     const open = this.#take();
     if (open.token !== '(') throw new SyntaxProblem(`found '${open.text}' expected: '('`);
     const first = this.#peek();
+    // As upstream: nothing between the brackets is one empty value.
     if (first.token === ')') {
       this.#position++;
-      return [];
+      return [''];
     }
     if (first.token !== 'identifier' && first.token !== ',') {
       throw new SyntaxProblem(`found '${first.text}', expected: ',', ')' or identifier`);

@@ -65,7 +65,7 @@ export function parseRequestInfo(method: string, target: string): RequestInfo {
     if (verb === 'get') verb = legacyWatch || isTrue(options.get('watch')) ? 'watch' : 'list';
     else if (verb === 'delete') verb = 'deletecollection';
     if (verb !== 'create') name = selectedName(options);
-  } else if (verb === 'get' && subresource === '' && (legacyWatch || isTrue(options.get('watch')))) verb = 'watch';
+  } else if (verb === 'get' && subresource === '' && legacyWatch) verb = 'watch';
   return {
     isResource: true,
     verb,

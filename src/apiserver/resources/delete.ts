@@ -2,10 +2,12 @@ import { type AnyObject, builtinSchema, type Status } from '#api';
 import { rfc3339 } from '#base';
 import {
   cloneObject,
+  errBadRequest,
   errConflict,
   errInvalid,
   errNotFound,
   type FieldError,
+  goQuote,
   invalidError,
   notSupportedError,
 } from '#machinery';
@@ -47,10 +49,16 @@ export async function deleteOptions(request: ServerRequest): Promise<DeleteOptio
   const bytes = request.objectBody === undefined ? await request.body() : undefined;
   if (bytes === undefined || bytes.length > 0) {
     const raw = await readBody(request, type, 'Ignore');
-    if (typeof raw.value === 'object' && raw.value !== null) {
+    if (raw.value !== null) {
       const value = raw.value as Record<string, unknown>;
+      const { kind } = value;
+      if (typeof kind === 'string' && kind !== '' && kind !== type.kind) {
+        throw errBadRequest(`no kind ${goQuote(kind)} is registered for version "meta.k8s.io/v1" at this address`);
+      }
       if (request.audited !== undefined) request.audited.requestObject ??= { ...value };
-      const draft = { ...value, apiVersion: 'v1', kind: 'DeleteOptions' };
+      // Clients send them in the version of the group that they delete from.
+      const isObject = typeof value === 'object' && !Array.isArray(value);
+      const draft = isObject ? { ...value, apiVersion: 'v1', kind: 'DeleteOptions' } : value;
       body = checkDraft({ value: draft, findings: [] }, type, request, ignoreUnknown) as unknown as Record<
         string,
         unknown
@@ -170,16 +178,21 @@ async function admitDeletion({ context, kind, request, options }: Deletion, old:
 
 function checkPreconditions(kind: KindResource, { preconditions }: DeleteOptions, old: AnyObject): void {
   const { uid, resourceVersion } = preconditions;
-  const fail = (what: string, asked: string, is: string): never => {
+  const resource = { group: kind.info.group, plural: kind.info.kind };
+  const { name } = old.metadata;
+  if (uid !== undefined && uid !== old.metadata.uid) {
     throw errConflict(
-      kind.groupResource,
-      old.metadata.name,
-      `Precondition failed: ${what} in precondition: ${asked}, ${what} in object meta: ${is}`,
+      resource,
+      name,
+      `the UID in the precondition (${uid}) does not match the UID in record (${old.metadata.uid}). The object might have been deleted and then recreated`,
     );
-  };
-  if (uid !== undefined && uid !== old.metadata.uid) fail('UID', uid, old.metadata.uid);
+  }
   if (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion) {
-    fail('ResourceVersion', resourceVersion, old.metadata.resourceVersion ?? '');
+    throw errConflict(
+      resource,
+      name,
+      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${old.metadata.resourceVersion}). The object might have been modified`,
+    );
   }
 }
 

@@ -77,6 +77,7 @@ function questionOf(request: ServerRequest): ListQuestion {
   const { options, rawQuery } = request.info;
   if (rawQuery === '') return { limit: 0, revision: 0, match: 'fresh', token: undefined };
   const limit = Math.max(0, integerOption(request, 'limit') ?? 0);
+  integerOption(request, 'timeoutSeconds');
   const asked = options.get('resourceVersion') ?? '';
   const match = options.get('resourceVersionMatch') ?? '';
   const text = options.get('continue') ?? '';
@@ -109,7 +110,8 @@ function questionOf(request: ServerRequest): ListQuestion {
   }
   const revision = parseRevision(asked);
   if (asked === '') return { limit, revision, match: 'fresh', token: undefined };
-  if (revision === 0) return { limit, revision, match: 'any', token: undefined };
+  // As upstream: whoever takes any state gets all of it at once.
+  if (revision === 0) return { limit: 0, revision, match: 'any', token: undefined };
   const exact = match === 'Exact' || (match === '' && limit > 0);
   return { limit, revision, match: exact ? 'exact' : 'notOlder', token: undefined };
 }

@@ -73,14 +73,14 @@ function route(
     if (named === collectionVerbs.has(info.verb) && !(named && info.verb === 'watch')) throw errMethodNotAllowed();
     const served = kind.definition.verbs ?? allVerbs;
     if (!kind.isStored) {
-      if (!served.includes(info.verb)) throw errMethodNotSupported(kind.groupResource, info.verb);
+      if (!served.includes(info.verb)) throw notServed(kind, info.verb);
       const computed = context.computed?.get(`${kind.info.group}/${kind.info.plural}`);
       if (computed !== undefined) return computed(context, kind, request);
       if (kind.info.plural === 'bindings') return createBinding(context, kind, request);
       return review(context, kind, request);
     }
     const verb = verbs.get(info.verb);
-    if (verb === undefined || !served.includes(info.verb)) throw errMethodNotSupported(kind.groupResource, info.verb);
+    if (verb === undefined || !served.includes(info.verb)) throw notServed(kind, info.verb);
     return verb(context, kind, request);
   }
   const table = subresourceVerbs(kind, info.subresource, subresources);
@@ -131,4 +131,9 @@ function checkScope(kind: KindResource, { info }: ServerRequest): void {
   const ownPath =
     info.namespace === '' || (info.resource === 'namespaces' && info.group === '' && info.namespace === info.name);
   if (!ownPath) throw errUnknownPath();
+}
+
+/** Built-in kinds have no route for a verb they lack; for custom ones the verb is looked up after the route. */
+function notServed(kind: KindResource, verb: string): Error {
+  return kind.definition.schema === undefined ? errMethodNotAllowed() : errMethodNotSupported(kind.groupResource, verb);
 }

@@ -43,6 +43,8 @@ export interface KindDefinition {
   readonly fieldSelectors?: Readonly<Record<string, (object: AnyObject) => string>>;
   /** metadata.generation is 1 at creation and counts up when anything but metadata and status changes. */
   readonly generation?: boolean;
+  /** Besides, changes of annotations count: never (default), too, or no change counts, and generation stays 1. */
+  readonly generationCounts?: 'annotations' | 'nothing';
   /** Fills in defaults, also those that depend on other fields. The schema's static ones were applied before. */
   readonly applyDefaults?: (draft: AnyObject) => void;
   /**
@@ -55,6 +57,8 @@ export interface KindDefinition {
   /** Beyond the schema and ObjectMeta, which the machinery checks. Every error at once. `old`: what an update replaces. */
   readonly validate?: (object: AnyObject, old?: AnyObject) => FieldError[];
   readonly validateUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
+  /** What `validateUpdate` finds is told before what `validate` finds; default after. */
+  readonly updateRulesFirst?: boolean;
   readonly validateStatusUpdate?: (object: AnyObject, old: AnyObject) => FieldError[];
   /** The rule for metadata.name and generateName; default DNS subdomain. Returns upstream's messages. */
   readonly validateName?: (name: string, prefix: boolean) => string[];

@@ -160,7 +160,7 @@ const changes: readonly (readonly [title: string, old: Sample, next: Sample, err
     'priority class: value',
     { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', value: 1 },
     { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', value: 2 },
-    ['value: Forbidden: may not be changed in an update.'],
+    ['Value: Forbidden: may not be changed in an update.'],
   ],
   [
     'storage class',

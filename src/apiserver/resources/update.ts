@@ -1,5 +1,5 @@
 import type { AnyObject } from '#api';
-import { hasKnownFinalizers, type MetadataField } from '#kinds';
+import { hasKnownFinalizers, type KindDefinition, type MetadataField } from '#kinds';
 import {
   cloneObject,
   deepEqual,
@@ -192,7 +192,7 @@ function carryOver(update: UpdateOptions, changed: AnyObject, old: AnyObject): A
     definition.generation === true &&
     subresource !== 'status' &&
     update.unchecked !== true &&
-    specChanged(draft, old)
+    countsAsNew(definition, draft, old)
   ) {
     metadata.generation = (before.generation ?? 0) + 1;
   }
@@ -207,6 +207,16 @@ function keep(
   const value = before[field];
   if (value === undefined) removeField(metadata, field);
   else (metadata as unknown as Record<string, unknown>)[field] = typeof value === 'object' ? cloneObject(value) : value;
+}
+
+/** Whether a change counts in metadata.generation. */
+function countsAsNew(definition: KindDefinition, draft: AnyObject, old: AnyObject): boolean {
+  const { generationCounts } = definition;
+  if (generationCounts === 'nothing') return false;
+  if (specChanged(draft, old)) return true;
+  return (
+    generationCounts === 'annotations' && !deepEqual(draft.metadata.annotations ?? {}, old.metadata.annotations ?? {})
+  );
 }
 
 /** Anything but metadata and status. */

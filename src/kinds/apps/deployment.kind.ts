@@ -12,6 +12,7 @@ export const deploymentKind = defineKind<Deployment>({
   statusKeeps: ['labels'],
   initialStatus: {},
   generation: true,
+  generationCounts: 'annotations',
   scale: workloadScale,
   applyDefaults: applyDeploymentDefaults,
   validate: validateDeployment,

@@ -31,39 +31,56 @@ export function validateAtMostWhole(value: number | string | undefined, field: s
 const amountOf = (value: number | string | undefined): number =>
   typeof value === 'string' ? Number.parseInt(value, 10) || 0 : (value ?? 0);
 
-const workloadWords = (kind: string, empty: string, broken: string) => ({
-  kind,
-  empty: `empty selector is invalid for ${empty}`,
-  broken,
-});
-const deploymentWords = workloadWords('ReplicaSet', 'deployment', 'invalid label selector');
-const replicaSetWords = workloadWords('ReplicaSet', 'deployment', 'invalid label selector');
-const daemonSetWords = workloadWords('DaemonSet', 'daemonset', '');
-const statefulSetWords = workloadWords('StatefulSet', 'statefulset', '');
+interface WorkloadWords {
+  /** In messages about the template. */
+  readonly kind: string;
+  readonly emptySelector: string;
+  /** Said beside what is wrong with a selector; the template is not looked at then. Absent: it is. */
+  readonly brokenSelector?: string;
+}
 
-/** Selector and template of a workload whose pods always restart. `kind` is named in messages. */
+const replicaWords: WorkloadWords = {
+  kind: 'ReplicaSet',
+  emptySelector: 'empty selector is invalid for deployment',
+  brokenSelector: 'invalid label selector',
+};
+const statefulSetWords: WorkloadWords = {
+  kind: 'StatefulSet',
+  emptySelector: 'empty selector is invalid for statefulset',
+  brokenSelector: '',
+};
+const daemonSetWords: WorkloadWords = { kind: 'DaemonSet', emptySelector: 'empty selector is invalid for daemonset' };
+
+/** Selector and template of a workload whose pods always restart. */
 function validateSelectorAndTemplate(
   spec: { selector?: LabelSelector; template?: PodTemplateSpec } | undefined,
-  words: { readonly empty: string; readonly broken: string; readonly kind: string },
+  words: WorkloadWords,
   found: Findings,
 ): void {
+  const { brokenSelector } = words;
   const selector = spec?.selector;
-  if (selector == null) {
-    found.required('spec.selector');
-    validateMatch(undefined, spec?.template, found);
-  } else {
-    const before = found.list.length;
-    found.selector('spec.selector', selector);
-    const size = Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions ?? []).length;
-    if (size === 0) found.invalid('spec.selector', selector, words.empty);
-    if (found.list.length > before && size > 0) {
-      found.invalid('spec.selector', selector, words.broken);
-      return validateTemplateRules(spec, words.kind, found);
-    }
-    if (size > 0) validateMatch(selector, spec?.template, found);
+  const before = found.list.length;
+  found.selector('spec.selector', selector);
+  const isBroken = found.list.length > before;
+  const isEmpty = selector != null && !hasRequirements(selector);
+  if (selector == null && brokenSelector !== undefined) found.required('spec.selector');
+  if (isEmpty) found.invalid('spec.selector', selector, words.emptySelector);
+  if (isBroken && brokenSelector !== undefined) found.invalid('spec.selector', selector, brokenSelector);
+  else {
+    if (!isBroken && !isEmpty) validateMatch(selector, spec?.template, found);
+    validatePodTemplate(spec?.template, 'spec.template', found);
   }
-  validatePodTemplate(spec?.template, 'spec.template', found);
   validateTemplateRules(spec, words.kind, found);
+}
+
+const hasRequirements = ({ matchLabels, matchExpressions }: LabelSelector): boolean =>
+  Object.keys(matchLabels ?? {}).length + (matchExpressions ?? []).length > 0;
+
+/** A strategy as upstream shows one whose type it does not know. */
+function strategyText(strategy: { type?: string; rollingUpdate?: RollingUpdateDeployment }): object {
+  const { type = '', rollingUpdate: update } = strategy;
+  const { maxUnavailable = 0, maxSurge = 0 } = update ?? {};
+  return { Type: type, RollingUpdate: update == null ? null : { MaxUnavailable: maxUnavailable, MaxSurge: maxSurge } };
 }
 
 function validateTemplateRules(spec: { template?: PodTemplateSpec } | undefined, kind: string, found: Findings): void {
@@ -88,14 +105,14 @@ export function validateMatch(
 export function validateDeployment({ spec }: Deployment): FieldError[] {
   const found = new Findings();
   found.nonNegative('spec.replicas', spec?.replicas);
-  validateSelectorAndTemplate(spec, deploymentWords, found);
+  validateSelectorAndTemplate(spec, replicaWords, found);
   const strategy = spec?.strategy ?? {};
   if (strategy.type === 'Recreate') {
     if (strategy.rollingUpdate != null)
       found.forbidden('spec.strategy.rollingUpdate', "may not be specified when strategy `type` is 'Recreate'");
   } else if (strategy.type === 'RollingUpdate')
     validateRollingUpdate(strategy.rollingUpdate, 'spec.strategy.rollingUpdate', found);
-  else found.notSupported('spec.strategy.type', strategy.type ?? '', ['Recreate', 'RollingUpdate']);
+  else found.notSupported('spec.strategy', strategyText(strategy), ['Recreate', 'RollingUpdate']);
   found.nonNegative('spec.minReadySeconds', spec?.minReadySeconds);
   found.nonNegative('spec.revisionHistoryLimit', spec?.revisionHistoryLimit);
   const deadline = spec?.progressDeadlineSeconds;
@@ -129,7 +146,7 @@ export function validateReplicaSet({ spec }: ReplicaSet): FieldError[] {
   const found = new Findings();
   found.nonNegative('spec.replicas', spec?.replicas);
   found.nonNegative('spec.minReadySeconds', spec?.minReadySeconds);
-  validateSelectorAndTemplate(spec, replicaSetWords, found);
+  validateSelectorAndTemplate(spec, replicaWords, found);
   return found.list;
 }
 
@@ -154,7 +171,7 @@ export function validateDaemonSet({ spec }: DaemonSet): FieldError[] {
       validateAtMostWhole(update.maxSurge, `${field}.maxSurge`, found);
     }
   } else if (strategy.type !== 'OnDelete')
-    found.notSupported('spec.updateStrategy', strategy.type ?? '', ['RollingUpdate', 'OnDelete']);
+    found.notSupported('spec.updateStrategy', strategyText(strategy), ['RollingUpdate', 'OnDelete']);
   found.nonNegative('spec.revisionHistoryLimit', spec?.revisionHistoryLimit);
   return found.list;
 }

@@ -6,6 +6,7 @@ import { validateConfigMap, validateConfigMapUpdate } from './config-validation.
 export const configMapKind = defineKind<ConfigMap>({
   resource: resource('v1', 'configmaps'),
   validate: validateConfigMap,
+  updateRulesFirst: true,
   validateUpdate: validateConfigMapUpdate,
   columns: [
     nameColumn,

@@ -16,6 +16,7 @@ import {
   validatePodContainers,
 } from './container-validation.ts';
 import { validateOverhead, validateResources } from './resource-validation.ts';
+import { validatePodAnnotations } from './pod-annotation-validation.ts';
 import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
 
@@ -36,6 +37,7 @@ export function validatePod(pod: Pod): FieldError[] {
       mirror,
       'must set spec.nodeName if mirror pod annotation is set',
     );
+  validatePodAnnotations(pod.metadata.annotations, spec, 'metadata.annotations', found);
   validatePodSpec(spec, pod.metadata, 'spec', found);
   if (!spec.serviceAccountName)
     for (const [index, volume] of (spec.volumes ?? []).entries())
@@ -55,6 +57,7 @@ export function validatePodTemplate(template: PodTemplateSpec | undefined, field
   found.labels(`${field}.labels`, template?.metadata?.labels);
   found.add(validateAnnotations(template?.metadata?.annotations, `${field}.annotations`));
   const spec = template?.spec ?? { containers: [] };
+  validatePodAnnotations(template?.metadata?.annotations, spec, `${field}.annotations`, found);
   validatePodSpec(spec, undefined, `${field}.spec`, found);
   if (spec.ephemeralContainers?.length)
     found.forbidden(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template');

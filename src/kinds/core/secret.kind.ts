@@ -17,6 +17,7 @@ export const secretKind = defineKind<Secret>({
     delete draft.stringData;
   },
   validate: validateSecret,
+  updateRulesFirst: true,
   validateUpdate: validateSecretUpdate,
   columns: [
     nameColumn,

@@ -39,6 +39,7 @@ export const serviceKind = defineKind<Service>({
   applyDefaults: applyServiceDefaults,
   validateName: serviceName,
   validate: validateService,
+  updateRulesFirst: true,
   validateUpdate: validateServiceUpdate,
   validateStatusUpdate: validateServiceStatusUpdate,
   columns: [

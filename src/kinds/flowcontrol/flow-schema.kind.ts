@@ -13,7 +13,6 @@ export const flowSchemaKind = defineKind<FlowSchema>({
   applyDefaults: (draft) => {
     if (draft.spec != null && !draft.spec.matchingPrecedence) draft.spec.matchingPrecedence = 1000;
   },
-  allowUnconditionalUpdate: false,
   validate: validateFlowSchema,
   columns: [
     nameColumn,

@@ -31,7 +31,6 @@ export const priorityLevelConfigurationKind = defineKind<PriorityLevelConfigurat
     if (!queuing.handSize) queuing.handSize = 8;
     if (!queuing.queueLengthLimit) queuing.queueLengthLimit = 50;
   },
-  allowUnconditionalUpdate: false,
   validate: validatePriorityLevel,
   columns: [
     nameColumn,

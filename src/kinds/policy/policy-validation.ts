@@ -34,8 +34,10 @@ const systemClasses: ReadonlyMap<string, number> = new Map([
   ['system-cluster-critical', 2000000000],
 ]);
 
-export function validatePriorityClass(priorityClass: PriorityClass): FieldError[] {
+/** Of updates only the rules of updates are asked. */
+export function validatePriorityClass(priorityClass: PriorityClass, old?: PriorityClass): FieldError[] {
   const found = new Findings();
+  if (old !== undefined) return found.list;
   const { name } = priorityClass.metadata;
   const value = priorityClass.value ?? 0;
   if (name.startsWith(systemPrefix)) {
@@ -56,7 +58,7 @@ export function validatePriorityClass(priorityClass: PriorityClass): FieldError[
 
 export function validatePriorityClassUpdate(priorityClass: PriorityClass, old: PriorityClass): FieldError[] {
   const found = new Findings();
-  if ((priorityClass.value ?? 0) !== (old.value ?? 0)) found.forbidden('value', 'may not be changed in an update.');
+  if ((priorityClass.value ?? 0) !== (old.value ?? 0)) found.forbidden('Value', 'may not be changed in an update.');
   found.immutable('preemptionPolicy', priorityClass.preemptionPolicy, old.preemptionPolicy);
   return found.list;
 }

@@ -7,6 +7,7 @@ export const priorityClassKind = defineKind<PriorityClass>({
   resource: resource('scheduling.k8s.io/v1', 'priorityclasses'),
   storageSegment: 'priorityclasses',
   generation: true,
+  generationCounts: 'nothing',
   applyDefaults: (draft) => {
     draft.preemptionPolicy ??= 'PreemptLowerPriority';
   },

@@ -91,10 +91,10 @@ export async function serverParts(wiring: {
         localServices = keepLocalServices({ objects, catalogue: wiring.catalogue, local: [metrics], clock, log });
       const { extensionAuthentication } = options;
       if (extensionAuthentication !== undefined) await keepExtensionAuthentication(objects, extensionAuthentication);
+      await makeServiceCidr({ objects, ranges, clock });
       const { advertise } = options;
       if (advertise === undefined) return;
       const service = { objects, range: ranges[0] as string, advertise };
-      await makeServiceCidr({ objects, ranges, clock });
       if (context.store.newestRevision === undefined) await keepKubernetesService(service);
       else {
         presence = await startServerPresence({

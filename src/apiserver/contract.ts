@@ -86,6 +86,8 @@ export interface ServerRequest {
   /** What the object in the body says of itself, for audit at any level. */
   objectMeta?: { readonly name?: string; readonly uid?: string; readonly resourceVersion?: string };
   auditId?: string;
+  /** Set by flow control: uids of the objects that gave the request its place, for headers of the answer. */
+  flow?: { readonly schema: string; readonly level: string };
 }
 
 export type { ByteSink };

@@ -2,10 +2,10 @@ import type { FlowSchema, PriorityLevelConfiguration } from '#api';
 import type { Clock, HistogramSeries, MetricRegistry, MetricSeries } from '#base';
 import type { Identity } from '#wire';
 import { isLongRunning } from '../http/long-running.ts';
-import type { Link, RequestInfo, ServerRequest, ServerResponse } from '../contract.ts';
+import type { Link, RequestInfo, ServerRequest } from '../contract.ts';
 import { defaultFlowSchemas, defaultPriorityLevels } from './default-objects.ts';
 import { flowHash, type LevelLimits, PriorityLevel, type SeatWatcher, Seats } from './priority-level.ts';
-import { compileSchema, type SchemaMatch } from './schema-match.ts';
+import { type AskMatch, compileSchema, type SchemaMatch } from './schema-match.ts';
 
 export interface FlowControlOptions {
   readonly clock: Clock;
@@ -22,8 +22,8 @@ interface Schema {
   readonly match: SchemaMatch;
   readonly level: PriorityLevel;
   readonly byNamespace: boolean | undefined;
-  /** Headers of answers; absent for what is not an object yet. */
-  readonly headers: { readonly schema: string; readonly level: string } | undefined;
+  /** For headers of answers; absent for what is not an object yet. */
+  readonly uids: { readonly schema: string; readonly level: string } | undefined;
   readonly dispatched: MetricSeries;
   readonly executing: MetricSeries;
   readonly inQueue: MetricSeries;
@@ -44,6 +44,8 @@ export class FlowControl {
   readonly #metrics: ReturnType<typeof flowMetrics>;
   readonly #queued: Record<'mutating' | 'readOnly', MetricSeries>;
   #schemas: readonly Schema[] = [];
+  /** The schemas that may take a caller's requests: authenticators give the same object for the same credentials, mostly. */
+  #candidates = new WeakMap<Identity, readonly { readonly schema: Schema; readonly ask: AskMatch }[]>();
 
   constructor(options: FlowControlOptions) {
     this.#clock = options.clock;
@@ -59,6 +61,7 @@ export class FlowControl {
     const uids = this.#useLevels(levels);
     const { dispatched, executing, inQueue, waited } = this.#metrics;
     const precedence = ({ spec }: FlowSchema): number => spec?.matchingPrecedence ?? 1000;
+    this.#candidates = new WeakMap();
     this.#schemas = [...schemas]
       .sort((a, b) => precedence(a) - precedence(b) || (a.metadata.name < b.metadata.name ? -1 : 1))
       .flatMap((one) => {
@@ -73,7 +76,7 @@ export class FlowControl {
           level,
           match: compileSchema(one),
           byNamespace: type === undefined ? undefined : type === 'ByNamespace',
-          headers: uid && levelUid ? { schema: uid, level: levelUid } : undefined,
+          uids: uid && levelUid ? { schema: uid, level: levelUid } : undefined,
           dispatched: dispatched.of(...labels),
           executing: executing.of(...labels),
           inQueue: inQueue.of(...labels),
@@ -114,7 +117,8 @@ export class FlowControl {
     if (request.source.trusted !== undefined) return next(request);
     const schema = this.#schemaOf(request.identity, request.info);
     if (schema === undefined) return next(request);
-    if (isLongRunning(request.info)) return marked(await next(request), schema);
+    if (schema.uids !== undefined) request.flow = schema.uids;
+    if (isLongRunning(request.info)) return next(request);
     const { level } = schema;
     const { limits } = level;
     if (!limits.exempt) {
@@ -128,7 +132,7 @@ export class FlowControl {
     schema.dispatched.value++;
     schema.executing.value++;
     try {
-      return marked(await next(request), schema);
+      return await next(request);
     } finally {
       schema.executing.value--;
       level.leave();
@@ -136,7 +140,15 @@ export class FlowControl {
   };
 
   #schemaOf(identity: Identity, info: RequestInfo): Schema | undefined {
-    for (const one of this.#schemas) if (one.match(identity, info)) return one;
+    let candidates = this.#candidates.get(identity);
+    if (candidates === undefined) {
+      candidates = this.#schemas.flatMap((schema) => {
+        const ask = schema.match(identity);
+        return ask === undefined ? [] : [{ schema, ask }];
+      });
+      this.#candidates.set(identity, candidates);
+    }
+    for (const { schema, ask } of candidates) if (ask(info)) return schema;
     return undefined;
   }
 
@@ -187,15 +199,6 @@ function limitsOf({ spec }: PriorityLevelConfiguration, nominal: number): LevelL
 function distinguisherOf({ byNamespace }: Schema, { identity, info }: ServerRequest): string {
   if (byNamespace === undefined) return '';
   return byNamespace ? info.namespace : identity.user;
-}
-
-/** Says in the answer which objects it went by. */
-function marked(response: ServerResponse, { headers }: Schema): ServerResponse {
-  if (headers !== undefined) {
-    response.headers['x-kubernetes-pf-flowschema-uid'] = headers.schema;
-    response.headers['x-kubernetes-pf-prioritylevel-uid'] = headers.level;
-  }
-  return response;
 }
 
 function flowMetrics(registry: MetricRegistry) {

@@ -4,29 +4,49 @@ import type { RequestInfo } from '../contract.ts';
 
 type Rules = NonNullable<FlowSchemaSpec['rules']>[number];
 
-/** Whether a FlowSchema takes a request: some rule names its subject and what it asks for. */
-export type SchemaMatch = (identity: Identity, info: RequestInfo) => boolean;
+/** Whether a rule takes what is asked for. */
+export type AskMatch = (info: RequestInfo) => boolean;
 
-/** Compiles the rules of a FlowSchema. What is asked for is compared before who asks: it decides more, for less. */
+/** Whether a FlowSchema takes a request of this caller; undefined: it never does, whatever is asked for. */
+export type SchemaMatch = (identity: Identity) => AskMatch | undefined;
+
+/**
+ * Compiles the rules of a FlowSchema: some rule must name the caller and what is asked for. In two steps, so that the first is done
+ * once a caller and not once a request.
+ */
 export function compileSchema({ spec }: FlowSchema): SchemaMatch {
   const rules = (spec?.rules ?? []).map(compileRules);
-  const [only] = rules;
-  if (rules.length === 1 && only !== undefined) return only;
-  return (identity, info) => rules.some((one) => one(identity, info));
+  return (identity) => {
+    const asks = rules.filter(({ isSubject }) => isSubject(identity)).map(({ ask }) => ask);
+    return asks.length < 2 ? asks[0] : (info) => asks.some((one) => one(info));
+  };
 }
 
-function compileRules({ subjects, resourceRules, nonResourceRules }: Rules): SchemaMatch {
-  const isSubject = (subjects ?? []).map(compileSubject);
-  const resources = (resourceRules ?? []).map(compileResources);
-  const paths = (nonResourceRules ?? []).map(({ verbs, nonResourceURLs }) => {
-    const verb = oneOf(verbs);
-    const urls = nonResourceURLs ?? [];
-    return (info: RequestInfo): boolean => verb(info.verb) && urls.some((url) => pathFits(url, info.path));
-  });
-  return (identity, info) => {
-    const asked = info.isResource ? resources : paths;
-    return asked.some((one) => one(info)) && isSubject.some((one) => one(identity));
+interface CompiledRules {
+  readonly isSubject: (identity: Identity) => boolean;
+  readonly ask: AskMatch;
+}
+
+function compileRules({ subjects, resourceRules, nonResourceRules }: Rules): CompiledRules {
+  const all = (subjects ?? []).map(compileSubject);
+  const resources = some((resourceRules ?? []).map(compileResources));
+  const paths = some(
+    (nonResourceRules ?? []).map(({ verbs, nonResourceURLs }) => {
+      const verb = oneOf(verbs);
+      const urls = nonResourceURLs ?? [];
+      return (info) => verb(info.verb) && urls.some((url) => pathFits(url, info.path));
+    }),
+  );
+  return {
+    isSubject: (identity) => all.some((one) => one(identity)),
+    ask: (info) => (info.isResource ? resources(info) : paths(info)),
   };
+}
+
+function some(matches: readonly AskMatch[]): AskMatch {
+  const [only] = matches;
+  if (matches.length === 1 && only !== undefined) return only;
+  return (info) => matches.some((one) => one(info));
 }
 
 function compileSubject(subject: Rules['subjects'][number]): (identity: Identity) => boolean {
@@ -45,10 +65,12 @@ function compileSubject(subject: Rules['subjects'][number]): (identity: Identity
 }
 
 function compileResources(rule: NonNullable<Rules['resourceRules']>[number]): (info: RequestInfo) => boolean {
+  const { namespaces = [], clusterScope = false } = rule;
+  const every = [rule.verbs, rule.apiGroups, rule.resources, namespaces].every((one) => one?.includes('*'));
+  if (every && clusterScope) return () => true;
   const verb = oneOf(rule.verbs);
   const group = oneOf(rule.apiGroups);
   const plural = oneOf(rule.resources);
-  const { namespaces = [], clusterScope = false } = rule;
   const inNamespace = oneOf(namespaces);
   return (info) => {
     const { resource, subresource, namespace } = info;

@@ -30,6 +30,11 @@ export function guardLink({ log, metrics, requestLog }: GuardOptions): Link {
       response = statusResponse(status, request);
     }
     if (request.warnings.length > 0) response.headers.warning = warningHeaders(request.warnings);
+    const { flow } = request;
+    if (flow !== undefined) {
+      response.headers['x-kubernetes-pf-flowschema-uid'] = flow.schema;
+      response.headers['x-kubernetes-pf-prioritylevel-uid'] = flow.level;
+    }
     if (request.auditId !== undefined) response.headers['audit-id'] = request.auditId;
     const running = metrics?.end(request, response, began);
     const { stream, takeOver } = response;

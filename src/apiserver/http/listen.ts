@@ -89,6 +89,7 @@ class SocketRequest implements ServerRequest {
   audited?: NonNullable<ServerRequest['audited']>;
   objectMeta?: NonNullable<ServerRequest['objectMeta']>;
   auditId?: string;
+  flow?: NonNullable<ServerRequest['flow']>;
   readonly #exchange: HttpExchange;
   readonly #clock: Clock;
   readonly #bodyMs: number;

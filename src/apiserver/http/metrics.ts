@@ -37,6 +37,8 @@ export class RequestMetrics {
   /** By the text of their labels; `#known` finds them faster. */
   readonly #series = new Map<string, RequestSeries>();
   readonly #known = new Map<KindDefinition | undefined, Map<string, RequestSeries>>();
+  /** Of reads of one object, the most frequent of all. */
+  readonly #gets = new WeakMap<KindDefinition, RequestSeries>();
   readonly #process: ProcessGauges;
   readonly measures: Measures;
   /** Counters and gauges of other parts of this server. */
@@ -85,6 +87,10 @@ export class RequestMetrics {
     const { info, method } = request;
     const definition =
       info.isResource === true ? this.#catalogue.byPlural(info.group, info.version, info.resource) : undefined;
+    if (info.verb === 'get' && info.subresource === '' && definition !== undefined) {
+      const found = this.#gets.get(definition);
+      if (found !== undefined) return found;
+    }
     const known = definition !== undefined;
     const subresource = known
       ? subresources.has(info.subresource)
@@ -147,6 +153,8 @@ export class RequestMetrics {
       this.#series.set(labels, series);
     }
     all.set(key, series);
+    if (info.verb === 'get' && subresource === '' && info.subresource === '' && definition !== undefined)
+      this.#gets.set(definition, series);
     return series;
   }
 

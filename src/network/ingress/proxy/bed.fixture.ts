@@ -25,6 +25,7 @@ export async function openBed(options: {
   readonly ingresses: readonly Ingress[];
   readonly services: Readonly<Record<string, Partial<UpstreamState>>>;
   readonly mostHeldBytes?: number;
+  readonly handshakeMs?: number;
 }): Promise<Bed> {
   const endpoints = new Endpoints({ clock: systemClock, allow: () => true });
   const nowMs = systemClock.nowMs();
@@ -45,6 +46,7 @@ export async function openBed(options: {
     random: systemRandom,
     log: silentLog,
     ...(options.mostHeldBytes === undefined ? {} : { mostHeldBytes: options.mostHeldBytes }),
+    ...(options.handshakeMs === undefined ? {} : { handshakeMs: options.handshakeMs }),
   });
   const plan = planIngress(options.ingresses);
   const table = new RouteTable(plan);

@@ -23,6 +23,8 @@ export interface ProxyOptions {
   readonly log: Log;
   /** What all clients together may leave unread; default 256 MiB. Who has most of it is cut off first. */
   readonly mostHeldBytes?: number;
+  /** For the TLS handshake of a client; default 10,000. */
+  readonly handshakeMs?: number;
 }
 
 export interface Listening {
@@ -96,7 +98,7 @@ export class Proxy {
       ...pair,
       ALPNProtocols: ['h2', 'http/1.1'],
       minVersion: 'TLSv1.2',
-      handshakeTimeout: handshakeTimeoutMs,
+      handshakeTimeout: this.#options.handshakeMs ?? handshakeTimeoutMs,
       allowHalfOpen: true,
       SNICallback(name, done) {
         try {

@@ -34,6 +34,7 @@ export async function startHttpsServer(
     readonly timeouts?: Parameters<ApiServer['listen']>[0]['timeouts'];
     readonly controllers?: readonly string[];
     readonly nodes?: number;
+    readonly scheduler?: boolean;
     /** More for the API server. */
     readonly server?: Partial<ApiServerOptions>;
   } = {},
@@ -44,7 +45,7 @@ export async function startHttpsServer(
   const cluster = await startCluster({
     nodes: options.nodes ?? 0,
     controllers: options.controllers ?? [],
-    scheduler: false,
+    scheduler: options.scheduler ?? false,
     server: {
       authenticator: (objects) =>
         openAuthenticator({

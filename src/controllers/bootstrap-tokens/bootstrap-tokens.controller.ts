@@ -56,6 +56,7 @@ function startSigning(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'bootstrap-signer',
+    queueName: 'bootstrap_signer_queue',
     clock,
     log,
     sources: [
@@ -88,6 +89,7 @@ function startCleaning(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'token-cleaner',
+    queueName: 'token_cleaner',
     clock,
     log,
     sources: [

@@ -96,7 +96,14 @@ function startApproving(context: ControllerContext): RunningPart {
     return answer.status?.allowed === true;
   }
 
-  return startController({ name: 'csr-approving', clock, log, sources: [changesOf(informer)], reconcile });
+  return startController({
+    name: 'csr-approving',
+    queueName: 'certificate',
+    clock,
+    log,
+    sources: [changesOf(informer)],
+    reconcile,
+  });
 }
 
 /** Signs what is approved, if it is what its signer signs. */
@@ -148,7 +155,14 @@ function startSigning(context: ControllerContext): RunningPart {
     );
   }
 
-  return startController({ name: 'csr-signing', clock, log, sources: [changesOf(informer)], reconcile });
+  return startController({
+    name: 'csr-signing',
+    queueName: 'certificate',
+    clock,
+    log,
+    sources: [changesOf(informer)],
+    reconcile,
+  });
 }
 
 function isOurs({ spec }: CertificateSigningRequest): boolean {
@@ -174,7 +188,14 @@ function startCleaning(context: ControllerContext): RunningPart {
     });
   }
 
-  return startController({ name: 'csr-cleaner', clock, log, sources: [changesOf(informer)], reconcile });
+  return startController({
+    name: 'csr-cleaner',
+    queueName: 'certificate',
+    clock,
+    log,
+    sources: [changesOf(informer)],
+    reconcile,
+  });
 }
 
 export const csrApprovingController = defineController({

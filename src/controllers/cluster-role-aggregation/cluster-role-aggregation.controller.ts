@@ -40,6 +40,7 @@ function start(context: ControllerContext): RunningPart {
       .map((one) => one.metadata.name);
   return startController({
     name: 'clusterrole-aggregation',
+    queueName: 'ClusterRoleAggregator',
     clock,
     log,
     sources: [changesOf(informer, aggregated)],

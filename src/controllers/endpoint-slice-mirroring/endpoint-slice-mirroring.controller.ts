@@ -39,6 +39,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'endpointslice-mirroring',
+    queueName: 'endpoint_slice_mirroring',
     clock,
     log,
     sources: [

@@ -58,6 +58,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'endpointslice',
+    queueName: 'endpoint_slice',
     clock,
     log,
     sources: [

@@ -44,6 +44,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'endpoints',
+    queueName: 'endpoint',
     clock,
     log,
     sources: [changesOf(services), podChanges(pods, services), changesOf(informer)],

@@ -60,6 +60,7 @@ function start(context: ControllerContext): RunningPart {
   const hasEphemeral = ({ spec }: Pod): boolean => spec.volumes?.some((one) => one.ephemeral !== undefined) ?? false;
   return startController({
     name: 'ephemeral-volume',
+    queueName: 'ephemeral_volume',
     clock,
     log,
     sources: [

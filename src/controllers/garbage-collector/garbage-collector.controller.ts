@@ -247,6 +247,7 @@ function start(context: ControllerContext): RunningPart {
   synced.catch(() => {});
   const controller = startController({
     name: 'garbage-collector',
+    queueName: 'garbage_collector_attempt_to_delete',
     clock,
     log,
     sources: [],

@@ -311,6 +311,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'horizontal-pod-autoscaler',
+    queueName: 'horizontalpodautoscaler',
     clock,
     log,
     sources: [

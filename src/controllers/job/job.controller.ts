@@ -149,6 +149,7 @@ function start(context: ControllerContext): RunningPart {
   });
   const orphans = startController({
     name: 'job-orphan-pods',
+    queueName: 'job_orphan_pod',
     clock,
     log,
     sources: [

@@ -157,6 +157,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'service-lb',
+    queueName: 'service',
     clock,
     log,
     concurrency: 1,

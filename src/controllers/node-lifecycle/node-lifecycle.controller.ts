@@ -173,6 +173,7 @@ function start(context: ControllerContext): RunningPart {
 
   const controller = startController({
     name: 'node-lifecycle',
+    queueName: 'node_lifecycle_controller',
     clock,
     log,
     sources: [changesOf(nodeInformer)],

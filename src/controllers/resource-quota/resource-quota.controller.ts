@@ -122,6 +122,7 @@ function start(context: ControllerContext): RunningPart {
 
   const controller = startController({
     name: 'resourcequota',
+    queueName: 'resourcequota_primary',
     clock,
     log,
     sources: [

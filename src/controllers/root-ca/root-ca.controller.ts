@@ -45,6 +45,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'root-ca-publisher',
+    queueName: 'root_ca_cert_publisher',
     clock,
     log,
     sources: [changesOf(namespaceInformer), changesOf(maps, ({ metadata }) => metadata.namespace)],

@@ -46,6 +46,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'service-account-tokens',
+    queueName: 'serviceaccount_tokens_secret',
     clock,
     log,
     needs: [accounts.synced],

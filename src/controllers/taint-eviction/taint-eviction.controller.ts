@@ -75,6 +75,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'taint-eviction',
+    queueName: 'noexec_taint_pod',
     clock,
     log,
     sources: [

@@ -30,7 +30,14 @@ function start(context: ControllerContext): RunningPart {
     });
   }
 
-  return startController({ name: 'ttl-after-finished', clock, log, sources: [changesOf(informer)], reconcile });
+  return startController({
+    name: 'ttl-after-finished',
+    queueName: 'ttl_jobs_to_delete',
+    clock,
+    log,
+    sources: [changesOf(informer)],
+    reconcile,
+  });
 }
 
 function leftToLiveMs(job: Job, nowMs: number): number | undefined {

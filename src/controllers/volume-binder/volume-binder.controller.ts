@@ -241,6 +241,7 @@ function start(context: ControllerContext): RunningPart {
       .map(keyOf);
   const ofClaim = startController({
     name: 'volume-binder-claims',
+    queueName: 'claims',
     clock,
     log,
     concurrency: 1,
@@ -256,6 +257,7 @@ function start(context: ControllerContext): RunningPart {
   });
   const ofVolume = startController({
     name: 'volume-binder-volumes',
+    queueName: 'volumes',
     clock,
     log,
     concurrency: 1,

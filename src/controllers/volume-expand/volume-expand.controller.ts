@@ -159,6 +159,7 @@ function start(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'volume-expand',
+    queueName: 'volume_expand',
     clock,
     log,
     needs: [volumeInformer.synced, nodeInformer.synced, podInformer.synced],

@@ -62,6 +62,7 @@ function startClaims(context: ControllerContext): RunningPart {
 
   return startController({
     name: 'pvc-protection',
+    queueName: 'pvcprotection',
     clock,
     log,
     sources: [
@@ -90,7 +91,14 @@ function startVolumes(context: ControllerContext): RunningPart {
     });
   }
 
-  return startController({ name: 'pv-protection', clock, log, sources: [changesOf(informer, keyOf)], reconcile });
+  return startController({
+    name: 'pv-protection',
+    queueName: 'pvprotection',
+    clock,
+    log,
+    sources: [changesOf(informer, keyOf)],
+    reconcile,
+  });
 }
 
 export const claimProtectionController = defineController({

@@ -13,7 +13,10 @@ export interface Finding {
 
 export interface PodCheck {
   readonly id: string;
+  /** The minor version of Kubernetes whose standards have it first; from the beginning when absent. */
+  readonly since?: number;
   /** Restricted checks that take the place of baseline ones. */
   readonly overrides?: readonly string[];
-  check(pod: PodLike): Finding | undefined;
+  /** `minor`: of the version of the standards that the pod is judged by. */
+  check(pod: PodLike, minor: number): Finding | undefined;
 }

@@ -1,5 +1,5 @@
 import { allContainers } from '../pod-containers.ts';
-import type { Finding, PodCheck } from './check.ts';
+import type { Finding, PodCheck, PodLike } from './check.ts';
 import { containersText, distinct, plural, quoteAll } from './words.ts';
 
 const defaultCapabilities: ReadonlySet<string> = new Set([
@@ -18,28 +18,34 @@ const defaultCapabilities: ReadonlySet<string> = new Set([
   'SYS_CHROOT',
 ]);
 
-const safeSysctls: ReadonlySet<string> = new Set([
-  'kernel.shm_rmid_forced',
-  'net.ipv4.ip_local_port_range',
-  'net.ipv4.tcp_syncookies',
-  'net.ipv4.ping_group_range',
-  'net.ipv4.ip_unprivileged_port_start',
-  'net.ipv4.ip_local_reserved_ports',
-  'net.ipv4.tcp_keepalive_time',
-  'net.ipv4.tcp_fin_timeout',
-  'net.ipv4.tcp_keepalive_intvl',
-  'net.ipv4.tcp_keepalive_probes',
-  'net.ipv4.tcp_rmem',
-  'net.ipv4.tcp_wmem',
+/** With the minor version since which they count as safe. */
+const safeSysctls: ReadonlyMap<string, number> = new Map([
+  ['kernel.shm_rmid_forced', 0],
+  ['net.ipv4.ip_local_port_range', 0],
+  ['net.ipv4.tcp_syncookies', 0],
+  ['net.ipv4.ping_group_range', 0],
+  ['net.ipv4.ip_unprivileged_port_start', 0],
+  ['net.ipv4.ip_local_reserved_ports', 27],
+  ['net.ipv4.tcp_keepalive_time', 29],
+  ['net.ipv4.tcp_fin_timeout', 29],
+  ['net.ipv4.tcp_keepalive_intvl', 29],
+  ['net.ipv4.tcp_keepalive_probes', 29],
+  ['net.ipv4.tcp_rmem', 32],
+  ['net.ipv4.tcp_wmem', 32],
 ]);
 
-const seLinuxTypes: ReadonlySet<string> = new Set([
-  '',
-  'container_t',
-  'container_init_t',
-  'container_kvm_t',
-  'container_engine_t',
+const seLinuxTypes: ReadonlyMap<string, number> = new Map([
+  ['', 0],
+  ['container_t', 0],
+  ['container_init_t', 0],
+  ['container_kvm_t', 0],
+  ['container_engine_t', 31],
 ]);
+const isKnown = (known: ReadonlyMap<string, number>, name: string, minor: number): boolean =>
+  (known.get(name) ?? Number.POSITIVE_INFINITY) <= minor;
+
+/** Since 1.35 a pod in a user namespace of its own may be root there, and see its whole /proc. */
+export const isRelaxed = ({ spec }: PodLike, minor: number): boolean => minor >= 35 && spec.hostUsers === false;
 const appArmorPrefix = 'container.apparmor.security.beta.kubernetes.io/';
 
 /** Baseline checks in the order in which findings are listed. */
@@ -140,6 +146,7 @@ export const baselineChecks: readonly PodCheck[] = [
   },
   {
     id: 'hostProbesAndHostLifecycle',
+    since: 34,
     check({ spec }) {
       const names: string[] = [];
       const hosts: string[] = [];
@@ -179,29 +186,18 @@ export const baselineChecks: readonly PodCheck[] = [
   },
   {
     id: 'procMount',
-    check({ spec }) {
-      const bad = allContainers(spec).filter(
-        ({ container }) => (container.securityContext?.procMount ?? 'Default') !== 'Default',
-      );
-      const values = distinct(bad.map(({ container }) => container.securityContext?.procMount ?? ''));
-      return found(
-        'procMount',
-        bad.length === 0
-          ? ''
-          : `${containersText(bad.map(({ container }) => container.name))} must not set securityContext.procMount to ${quoteAll(values)}`,
-      );
-    },
+    check: (pod, minor) => (isRelaxed(pod, minor) ? undefined : procMounts(pod)),
   },
   {
     id: 'seLinuxOptions',
-    check({ spec }) {
+    check({ spec }, minor) {
       const setters: string[] = [];
       const types: string[] = [];
       let user = false;
       let role = false;
       const isBad = (options: { type?: string; user?: string; role?: string } | undefined): boolean => {
         if (options === undefined) return false;
-        const badType = !seLinuxTypes.has(options.type ?? '');
+        const badType = !isKnown(seLinuxTypes, options.type ?? '', minor);
         if (badType) types.push(options.type ?? '');
         user ||= (options.user ?? '') !== '';
         role ||= (options.role ?? '') !== '';
@@ -228,15 +224,15 @@ export const baselineChecks: readonly PodCheck[] = [
   },
   {
     id: 'seccompProfile_baseline',
-    check: ({ spec }) => seccompSetters(spec),
+    check: (pod, minor) => (minor < 19 ? seccompAnnotations(pod) : seccompSetters(pod.spec)),
   },
   {
     id: 'sysctls',
-    check({ spec }) {
+    check({ spec }, minor) {
       return found(
         'forbidden sysctls',
         (spec.securityContext?.sysctls ?? [])
-          .filter((one) => !safeSysctls.has(one.name))
+          .filter((one) => !isKnown(safeSysctls, one.name, minor))
           .map((one) => one.name)
           .join(', '),
       );
@@ -259,6 +255,47 @@ export const baselineChecks: readonly PodCheck[] = [
     },
   },
 ];
+
+/** Who asks for a /proc other than the runtime's own. */
+export function procMounts({ spec }: PodLike): Finding | undefined {
+  const bad = allContainers(spec).filter(
+    ({ container }) => (container.securityContext?.procMount ?? 'Default') !== 'Default',
+  );
+  const values = distinct(bad.map(({ container }) => container.securityContext?.procMount ?? ''));
+  return found(
+    'procMount',
+    bad.length === 0
+      ? ''
+      : `${containersText(bad.map(({ container }) => container.name))} must not set securityContext.procMount to ${quoteAll(values)}`,
+  );
+}
+
+const seccompPrefix = 'seccomp.security.alpha.kubernetes.io/pod';
+const containerSeccompPrefix = 'container.seccomp.security.alpha.kubernetes.io/';
+
+/** Before 1.19 annotations said what the field says now. */
+function seccompAnnotations({ metadata, spec }: PodLike): Finding | undefined {
+  const annotations = metadata?.annotations ?? {};
+  const keys = [
+    seccompPrefix,
+    ...allContainers(spec).map(({ container }) => `${containerSeccompPrefix}${container.name}`),
+  ];
+  const bad = distinct(
+    keys.flatMap((key) => {
+      const value = Object.hasOwn(annotations, key) ? annotations[key] : undefined;
+      const isFine =
+        value === undefined ||
+        value === 'runtime/default' ||
+        value === 'docker/default' ||
+        value.startsWith('localhost/');
+      return isFine ? [] : [`${key}=${JSON.stringify(value)}`];
+    }),
+  );
+  return found(
+    'seccompProfile',
+    bad.length === 0 ? '' : `forbidden ${plural('annotation', 'annotations', bad.length)} ${bad.join(', ')}`,
+  );
+}
 
 /** Undefined for an empty detail. */
 export function found(reason: string, detail: string): Finding | undefined {

@@ -1,6 +1,6 @@
 import { allContainers } from '../pod-containers.ts';
 import type { PodCheck } from './check.ts';
-import { capabilityFinding, found, seccompSetters } from './checks-baseline.ts';
+import { capabilityFinding, found, isRelaxed, procMounts, seccompSetters } from './checks-baseline.ts';
 import { containersText, distinct, plural, quoteAll } from './words.ts';
 
 const volumeTypes: ReadonlySet<string> = new Set([
@@ -21,8 +21,9 @@ const isWindows = (spec: { readonly os?: { readonly name?: string } }): boolean 
 export const restrictedChecks: readonly PodCheck[] = [
   {
     id: 'allowPrivilegeEscalation',
-    check({ spec }) {
-      if (isWindows(spec)) return undefined;
+    since: 8,
+    check({ spec }, minor) {
+      if (minor >= 25 && isWindows(spec)) return undefined;
       const bad = allContainers(spec).filter(
         ({ container }) => container.securityContext?.allowPrivilegeEscalation !== false,
       );
@@ -36,9 +37,10 @@ export const restrictedChecks: readonly PodCheck[] = [
   },
   {
     id: 'capabilities_restricted',
+    since: 22,
     overrides: ['capabilities_baseline'],
-    check({ spec }) {
-      if (isWindows(spec)) return undefined;
+    check({ spec }, minor) {
+      if (minor >= 25 && isWindows(spec)) return undefined;
       const containers = allContainers(spec).map(({ container }) => ({
         name: container.name,
         capabilities: container.securityContext?.capabilities,
@@ -58,6 +60,12 @@ export const restrictedChecks: readonly PodCheck[] = [
       if (adding !== undefined) details.push(adding.detail);
       return found('unrestricted capabilities', details.join('; '));
     },
+  },
+  {
+    id: 'procMount_restricted',
+    since: 35,
+    overrides: ['procMount'],
+    check: procMounts,
   },
   {
     id: 'restrictedVolumes',
@@ -82,7 +90,9 @@ export const restrictedChecks: readonly PodCheck[] = [
   },
   {
     id: 'runAsNonRoot',
-    check({ spec }) {
+    check(pod, minor) {
+      if (isRelaxed(pod, minor)) return undefined;
+      const { spec } = pod;
       const own = spec.securityContext?.runAsNonRoot;
       const setters = own === false ? ['pod'] : [];
       const containers = allContainers(spec).map(({ container }) => ({
@@ -107,7 +117,10 @@ export const restrictedChecks: readonly PodCheck[] = [
   },
   {
     id: 'runAsUser',
-    check({ spec }) {
+    since: 23,
+    check(pod, minor) {
+      if (isRelaxed(pod, minor)) return undefined;
+      const { spec } = pod;
       const setters = spec.securityContext?.runAsUser === 0 ? ['pod'] : [];
       const bad = allContainers(spec).filter(({ container }) => container.securityContext?.runAsUser === 0);
       if (bad.length > 0) setters.push(containersText(bad.map(({ container }) => container.name)));
@@ -116,9 +129,10 @@ export const restrictedChecks: readonly PodCheck[] = [
   },
   {
     id: 'seccompProfile_restricted',
+    since: 19,
     overrides: ['seccompProfile_baseline'],
-    check({ spec }) {
-      if (isWindows(spec)) return undefined;
+    check({ spec }, minor) {
+      if (minor >= 25 && isWindows(spec)) return undefined;
       const explicit = seccompSetters(spec);
       if (explicit !== undefined) return explicit;
       if (spec.securityContext?.seccompProfile?.type !== undefined) return undefined;

@@ -213,14 +213,14 @@ const table: readonly Row[] = [
 
 for (const [what, level, spec, text, annotations] of table) {
   test(`${level}: ${what}`, () => {
-    assert.equal(findingsText(evaluatePod(podOf(spec, annotations), level)), text);
+    assert.equal(findingsText(evaluatePod(podOf(spec, annotations), { level, version: 'latest' })), text);
   });
 }
 
 test('a container counts in whichever list it stands', () => {
   for (const list of containerLists) {
     const spec = { ...good({ containers: [] }), [list]: [{ name: 'c', securityContext: { privileged: true } }] };
-    assert.match(findingsText(evaluatePod(podOf(spec), 'baseline')), /privileged/, list);
+    assert.match(findingsText(evaluatePod(podOf(spec), { level: 'baseline', version: 'latest' })), /privileged/, list);
   }
 });
 
@@ -245,4 +245,103 @@ test('a label that makes no sense counts as the strictest', () => {
     warn: { level: 'baseline', version: 'v1.25' },
     audit: { level: 'baseline', version: 'latest' },
   });
+});
+
+test('the standards of older versions', () => {
+  const rows: readonly (readonly [PodSecurityLevel, string, object, string])[] = [
+    [
+      'baseline',
+      'v1.26',
+      context({ sysctls: [{ name: 'net.ipv4.ip_local_reserved_ports', value: '1' }] }),
+      'forbidden sysctls (net.ipv4.ip_local_reserved_ports)',
+    ],
+    ['baseline', 'v1.27', context({ sysctls: [{ name: 'net.ipv4.ip_local_reserved_ports', value: '1' }] }), ''],
+    [
+      'baseline',
+      'v1.31',
+      context({ sysctls: [{ name: 'net.ipv4.tcp_rmem', value: '1' }] }),
+      'forbidden sysctls (net.ipv4.tcp_rmem)',
+    ],
+    ['baseline', 'v1.99', context({ sysctls: [{ name: 'net.ipv4.tcp_rmem', value: '1' }] }), ''],
+    [
+      'baseline',
+      'v1.30',
+      context({ seLinuxOptions: { type: 'container_engine_t' } }),
+      'seLinuxOptions (pod set forbidden securityContext.seLinuxOptions: type "container_engine_t")',
+    ],
+    ['baseline', 'v1.31', context({ seLinuxOptions: { type: 'container_engine_t' } }), ''],
+    [
+      'baseline',
+      'v1.33',
+      { containers: [{ name: 'c', livenessProbe: { httpGet: { host: '10.0.0.1', port: 1 } } }] },
+      '',
+    ],
+    [
+      'baseline',
+      'v1.34',
+      { containers: [{ name: 'c', livenessProbe: { httpGet: { host: '10.0.0.1', port: 1 } } }] },
+      'probe or lifecycle host (container "c" uses probe or lifecycle host "10.0.0.1")',
+    ],
+    [
+      'restricted',
+      'v1.7',
+      { containers: [{ name: 'c' }] },
+      'runAsNonRoot != true (pod or container "c" must set securityContext.runAsNonRoot=true)',
+    ],
+    [
+      'restricted',
+      'v1.22',
+      context({ runAsUser: 0 }),
+      'allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container "c" must set securityContext.capabilities.drop=["ALL"])',
+    ],
+    [
+      'restricted',
+      'v1.23',
+      { ...context({ runAsUser: 0 }), containers: [container()] },
+      'runAsUser=0 (pod must not set runAsUser=0)',
+    ],
+    [
+      'restricted',
+      'v1.24',
+      { ...good({ containers: [{ name: 'c' }] }), os: { name: 'windows' } },
+      'allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container "c" must set securityContext.capabilities.drop=["ALL"])',
+    ],
+    ['restricted', 'v1.25', { ...good({ containers: [{ name: 'c' }] }), os: { name: 'windows' } }, ''],
+    [
+      'baseline',
+      'v1.34',
+      { hostUsers: false, containers: [container({ procMount: 'Unmasked' })] },
+      'procMount (container "c" must not set securityContext.procMount to "Unmasked")',
+    ],
+    ['baseline', 'latest', { hostUsers: false, containers: [container({ procMount: 'Unmasked' })] }, ''],
+    [
+      'restricted',
+      'latest',
+      good({ hostUsers: false, containers: [container({ procMount: 'Unmasked' })] }),
+      'procMount (container "c" must not set securityContext.procMount to "Unmasked")',
+    ],
+    [
+      'restricted',
+      'v1.35',
+      { ...good({ hostUsers: false }), securityContext: { runAsUser: 0, seccompProfile: { type: 'RuntimeDefault' } } },
+      '',
+    ],
+  ];
+  for (const [level, version, spec, text] of rows) {
+    const pod = podOf({ containers: [{ name: 'c' }], ...spec });
+    assert.equal(
+      findingsText(evaluatePod(pod, { level, version })),
+      text,
+      `${level} ${version} ${JSON.stringify(spec)}`,
+    );
+  }
+  const annotated = podOf(
+    { containers: [{ name: 'c' }] },
+    { 'container.seccomp.security.alpha.kubernetes.io/c': 'unconfined' },
+  );
+  assert.equal(
+    findingsText(evaluatePod(annotated, { level: 'baseline', version: 'v1.18' })),
+    'seccompProfile (forbidden annotation container.seccomp.security.alpha.kubernetes.io/c="unconfined")',
+  );
+  assert.deepEqual(evaluatePod(annotated, { level: 'baseline', version: 'v1.19' }), []);
 });

@@ -81,7 +81,7 @@ export function podSecurity(options: AdmissionOptions): AdmissionPlugin {
     if (!pods.isReady) await pods.ready;
     const lines = existingViolations(
       pods.list(object.metadata.name).slice(0, listedPods) as unknown as readonly Pod[],
-      wanted.level,
+      wanted,
     );
     if (lines.length === 0) return;
     attributes.warn(
@@ -111,20 +111,20 @@ export function podSecurity(options: AdmissionOptions): AdmissionPlugin {
 function judge(attributes: AdmissionAttributes, pod: PodLike, policy: NamespacePolicy, enforce: boolean): void {
   if (enforce) {
     attributes.annotate(`${annotationPrefix}enforce-policy`, levelText(policy.enforce));
-    const findings = evaluatePod(pod, policy.enforce.level);
-    if (findings.length > 0)
-      throw refuse(
-        attributes,
-        `violates PodSecurity ${JSON.stringify(levelText(policy.enforce))}: ${findingsText(findings)}`,
-      );
   }
-  const audited = evaluatePod(pod, policy.audit.level);
+  const findings = enforce ? evaluatePod(pod, policy.enforce) : [];
+  const audited = evaluatePod(pod, policy.audit);
   if (audited.length > 0)
     attributes.annotate(
       `${annotationPrefix}audit-violations`,
       `would violate PodSecurity ${JSON.stringify(levelText(policy.audit))}: ${findingsText(audited)}`,
     );
-  const warned = policy.warn.level === policy.audit.level ? audited : evaluatePod(pod, policy.warn.level);
+  if (findings.length > 0)
+    throw refuse(
+      attributes,
+      `violates PodSecurity ${JSON.stringify(levelText(policy.enforce))}: ${findingsText(findings)}`,
+    );
+  const warned = levelText(policy.warn) === levelText(policy.audit) ? audited : evaluatePod(pod, policy.warn);
   if (warned.length > 0)
     attributes.warn(`would violate PodSecurity ${JSON.stringify(levelText(policy.warn))}: ${findingsText(warned)}`);
 }
@@ -163,7 +163,7 @@ function labelErrors(object: AnyObject, oldObject: AnyObject | undefined): Field
 }
 
 /** One line for each way of breaking the level: `web (and 2 other pods): privileged, hostPort`. */
-function existingViolations(pods: readonly Pod[], level: NamespacePolicy['enforce']['level']): string[] {
+function existingViolations(pods: readonly Pod[], level: NamespacePolicy['enforce']): string[] {
   const byReasons = new Map<string, string[]>();
   for (const pod of pods) {
     if (pod.spec === undefined) continue;

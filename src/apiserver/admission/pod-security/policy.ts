@@ -3,7 +3,7 @@ export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted';
 
 export interface LevelVersion {
   readonly level: PodSecurityLevel;
-  /** `latest` or `v1.N`; only shown, the checks are always the newest. */
+  /** `latest` or `v1.N`: whose standards count. */
   readonly version: string;
 }
 

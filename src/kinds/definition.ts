@@ -41,6 +41,8 @@ export interface KindDefinition {
   readonly columns: readonly Column[];
   /** Field labels allowed in field selectors beside metadata.name and metadata.namespace, each with its value. */
   readonly fieldSelectors?: Readonly<Record<string, (object: AnyObject) => string>>;
+  /** The message for a label that is not among them, where it is not the common one. */
+  readonly unknownFieldSelector?: (label: string) => string;
   /** metadata.generation is 1 at creation and counts up when anything but metadata and status changes. */
   readonly generation?: boolean;
   /** Besides, changes of annotations count: never (default), too, or no change counts, and generation stays 1. */

@@ -77,8 +77,9 @@ export function errUnknownPath(): ApiError {
 }
 
 /** 409 `deployments.apps "x" already exists`. */
-export function errAlreadyExists(resource: GroupResource, name: string): ApiError {
-  const message = `${resourceText(resource)} ${goQuote(name)} already exists`;
+export function errAlreadyExists(resource: GroupResource, name: string, isDeleted = false): ApiError {
+  const text = `${resourceText(resource)} ${goQuote(name)} already exists`;
+  const message = isDeleted ? `object is being deleted: ${text}` : text;
   return failure({ code: 409, reason: 'AlreadyExists', message, details: detailsOf(resource, name) });
 }
 

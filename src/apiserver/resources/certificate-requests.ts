@@ -1,6 +1,7 @@
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from '#api';
 import { rfc3339 } from '#base';
-import { type FieldError, forbiddenError, validateAnnotations, validateLabels } from '#machinery';
+import { validateCertificateRequestUpdate } from '#kinds';
+import { validateAnnotations, validateLabels } from '#machinery';
 import type { KindHooks } from './context.ts';
 import { parentSubresource } from './parent-subresource.ts';
 
@@ -21,8 +22,6 @@ export const certificateRequestHooks: KindHooks = {
   },
 };
 
-const decisions = new Set(['Approved', 'Denied']);
-
 /** certificatesigningrequests/approval: conditions, and as on every update labels and annotations. */
 export const approval = parentSubresource({
   name: 'approval',
@@ -35,7 +34,6 @@ export const approval = parentSubresource({
       const same = before.find(({ type }) => type === one.type);
       return {
         ...one,
-        status: one.status ?? 'True',
         lastUpdateTime: one.lastUpdateTime ?? now,
         lastTransitionTime: one.lastTransitionTime ?? same?.lastTransitionTime ?? now,
       };
@@ -48,26 +46,11 @@ export const approval = parentSubresource({
     }
   },
   validate: (draft, old) => {
-    const now = (draft as unknown as CertificateSigningRequest).status?.conditions ?? [];
-    const before = (old as unknown as CertificateSigningRequest).status?.conditions ?? [];
-    const errors: FieldError[] = [
+    const [now, before] = [draft, old] as unknown as [CertificateSigningRequest, CertificateSigningRequest];
+    return [
       ...validateLabels(draft.metadata.labels ?? {}, 'metadata.labels'),
       ...validateAnnotations(draft.metadata.annotations ?? {}, 'metadata.annotations'),
+      ...validateCertificateRequestUpdate(now, before, 'approval'),
     ];
-    for (const { type } of before) {
-      if (decisions.has(type) && !now.some((one) => one.type === type)) {
-        errors.push(
-          forbiddenError('status.conditions', `updates may not remove a condition of type ${JSON.stringify(type)}`),
-        );
-      }
-    }
-    if (now.filter(({ type }) => decisions.has(type)).length > 1) {
-      errors.push({
-        type: 'FieldValueInvalid',
-        field: 'status.conditions',
-        detail: 'Approved and Denied conditions are mutually exclusive',
-      });
-    }
-    return errors;
   },
 });

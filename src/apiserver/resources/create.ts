@@ -2,6 +2,7 @@ import type { AnyObject, ObjectMeta } from '#api';
 import { rfc3339 } from '#base';
 import { hasKnownFinalizers } from '#kinds';
 import {
+  type ApiError,
   errAlreadyExists,
   errBadRequest,
   errGenerateNameConflict,
@@ -10,6 +11,7 @@ import {
   validateObjectMeta,
 } from '#machinery';
 import type { ServerRequest } from '../contract.ts';
+import type { CachedObject } from '../watchcache/cached-object.ts';
 import { attributesOf, authorize } from '../http/authorization.ts';
 import { admit } from './admit.ts';
 import { hooksOf, releaseAt, type ResourceContext, type Verb } from './context.ts';
@@ -89,7 +91,7 @@ async function storeNew(create: CreateOptions, generated: boolean): Promise<Resu
     if (options.dryRun) {
       release?.();
       const there = await storage.get(kind.key(draft.metadata.namespace ?? '', draft.metadata.name));
-      if (there !== undefined) throw errAlreadyExists(kind.groupResource, draft.metadata.name);
+      if (there !== undefined) throw alreadyThere(kind, there);
       return { object: draft };
     }
     const stored = await kind.toStored(draft);
@@ -107,7 +109,10 @@ async function storeNew(create: CreateOptions, generated: boolean): Promise<Resu
         if (converting !== undefined) await converting;
         return { cached: written.object };
       }
-      if (!generated) throw errAlreadyExists(kind.groupResource, name);
+      if (!generated) {
+        const there = await storage.get(kind.key(namespace, name));
+        throw there === undefined ? errAlreadyExists(kind.groupResource, name) : alreadyThere(kind, there);
+      }
       if (attempt === nameAttempts)
         throw errGenerateNameConflict(kind.groupResource, stored.metadata.generateName ?? '');
       generateName(context, stored);
@@ -153,6 +158,11 @@ function beginObject(context: ResourceContext, draft: AnyObject, kind: KindResou
   metadata.creationTimestamp = rfc3339(context.clock.nowMs());
   if (kind.definition.generation === true) metadata.generation = 1;
   kind.definition.prepareForCreate?.(draft);
+}
+
+function alreadyThere(kind: KindResource, { object }: CachedObject): ApiError {
+  const { name, deletionTimestamp } = object.metadata;
+  return errAlreadyExists(kind.groupResource, name, deletionTimestamp !== undefined);
 }
 
 function generateName(context: ResourceContext, draft: AnyObject): void {

@@ -24,6 +24,8 @@ export interface DraftType {
   readonly node: SchemaNode;
   /** Custom resources: types are checked by their own schema, with everything else. */
   readonly custom?: boolean;
+  /** Versions of the same form that are taken too. */
+  readonly olderVersions?: readonly string[];
 }
 
 export function draftTypeOf(kind: KindResource): DraftType {
@@ -32,8 +34,13 @@ export function draftTypeOf(kind: KindResource): DraftType {
 }
 
 /** A draft type for a built-in message: `builtinDraft('policy/v1', 'Eviction', 'policy/v1.Eviction')`. */
-export function builtinDraft(apiVersion: string, kind: string, typeName: string): DraftType {
-  return { apiVersion, kind, node: builtinSchema.type(typeName) };
+export function builtinDraft(
+  apiVersion: string,
+  kind: string,
+  typeName: string,
+  olderVersions: readonly string[] = [],
+): DraftType {
+  return { apiVersion, kind, node: builtinSchema.type(typeName), olderVersions };
 }
 
 /** The decoded body and what strict validation has to say about it. */
@@ -140,7 +147,7 @@ function checkType(draft: AnyObject, type: DraftType, refused: RawBody['refused'
       )
     );
   }
-  if (sentVersion !== type.apiVersion) {
+  if (sentVersion !== type.apiVersion && type.olderVersions?.includes(sentVersion) !== true) {
     const why = `the API version in the data (${sentVersion}) does not match the expected API version (${type.apiVersion})`;
     throw refused?.(why) ?? errBadRequest(why);
   }

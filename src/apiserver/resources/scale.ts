@@ -18,14 +18,14 @@ import type { KindResource } from './kind-resource.ts';
 import { acceptedPatchType, patchBody } from './patch.ts';
 import { builtinDraft, checkDraft, readDraft } from './read-draft.ts';
 import { resultObject, respondPlain } from './respond-object.ts';
-import { updateObject } from './update.ts';
+import { staleUid, updateObject } from './update.ts';
 import { type WriteOptions, writeOptions } from './write-options.ts';
 
 const scaleType = builtinDraft('autoscaling/v1', 'Scale', 'autoscaling/v1.Scale');
 
 /** GET …/scale. */
 export const getScale: Verb = async (_context, kind, request) => {
-  const current = await existing(kind, request);
+  const current = await existing(kind, request, '/scale');
   return respondPlain(request, scaleOf(kind, current.objectAs(kind.definition)), scaleType.node);
 };
 
@@ -52,9 +52,14 @@ export const patchScale: Verb = async (context, kind, request) => {
   return writeScale({ context, kind, request, options, scaleFor });
 };
 
-async function existing(kind: KindResource, { info }: ServerRequest): Promise<CachedObject> {
+/** `subresource`: as which a built-in kind's object is said to be missing. */
+async function existing(kind: KindResource, { info }: ServerRequest, subresource = ''): Promise<CachedObject> {
   const found = await kind.find(info.namespace, info.name);
-  if (found === undefined) throw errNotFound(kind.groupResource, info.name);
+  if (found === undefined) {
+    const { group, plural } = kind.groupResource;
+    const isBuiltin = kind.definition.schema === undefined;
+    throw errNotFound({ group, plural: isBuiltin ? `${plural}${subresource}` : plural }, info.name);
+  }
   return found;
 }
 
@@ -93,6 +98,10 @@ async function writeScale(writing: {
     const { metadata } = scale;
     if (metadata.name !== undefined && metadata.name !== '' && metadata.name !== name) {
       throw errBadRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
+    }
+    if ((metadata.uid ?? '') !== '' && metadata.uid !== old.metadata.uid) {
+      const key = `${kind.storage.cache.prefix}${kind.key(old.metadata.namespace ?? '', name)}`;
+      throw errConflict(kind.groupResource, name, staleUid(key, metadata.uid, old.metadata.uid));
     }
     if ((metadata.resourceVersion ?? '') !== '' && metadata.resourceVersion !== old.metadata.resourceVersion) {
       throw errConflict(kind.groupResource, name);

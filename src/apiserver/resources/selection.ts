@@ -108,14 +108,16 @@ function fieldCheck(kind: KindResource, { field, operator, value }: FieldRequire
 
 function fieldReader(kind: KindResource, field: string): (object: AnyObject) => string {
   if (field === 'metadata.name') return (object) => object.metadata.name;
-  if (field === 'metadata.namespace' && kind.info.namespaced) return (object) => object.metadata.namespace ?? '';
-  const { fieldSelectors } = kind.definition;
+  const { fieldSelectors, unknownFieldSelector } = kind.definition;
+  if (field === 'metadata.namespace' && (kind.info.namespaced || fieldSelectors === undefined)) {
+    return (object) => object.metadata.namespace ?? '';
+  }
   if (fieldSelectors !== undefined && Object.hasOwn(fieldSelectors, field)) {
     return fieldSelectors[field] as (object: AnyObject) => string;
   }
   throw errBadRequest(
     fieldSelectors === undefined
       ? `${goQuote(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`
-      : `field label not supported: ${field}`,
+      : (unknownFieldSelector?.(field) ?? `field label not supported: ${field}`),
   );
 }

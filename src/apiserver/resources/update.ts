@@ -239,16 +239,16 @@ export function checkName(draft: AnyObject, name: string): void {
   );
 }
 
+/** What upstream's storage says of a write that is meant for another object of the same name. */
+export const staleUid = (key: string, uid: string, uidNow: string | undefined): string =>
+  `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${uid}, UID in object meta: ${uidNow}`;
+
 /** A PUT that names a uid is meant for that object only, in the words of upstream's storage. */
 function checkPreconditions({ kind, conditional, namesUid }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
   const { uid, resourceVersion, name } = draft.metadata;
   if (namesUid === true && uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
     const key = `${kind.storage.cache.prefix}${kind.key(old.metadata.namespace ?? '', name)}`;
-    throw errConflict(
-      kind.groupResource,
-      name,
-      `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
-    );
+    throw errConflict(kind.groupResource, name, staleUid(key, uid, old.metadata.uid));
   }
   if (conditional && resourceVersion !== old.metadata.resourceVersion) throw errConflict(kind.groupResource, name);
 }

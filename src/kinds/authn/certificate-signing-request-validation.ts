@@ -100,6 +100,17 @@ function validateConditions({ status }: CertificateSigningRequest, found: Findin
   }
 }
 
+/** Why a text is no chain of certificates in PEM. */
+function certificateProblem(text: string): string | undefined {
+  const blocks = [...text.matchAll(/-----BEGIN ([^-\n]{1,64})-----\r?\n([^-]*)-----END /g)];
+  if (blocks.length === 0) return 'must contain at least one CERTIFICATE PEM block';
+  for (const [, type = '', body = ''] of blocks) {
+    if (type !== 'CERTIFICATE') return `only CERTIFICATE PEM blocks are allowed, found ${goQuote(type)}`;
+    if (body.includes(':')) return 'no PEM block headers are permitted';
+  }
+  return undefined;
+}
+
 /** Part of the object that an update is for: `''` the whole, `'status'`, `'approval'`. */
 export function validateCertificateRequestUpdate(
   request: CertificateSigningRequest,
@@ -124,6 +135,10 @@ export function validateCertificateRequestUpdate(
     if (part !== 'status') found.forbidden('status.certificate', 'updates may not set certificate content');
     else if (old.status?.certificate)
       found.forbidden('status.certificate', 'updates may not modify existing certificate content');
+  }
+  if (part === 'status' && request.status?.certificate) {
+    const problem = certificateProblem(Buffer.from(request.status.certificate, 'base64').toString('latin1'));
+    if (problem !== undefined) found.invalid('status.certificate', '<certificate data>', problem);
   }
   if (part !== 'approval' && part !== 'status' && !sameValue(request.spec, old.spec))
     found.forbidden('spec', 'updates may not change the spec');

@@ -1,5 +1,5 @@
 import { type Job, type JobCondition, resource } from '#api';
-import { humanDuration, parseTimeMs } from '#machinery';
+import { goQuote, humanDuration, parseTimeMs } from '#machinery';
 import { ageColumn, nameColumn, selectorText, textColumn, workloadColumns } from '../columns.ts';
 import { defineKind } from '../definition.ts';
 import { applyJobDefaults } from './job-defaults.ts';
@@ -56,4 +56,5 @@ export const jobKind = defineKind<Job>({
     ),
   ],
   fieldSelectors: { 'status.successful': (job) => String(job.status?.succeeded ?? 0) },
+  unknownFieldSelector: (label) => `field label ${goQuote(label)} not supported for batchv1.Job`,
 });

@@ -24,7 +24,7 @@ export function validateConfigMap(map: ConfigMap): FieldError[] {
     found.each(`binaryData[${key}]`, key, validateConfigKey(key));
     size += decodedLength(value);
   }
-  if (size > maxBytes) found.tooLong('', '', maxBytes);
+  if (size > maxBytes) found.tooLong('[]', '', maxBytes);
   return found.list;
 }
 

@@ -34,5 +34,5 @@ export const namespaceKind = defineKind<Namespace>({
     textColumn('Status', 'The status of the namespace.', (object) => object.status?.phase ?? ''),
     ageColumn,
   ],
-  fieldSelectors: { 'status.phase': (object) => object.status?.phase ?? '', name: (object) => object.metadata.name },
+  fieldSelectors: { 'status.phase': (object) => object.status?.phase ?? '' },
 });

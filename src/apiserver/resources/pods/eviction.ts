@@ -21,7 +21,7 @@ import { respondPlain } from '../respond-object.ts';
 import { updateObject } from '../update.ts';
 import { type WriteOptions, writeOptions } from '../write-options.ts';
 
-const evictionType = builtinDraft('policy/v1', 'Eviction', 'policy/v1.Eviction');
+const evictionType = builtinDraft('policy/v1', 'Eviction', 'policy/v1.Eviction', ['policy/v1beta1']);
 const success: Status = Object.freeze({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 const attempts = 10;
 const mostDisrupted = 2000;

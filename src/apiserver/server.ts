@@ -238,6 +238,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ]),
     onDeprecated: ({ info: { group, version, plural } }, { info }) =>
       deprecated.set(1, group, version, plural, info.subresource, ''),
+    measures,
     tokens: options.tokens,
     leaseFor: eventLeases(store, clock),
   };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { type Log, ManualClock } from '#base';
 import { parsePrometheusText } from '#testkit';
 import { testServer } from '../test-server.ts';
@@ -145,5 +146,12 @@ test('a slow request is told with who, what and how long, and nothing secret; al
     );
     assert.ok((bytes as number) > 100);
     assert.equal(/hunter2|aHVudGVyMg|very-secret/.test(JSON.stringify(told)), false);
+    const families = parsePrometheusText((await server.ask('GET', '/metrics')).body as string);
+    const sum = (name: string, labels: object): number | undefined =>
+      families.get(name)?.samples.find((one) => one.name.endsWith('_sum') && isDeepStrictEqual(one.labels, labels))
+        ?.value;
+    const labels = { type: 'validate', operation: 'CREATE', rejected: 'false' };
+    assert.equal(sum('apiserver_admission_step_admission_duration_seconds', labels), 1.5);
+    assert.equal(sum('apiserver_admission_controller_admission_duration_seconds', { name: 'Slow', ...labels }), 1.5);
   }
 });

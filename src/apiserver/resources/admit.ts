@@ -1,6 +1,7 @@
 import type { AnyObject } from '#api';
 import type { KindDefinition } from '#kinds';
 import type { AdmissionAttributes, AdmissionOperation, AdmissionPlugin, ServerRequest } from '../contract.ts';
+import type { MeasureName, Measures } from '../http/measures.ts';
 import type { ResourceContext } from './context.ts';
 
 export interface AdmitOptions {
@@ -36,16 +37,29 @@ export function admit(options: AdmitOptions): Admission {
   for (const one of context.admission) {
     if (one.handles === undefined || one.handles(operation, definition, subresource)) plugins.push(one);
   }
-  return plugins.length === 0 ? nothingToDo : new PluginRun(plugins, attributesFor(options, subresource));
+  return plugins.length === 0
+    ? nothingToDo
+    : new PluginRun(plugins, attributesFor(options, subresource), context.measures);
+}
+
+type Step = 'mutate' | 'validate';
+
+interface Measured {
+  readonly step: Step;
+  readonly rejected: boolean;
+  readonly beganMs: number;
+  readonly name?: string;
 }
 
 class PluginRun implements Admission {
   readonly #plugins: readonly AdmissionPlugin[];
   readonly #attributes: AdmissionAttributes;
+  readonly #measures: Measures | undefined;
 
-  constructor(plugins: readonly AdmissionPlugin[], attributes: AdmissionAttributes) {
+  constructor(plugins: readonly AdmissionPlugin[], attributes: AdmissionAttributes, measures: Measures | undefined) {
     this.#plugins = plugins;
     this.#attributes = attributes;
+    this.#measures = measures;
   }
 
   get mutates(): boolean {
@@ -64,11 +78,39 @@ class PluginRun implements Admission {
     return this.#runAll('validate');
   }
 
-  async #runAll(step: 'mutate' | 'validate'): Promise<void> {
-    for (const plugin of this.#plugins) {
-      const done = plugin[step]?.(this.#attributes);
-      if (done !== undefined) await done;
+  async #runAll(step: Step): Promise<void> {
+    const beganMs = this.#measures?.clock.monotonicMs() ?? 0;
+    let rejected = true;
+    try {
+      for (const plugin of this.#plugins) {
+        const done = plugin[step]?.(this.#attributes);
+        if (done !== undefined) await this.#waited(plugin.name, step, done);
+      }
+      rejected = false;
+    } finally {
+      this.#observe('apiserver_admission_step_admission_duration_seconds', { step, rejected, beganMs });
     }
+  }
+
+  /** A plugin that waits for something is measured by itself; the others take no time worth it. */
+  async #waited(name: string, step: Step, done: Promise<void>): Promise<void> {
+    const beganMs = this.#measures?.clock.monotonicMs() ?? 0;
+    let rejected = true;
+    try {
+      await done;
+      rejected = false;
+    } finally {
+      this.#observe('apiserver_admission_controller_admission_duration_seconds', { step, rejected, beganMs, name });
+    }
+  }
+
+  #observe(metric: MeasureName, { step, rejected, beganMs, name }: Measured): void {
+    const measures = this.#measures;
+    if (measures === undefined) return;
+    const type = step === 'mutate' ? 'admit' : 'validate';
+    const labels = `type="${type}",operation="${this.#attributes.operation}",rejected="${rejected}"`;
+    const seconds = (measures.clock.monotonicMs() - beganMs) / 1000;
+    measures.observe(metric, name === undefined ? labels : `name="${name}",${labels}`, seconds);
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   ServerResponse,
   TokenIssuer,
 } from '../contract.ts';
+import type { Measures } from '../http/measures.ts';
 import type { StoreFeed } from '../watchcache/store-feed.ts';
 import type { KindResource } from './kind-resource.ts';
 import type { ResourceRegistry } from './resource-registry.ts';
@@ -28,6 +29,8 @@ export interface ResourceContext {
   readonly reviews: ReadonlyMap<string, ReviewHandler>;
   /** Objects that are never stored, made when they are asked for, by `group/plural`. */
   readonly computed?: ReadonlyMap<string, Verb>;
+  /** Where parts of the server say how long something took. */
+  readonly measures?: Measures;
   /** Told of each request for an API that is deprecated. */
   readonly onDeprecated?: (kind: KindResource, request: ServerRequest) => void;
   /** Changes that may wait for a watcher that does not read; with more it is cut off. */

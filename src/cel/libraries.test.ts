@@ -68,7 +68,8 @@ const documented: Readonly<Record<string, readonly string[]>> = {
     "'hello hello'.replace('he', 'we', 1) == 'wello hello' && 'hello hello'.replace('he', 'we', 0) == 'hello hello'",
     "'hello hello hello'.split(' ') == ['hello', 'hello', 'hello'] && 'a b c'.split(' ', 0) == [] && 'a b c'.split(' ', 1) == ['a b c']",
     "'tacocat'.substring(4) == 'cat' && 'tacocat'.substring(0, 4) == 'taco'",
-    "'  \\ttrim\\n    '.trim() == 'trim'",
+    "'  \\ttrim\\n    '.trim() == 'trim' && '\\u2003\\u3000a\\u0085'.trim() == 'a' && '\\ufeffa\\u200b'.trim() == '\\ufeffa\\u200b'",
+    "'tacocat'.indexOf('a', 30) == -1 && 'tacocat'.indexOf('', 30) == 7 && 'tacocat'.lastIndexOf('a', 30) == -1",
     "'TacoCat'.lowerAscii() == 'tacocat' && 'TacoCÆt Xii'.lowerAscii() == 'tacocÆt xii' && 'TacoCat'.upperAscii() == 'TACOCAT'",
     "'this is a string: %s\\nand an integer: %d'.format([dyn('str'), dyn(42)]) == 'this is a string: str\\nand an integer: 42'",
     "'a double substituted with %%s: %s'.format([64.2]) == 'a double substituted with %s: 64.2'",
@@ -102,6 +103,7 @@ const documented: Readonly<Record<string, readonly string[]>> = {
     "cidr('192.168.0.0/24').containsIP(ip('192.168.0.1')) && !cidr('192.168.0.0/24').containsIP('192.168.1.1')",
     "cidr('192.168.0.0/16').containsCIDR(cidr('192.168.10.0/24')) && !cidr('192.168.0.0/24').containsCIDR('192.168.0.0/16')",
     "cidr('192.168.0.1/24').ip() == ip('192.168.0.1') && cidr('192.168.0.1/24').masked() == cidr('192.168.0.0/24')",
+    "type(ip('::1')) == net.IP && type(cidr('::/0')) == net.CIDR && type(cidr('::/0')) != net.IP",
     "cidr('192.168.0.0/24').prefixLength() == 24 && cidr('::1/128').ip().family() == 6",
   ],
   quantity: [
@@ -111,6 +113,7 @@ const documented: Readonly<Record<string, readonly string[]>> = {
     "quantity('200M').compareTo(quantity('0.2G')) == 0 && quantity('50M').compareTo(quantity('50Mi')) == -1 && quantity('50Mi').compareTo(quantity('50M')) == 1",
     "quantity('150Mi').isGreaterThan(quantity('100Mi')) && quantity('50M').isLessThan(quantity('100M'))",
     "quantity('50k').add(20) == quantity('50020') && quantity('50k').sub(20000) == quantity('30k') && quantity('50k').add(quantity('20')).sub(quantity('100k')).sub(-50000) == quantity('20')",
+    "!quantity('9999999999999999999999999999999999999G').isInteger() && quantity('9Gi').isInteger() && !quantity('1.5Gi').isInteger()",
     "quantity('-3').sign() == -1 && quantity('0').sign() == 0",
   ],
   semver: [

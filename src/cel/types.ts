@@ -102,6 +102,8 @@ export const plainTypes: ReadonlyMap<string, CelType> = new Map<string, CelType>
   ['google.protobuf.Timestamp', timestampType],
   ['google.protobuf.Duration', durationType],
   ['optional_type', optionalOf(dynType)],
+  ['net.IP', { kind: 'opaque', name: 'net.IP' }],
+  ['net.CIDR', { kind: 'opaque', name: 'net.CIDR' }],
 ]);
 
 const names: ReadonlyMap<string, string> = new Map([

@@ -48,8 +48,19 @@ function nanosOf(text: string): bigint {
   return BigInt(digits) * 10n ** BigInt(exponent + 9);
 }
 
+const mostDigits = 18;
+
+/** Whether upstream keeps the amount as a number of 64 bits with an exponent; of others it never says that they are integers. */
+function isCompact(text: string): boolean {
+  const [, whole = '', part = '', suffix = ''] = /^[+-]?0*(\d*)\.?(\d*)(.*)$/.exec(text) ?? [];
+  const power = powers.indexOf(suffix);
+  if (power <= 0) return whole.length + part.length <= mostDigits;
+  return part === '' && mostDigits - 4 - whole.length - Math.trunc(power * 3) >= 0;
+}
+
 /** The amount as a whole number of 64 bits; undefined when it is none. */
 function integerOf({ text }: Quantity): bigint | undefined {
+  if (!isCompact(text)) return undefined;
   const nanos = nanosOf(text);
   const value = nanos / 1_000_000_000n;
   return nanos % 1_000_000_000n === 0n && value < 2n ** 63n && value >= -(2n ** 63n) ? value : undefined;

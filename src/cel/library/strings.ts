@@ -26,7 +26,8 @@ function slice(text: string, start: number, end: number): string {
 
 function indexOf(text: string, part: string, from: bigint): bigint {
   const size = codePoints(text);
-  if (from < 0n || from > BigInt(size)) throw new CelError(`index out of range: ${from}`);
+  if (from < 0n) throw new CelError(`index out of range: ${from}`);
+  if (from > BigInt(size)) return part === '' ? BigInt(size) : -1n;
   const skipped = slice(text, 0, Number(from)).length;
   const found = text.indexOf(part, skipped);
   return found < 0 ? -1n : BigInt(codePoints(text.slice(0, found)));
@@ -34,7 +35,8 @@ function indexOf(text: string, part: string, from: bigint): bigint {
 
 function lastIndexOf(text: string, part: string, from: bigint): bigint {
   const size = codePoints(text);
-  if (from < 0n || from > BigInt(size)) throw new CelError(`index out of range: ${from}`);
+  if (from < 0n) throw new CelError(`index out of range: ${from}`);
+  if (from > BigInt(size)) return part === '' ? BigInt(size) : -1n;
   const found = text.lastIndexOf(part, slice(text, 0, Number(from)).length);
   return found < 0 ? -1n : BigInt(codePoints(text.slice(0, found)));
 }
@@ -116,7 +118,8 @@ const quote = (text: string): string =>
 
 const ascii = (text: string, pattern: RegExp, change: (letters: string) => string): string =>
   text.replace(pattern, change);
-const space = /^[\s\u0085\u200e\u200f]+|[\s\u0085\u200e\u200f]+$/g;
+const blank = '[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+';
+const space = new RegExp(`^${blank}|${blank}$`, 'g');
 const longestPrecision = 1000;
 
 function formatted(context: CallContext, text: string, args: CelList): string {

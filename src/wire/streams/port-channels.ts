@@ -26,6 +26,8 @@ export async function bridgePortChannels(options: {
     const stream = parsed === undefined ? undefined : data.get(parsed.number);
     if (parsed !== undefined && stream !== undefined) writeHeldBack(socket, stream, parsed.data);
   });
+  // A client that speaks first is heard when there is somebody to hand it on to.
+  socket.pause();
   try {
     for (const [at, port] of ports.entries()) {
       const headers = { port: String(port), requestid: String(at) };
@@ -40,10 +42,12 @@ export async function bridgePortChannels(options: {
       void carry(stream, 2 * at).catch(() => connection.close());
       void carry(error, 2 * at + 1).catch(() => connection.close());
     }
+    socket.resume();
     await connection.closed;
   } catch {
     // The client went away: there is nobody left to tell.
   } finally {
+    socket.resume();
     connection.close();
     if (socket.readyState <= 1) socket.close(1000);
   }

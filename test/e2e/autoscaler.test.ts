@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { parsePrometheusText } from '#testkit';
 import { eventually, Machine, whyNoContainers } from './harness.ts';
 
 const skip = whyNoContainers() ?? false;
@@ -71,6 +72,39 @@ test('kubectl top says what nodes and pods use, at once and with old clients', {
   const { code, stdout, stderr } = await machine.oldKubectl('top', 'nodes');
   assert.equal(code, 0, stderr);
   assert.match(stdout, /master/);
+});
+
+test('Prometheus can read the control plane and the node; health says what is checked', { skip }, async () => {
+  const read = async (path: string): Promise<ReturnType<typeof parsePrometheusText>> =>
+    parsePrometheusText(await machine.must('get', '--raw', path));
+  const server = await read('/metrics');
+  const value = (name: string, labels: Record<string, string>): number | undefined =>
+    server.get(name)?.samples.find((one) => Object.entries(labels).every(([key, wanted]) => one.labels[key] === wanted))
+      ?.value;
+  assert.ok((value('workqueue_adds_total', { name: 'deployment' }) as number) > 0);
+  assert.ok((value('scheduler_schedule_attempts_total', { result: 'scheduled' }) as number) > 0);
+  assert.ok((value('rest_client_requests_total', { host: 'in-process', code: '201' }) as number) > 0);
+  assert.equal(value('apiserver_flowcontrol_nominal_limit_seats', { priority_level: 'workload-low' }), 245);
+  assert.ok((value('apiserver_flowcontrol_dispatched_requests_total', { flow_schema: 'system-nodes' }) as number) > 0);
+  const kubelet = '/api/v1/nodes/master/proxy/metrics';
+  const [own, cadvisor, resource] = await Promise.all(['', '/cadvisor', '/resource'].map((one) => read(kubelet + one)));
+  assert.ok((own?.get('kubelet_running_pods')?.samples[0]?.value as number) >= 1);
+  assert.ok(
+    own
+      ?.get('kubelet_runtime_operations_total')
+      ?.samples.some(({ labels }) => labels.operation_type === 'run_podsandbox'),
+  );
+  for (const one of [cadvisor, resource]) {
+    const busy = one?.get('container_cpu_usage_seconds_total')?.samples.find(({ labels }) => labels.container === 'c');
+    assert.match(busy?.labels.pod ?? '', /^busy-/);
+    assert.ok((busy?.value as number) > 0);
+  }
+  const ready = await machine.must('get', '--raw', '/readyz?verbose&exclude=etcd');
+  assert.match(ready, /^\[\+\]ping ok\n.*\[\+\]etcd excluded: ok\n.*readyz check passed\n$/s);
+  const components = await machine.kubectl('get', 'componentstatuses');
+  assert.match(components.stderr, /Warning: v1 ComponentStatus is deprecated in v1\.19\+/);
+  for (const name of ['scheduler', 'controller-manager', 'etcd-0'])
+    assert.match(components.stdout, new RegExp(`^${name} +Healthy +ok`, 'm'));
 });
 
 test('a Deployment grows with its load, and back', { skip }, async () => {

@@ -17,8 +17,6 @@ export function podLog(kubelets: KubeletDirectory): Verb {
     const tailLines = integerOption(request, 'tailLines');
     const limitBytes = integerOption(request, 'limitBytes');
     const errors: FieldError[] = [];
-    if (sinceSeconds !== undefined && sinceSeconds < 1)
-      errors.push(invalidError('sinceSeconds', sinceSeconds, 'must be greater than 0'));
     if (tailLines !== undefined && tailLines < 0)
       errors.push(invalidError('tailLines', tailLines, 'must be greater than or equal to 0'));
     if (limitBytes !== undefined && limitBytes < 1)
@@ -26,9 +24,11 @@ export function podLog(kubelets: KubeletDirectory): Verb {
     if (sinceSeconds !== undefined && options.has('sinceTime')) {
       errors.push({
         type: 'FieldValueForbidden',
-        field: 'sinceSeconds',
+        field: '[]',
         detail: 'Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified',
       });
+    } else if (sinceSeconds !== undefined && sinceSeconds < 1) {
+      errors.push(invalidError('sinceSeconds', sinceSeconds, 'must be greater than 0'));
     }
     if (errors.length > 0) throw errInvalid({ group: '', kind: 'PodLogOptions' }, name, errors);
     const pod = await findPod(kind, namespace, name);

@@ -91,7 +91,8 @@ function validateConditions({ status }: CertificateSigningRequest, found: Findin
     found.oneOf(`${field}.status`, condition.status, statuses);
     const other = condition.type === 'Approved' ? 'Denied' : condition.type === 'Denied' ? 'Approved' : undefined;
     if (other !== undefined) {
-      if (condition.status !== 'True') found.notSupported(`${field}.status`, condition.status, ['True']);
+      if (condition.status && condition.status !== 'True')
+        found.notSupported(`${field}.status`, condition.status, ['True']);
       if (seen.has(other))
         found.invalid(`${field}.type`, condition.type, 'Approved and Denied conditions are mutually exclusive');
     }

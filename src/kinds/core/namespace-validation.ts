@@ -4,10 +4,11 @@ import { Findings } from '../findings.ts';
 
 export function validateNamespace(namespace: Namespace): FieldError[] {
   const found = new Findings();
-  for (const name of namespace.spec?.finalizers ?? []) {
-    found.each('spec.finalizers', name, validateQualifiedName(name));
+  for (const [index, name] of (namespace.spec?.finalizers ?? []).entries()) {
+    const field = `spec.finalizers[${index}]`;
+    found.each(field, name, validateQualifiedName(name));
     if (!name.includes('/') && name !== 'kubernetes')
-      found.invalid('spec.finalizers', name, 'name is neither a standard finalizer name nor is it fully qualified');
+      found.invalid(field, name, 'name is neither a standard finalizer name nor is it fully qualified');
   }
   return found.list;
 }

@@ -93,9 +93,14 @@ async function takeDisruption(
     );
   if (matching.length === 0) return;
   if (matching.length > 1) {
-    throw errInternal(
-      'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
-    );
+    throw new ApiError({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
+      code: 500,
+    });
   }
   const { key } = matching[0] as { key: string };
   for (let attempt = 1; ; attempt++) {

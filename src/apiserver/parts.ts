@@ -51,7 +51,7 @@ export async function serverParts(wiring: {
   const ranges = options.services?.ranges ?? defaultServiceRanges;
   const allocator = new ServiceAllocator(
     { ranges, nodePorts: options.services?.nodePorts ?? defaultNodePorts },
-    objects.view('v1', 'services'),
+    { services: objects.view('v1', 'services'), serviceCidrs: objects.view('networking.k8s.io/v1', 'servicecidrs') },
     context.random,
   );
   const customResources = new CustomResources(context, objects);

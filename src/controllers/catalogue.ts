@@ -28,6 +28,7 @@ import { replicationControllerController } from './replication-controller/replic
 import { resourceQuotaController } from './resource-quota/resource-quota.controller.ts';
 import { rootCaController } from './root-ca/root-ca.controller.ts';
 import { serviceAddressesController } from './service-addresses/service-addresses.controller.ts';
+import { serviceCidrsController } from './service-cidrs/service-cidrs.controller.ts';
 import { serviceAccountTokensController } from './service-account-tokens/service-account-tokens.controller.ts';
 import { serviceAccountController } from './service-account/service-account.controller.ts';
 import { storageCapacityController } from './storage-capacity/storage-capacity.controller.ts';
@@ -59,6 +60,7 @@ export const controllerCatalogue: readonly ControllerDefinition[] = [
   endpointSliceMirroringController,
   loadBalancerController,
   serviceAddressesController,
+  serviceCidrsController,
   nodeLifecycleController,
   taintEvictionController,
   nodeIpamController,

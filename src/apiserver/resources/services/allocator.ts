@@ -1,13 +1,19 @@
-import type { AnyObject, Service } from '#api';
+import type { AnyObject, Service, ServiceCIDR } from '#api';
 import type { Random } from '#base';
 import { errInternal, errInvalid, type FieldError, invalidError } from '#machinery';
 import type { ObjectView } from '../../contract.ts';
-import { type AddressRange, NumberPool, parseAddressRange, reservedForRequests } from './address-range.ts';
+import { AddressPools } from './address-pools.ts';
+import { type AddressRange, NumberPool } from './address-range.ts';
 
 export interface ServiceNetwork {
   /** Service CIDRs, the primary family first. */
   readonly ranges: readonly string[];
   readonly nodePorts: readonly [first: number, last: number];
+}
+
+export interface ServiceViews {
+  readonly services: ObjectView;
+  readonly serviceCidrs: ObjectView;
 }
 
 /** What an object holds of the pools. */
@@ -21,20 +27,23 @@ interface Holding {
  * loses nothing), and an allocation in flight is held until its write has come back through the cache or failed.
  */
 export class ServiceAllocator {
-  readonly ranges: readonly AddressRange[];
+  /** Address families of the server's own ranges, the primary first: further ranges add none. */
+  readonly families: readonly AddressRange['family'][];
   readonly nodePorts: readonly [first: number, last: number];
-  readonly #pools: readonly NumberPool[];
+  readonly #addresses: AddressPools;
+  readonly #ownRanges: readonly string[];
   readonly #ports: NumberPool;
   readonly #view: ObjectView;
+  readonly #cidrs: ObjectView;
   #started: Promise<void> | undefined;
 
-  constructor(network: ServiceNetwork, view: ObjectView, random: Random) {
-    this.ranges = network.ranges.map(parseAddressRange);
+  constructor(network: ServiceNetwork, views: ServiceViews, random: Random) {
     this.nodePorts = network.nodePorts;
-    this.#view = view;
-    this.#pools = this.ranges.map(
-      ({ size }) => new NumberPool({ first: 1, last: size, reserved: reservedForRequests(size, 16, 16), random }),
-    );
+    this.#ownRanges = network.ranges;
+    this.#view = views.services;
+    this.#cidrs = views.serviceCidrs;
+    this.#addresses = new AddressPools(network.ranges, random);
+    this.families = this.#addresses.ranges.map(({ family }) => family);
     const [first, last] = network.nodePorts;
     this.#ports = new NumberPool({ first, last, reserved: portsReserved(last - first + 1), random });
   }
@@ -46,7 +55,9 @@ export class ServiceAllocator {
   }
 
   async #start(): Promise<void> {
-    await this.#view.ready;
+    await Promise.all([this.#view.ready, this.#cidrs.ready]);
+    this.#takeRanges();
+    this.#cidrs.onChange(() => this.#takeRanges());
     for (const service of this.#view.list()) this.#count(holdingOf(service), 1);
     this.#view.onChange(({ object, old }) => {
       if (object !== undefined) this.#count(holdingOf(object), 1);
@@ -54,26 +65,26 @@ export class ServiceAllocator {
     });
   }
 
+  /** ServiceCIDRs that are not being deleted, beside the server's own ranges. */
+  #takeRanges(): void {
+    const wanted = new Set(this.#ownRanges);
+    for (const { metadata, ...rest } of this.#cidrs.list()) {
+      if (metadata.deletionTimestamp !== undefined) continue;
+      for (const cidr of (rest as unknown as ServiceCIDR).spec?.cidrs ?? []) wanted.add(cidr);
+    }
+    for (const { cidr } of this.#addresses.ranges) if (!wanted.has(cidr)) this.#addresses.remove(cidr);
+    for (const cidr of wanted) this.#addresses.add(cidr);
+  }
+
   #count({ addresses, ports }: Holding, by: 1 | -1): void {
     for (const address of addresses) {
-      const place = this.#placeOf(address);
-      if (place !== undefined) {
-        if (by > 0) place.pool.take(place.offset);
-        else place.pool.give(place.offset);
-      }
+      if (by > 0) this.#addresses.take(address);
+      else this.#addresses.give(address);
     }
     for (const port of new Set(ports)) {
       if (by > 0) this.#ports.take(port);
       else this.#ports.give(port);
     }
-  }
-
-  #placeOf(address: string): { readonly pool: NumberPool; readonly offset: number } | undefined {
-    for (const [index, range] of this.ranges.entries()) {
-      const offset = range.offsetOf(address);
-      if (offset !== undefined) return { pool: this.#pools[index] as NumberPool, offset };
-    }
-    return undefined;
   }
 
   /**
@@ -100,8 +111,7 @@ export class ServiceAllocator {
   /** How many hold an address or a port, those in flight included. */
   holders({ address, port }: { readonly address?: string; readonly port?: number }): number {
     if (port !== undefined) return this.#ports.holders(port);
-    const place = this.#placeOf(address ?? '');
-    return place === undefined ? 0 : place.pool.holders(place.offset);
+    return this.#addresses.holders(address ?? '');
   }
 
   #holdAddresses(service: Service, before: Holding, taken: (() => void)[]): void {
@@ -113,37 +123,31 @@ export class ServiceAllocator {
       const asked = addresses[index];
       if (asked !== undefined && asked !== '') {
         if (before.addresses.includes(asked)) continue;
-        const place = this.#placeOf(asked);
-        const why =
-          place === undefined
-            ? this.#outside(asked, family)
-            : place.pool.has(place.offset)
-              ? 'provided IP is already allocated'
-              : undefined;
-        if (why !== undefined || place === undefined) {
+        const why = !this.#addresses.isInRange(asked)
+          ? this.#outside(asked, family)
+          : this.#addresses.holders(asked) > 0
+            ? 'provided IP is already allocated'
+            : undefined;
+        if (why !== undefined) {
           throw invalid(service, [
             invalidError('spec.clusterIPs', addresses, `failed to allocate IP ${asked}: ${why}`),
           ]);
         }
-        place.pool.take(place.offset);
-        taken.push(() => place.pool.give(place.offset));
+        this.#addresses.take(asked);
+        taken.push(() => this.#addresses.give(asked));
         continue;
       }
-      const rangeIndex = this.ranges.findIndex((range) => range.family === family);
-      const pool = this.#pools[rangeIndex];
-      const offset = pool?.next();
-      if (pool === undefined || offset === undefined) {
-        throw errInternal(`failed to allocate a serviceIP: range is full`);
-      }
-      taken.push(() => pool.give(offset));
-      addresses[index] = (this.ranges[rangeIndex] as AddressRange).addressAt(offset);
+      const address = this.#addresses.next(family);
+      if (address === undefined) throw errInternal(`failed to allocate a serviceIP: range is full`);
+      taken.push(() => this.#addresses.give(address));
+      addresses[index] = address;
     }
     spec.clusterIPs = addresses;
     if (addresses[0] !== undefined) spec.clusterIP = addresses[0];
   }
 
   #outside(address: string, family: string): string {
-    const range = this.ranges.find((one) => one.family === family);
+    const range = this.#addresses.ranges.find((one) => one.family === family);
     return `the provided IP (${address}) is not in the valid range. The range of valid IPs is ${range?.cidr ?? ''}`;
   }
 

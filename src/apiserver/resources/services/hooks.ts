@@ -121,10 +121,9 @@ function dropForType(service: Service, old: Service): void {
   if (!external && spec.externalTrafficPolicy === before.externalTrafficPolicy) delete spec.externalTrafficPolicy;
 }
 
-function chooseFamilies(service: Service, { ranges }: ServiceAllocator): void {
+function chooseFamilies(service: Service, { families: served }: ServiceAllocator): void {
   const spec = service.spec as ServiceSpec;
   if (!needsAddress(service)) return;
-  const served = ranges.map((range) => range.family);
   const [primary = 'IPv4'] = served;
   const families = [...(spec.ipFamilies ?? [])];
   for (const [index, address] of (spec.clusterIPs ?? []).entries()) {

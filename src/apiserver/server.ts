@@ -237,7 +237,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
       ],
     ]),
     onDeprecated: ({ info: { group, version, plural } }, { info }) =>
-      deprecated.set(1, group, version, plural, info.subresource, ''),
+      deprecated.set(1, group, version, plural, info.subresource === 'status' ? 'status' : '', ''),
     measures,
     tokens: options.tokens,
     leaseFor: eventLeases(store, clock),

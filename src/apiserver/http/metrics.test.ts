@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { type Log, ManualClock } from '#base';
+import { type Log, ManualClock, seededRandom } from '#base';
 import { parsePrometheusText } from '#testkit';
 import { testServer } from '../test-server.ts';
 
@@ -154,4 +154,33 @@ test('a slow request is told with who, what and how long, and nothing secret; al
     assert.equal(sum('apiserver_admission_step_admission_duration_seconds', labels), 1.5);
     assert.equal(sum('apiserver_admission_controller_admission_duration_seconds', { name: 'Slow', ...labels }), 1.5);
   }
+});
+
+test('the text does not grow with what clients make up', { timeout: 120_000 }, async () => {
+  await using server = await testServer();
+  const random = seededRandom(7);
+  const word = (): string => random.uuid().replaceAll('-', '');
+  const hammer = async (times: number): Promise<number> => {
+    for (let i = 0; i < times; i++) {
+      const headers = { 'user-agent': word(), 'audit-id': word(), 'content-type': `application/${word()}` };
+      const paths = [
+        `/${word()}`,
+        `/api/v1/${word()}`,
+        `/apis/${word()}/v1/${word()}`,
+        `${configMaps}/${word()}`,
+        `/api/v1/namespaces/${word()}/endpoints/a/${word()}`,
+        `${configMaps}?labelSelector=${word()}&watch=false&dryRun=${word()}`,
+        `/readyz/${word()}?exclude=${word()}`,
+      ];
+      for (const path of paths) await server.ask('GET', path, undefined, headers);
+      await server.ask(word().toUpperCase().slice(0, 6), configMaps, undefined, headers);
+      await server.ask('PATCH', `${configMaps}/${word()}?dryRun=${word()}`, {}, headers);
+    }
+    return parsePrometheusText((await server.ask('GET', '/metrics')).body as string)
+      .values()
+      .reduce((sum, { samples }) => sum + samples.length, 0);
+  };
+  await hammer(20);
+  const before = await hammer(20);
+  assert.equal(await hammer(300), before);
 });

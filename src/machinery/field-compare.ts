@@ -30,21 +30,26 @@ export function itemsByLabel(list: readonly unknown[], shape: Shape): Map<string
     const label = itemLabel(list[i], shape) ?? `i:${i}`;
     const before = items.get(label);
     if (before === undefined) items.set(label, list[i]);
-    else items.set(label, before instanceof Duplicates ? before.with(list[i]) : new Duplicates([before, list[i]]));
+    else if (before instanceof Duplicates) before.add(list[i]);
+    else items.set(label, new Duplicates([before, list[i]]));
   }
   return items;
 }
 
 /** Items of one label: never merged with another, compared as a whole. */
 export class Duplicates {
-  readonly items: readonly unknown[];
-  constructor(items: readonly unknown[]) {
+  readonly items: unknown[];
+  constructor(items: unknown[]) {
     this.items = items;
   }
-  with(item: unknown): Duplicates {
-    return new Duplicates([...this.items, item]);
+  add(item: unknown): void {
+    this.items.push(item);
   }
 }
+
+/** Null is a value where a schema of custom resources lets it stand; in built-in kinds it is none. */
+const isAbsent = (value: unknown, within: Shape): boolean =>
+  value === undefined || (value === null && within.node.typeName !== undefined);
 
 const isEmpty = (value: unknown): boolean => {
   if (Array.isArray(value)) return value.length === 0;
@@ -79,7 +84,7 @@ function allOf(value: unknown, shape: Shape, own: boolean): FieldSet | undefined
   } else {
     for (const key in value as Json) {
       const one = (value as Json)[key];
-      if (one === undefined || one === null) continue;
+      if (isAbsent(one, shape)) continue;
       const field = shape.kind === 'struct' ? shape.field(key) : undefined;
       const made = field === undefined ? allOf(one, elementShape(shape), true) : allOf(one, field.shape, true);
       if (made !== undefined) (children ??= own ? { '.': member } : {})[field?.label ?? `f:${key}`] = made;
@@ -97,9 +102,11 @@ function elementShape(shape: Shape): Shape {
 function changedIn(before: unknown, after: unknown, shape: Shape): FieldSet | undefined {
   if (before === after) return undefined;
   const wasComposite = isComposite(before, shape);
-  if (shape.kind === 'deduced' && isObject(before) !== isObject(after)) return allOf(after, shape, true);
+  if (shape.kind === 'deduced' && before !== null && after !== null && isObject(before) !== isObject(after)) {
+    return allOf(after, shape, true);
+  }
   if (!isComposite(after, shape)) {
-    if (wasComposite && isContainer(after)) return undefined;
+    if (wasComposite && (after === null || isContainer(after))) return undefined;
     return deepEqual(before, after) ? undefined : member;
   }
   let children: Draft | undefined;
@@ -118,13 +125,13 @@ function changedIn(before: unknown, after: unknown, shape: Shape): FieldSet | un
   const old = isObject(before) ? before : undefined;
   for (const key in after as Json) {
     const one = (after as Json)[key];
-    if (one === undefined || one === null) continue;
+    if (isAbsent(one, shape)) continue;
     const previous = old !== undefined && Object.hasOwn(old, key) ? old[key] : undefined;
     if (previous === one) continue;
     const field = shape.kind === 'struct' ? shape.field(key) : undefined;
     const child = field?.shape ?? elementShape(shape);
     let made: FieldSet | undefined;
-    if (previous !== undefined && previous !== null) made = changedIn(previous, one, child);
+    if (!isAbsent(previous, shape)) made = changedIn(previous, one, child);
     else if (field?.always === true) {
       made = isComposite(one, child) ? allOf(one, child, false) : isContainer(one) && isEmpty(one) ? undefined : member;
     } else made = allOf(one, child, true);
@@ -154,12 +161,12 @@ function removedIn(before: unknown, after: unknown, shape: Shape): FieldSet | un
   const now = isObject(after) ? after : undefined;
   for (const key in before as Json) {
     const one = (before as Json)[key];
-    if (one === undefined || one === null) continue;
+    if (isAbsent(one, shape)) continue;
     const next = now !== undefined && Object.hasOwn(now, key) ? now[key] : undefined;
     if (next === one) continue;
     const field = shape.kind === 'struct' ? shape.field(key) : undefined;
     const child = field?.shape ?? elementShape(shape);
-    const made = next === undefined || next === null ? allOf(one, child, true) : removedIn(one, next, child);
+    const made = isAbsent(next, shape) ? allOf(one, child, true) : removedIn(one, next, child);
     if (made !== undefined) (children ??= {})[field?.label ?? `f:${key}`] = made;
   }
   return children;

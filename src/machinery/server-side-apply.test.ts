@@ -251,6 +251,99 @@ test('custom resources: granular objects, whole lists, unknown fields where kept
   assert.deepEqual(owned(object, 'm'), ['.spec', '.spec.free', '.spec.free.a', '.spec.free.b', '.spec.other']);
 });
 
+test('custom resources: null is a value that is owned, and says nothing about what is looked into', () => {
+  const text: SchemaNode = { form: 'scalar', scalar: 'string' };
+  const field = (name: string, child: SchemaNode): [string, any] => [
+    name,
+    { name, node: child, numbers: [], required: false, pointer: false },
+  ];
+  const spec: SchemaNode = {
+    form: 'struct',
+    fields: new Map([field('a', text), field('map', { form: 'map', element: text })]),
+  };
+  const custom: SchemaNode = {
+    form: 'struct',
+    fields: new Map([
+      field('apiVersion', text),
+      field('kind', text),
+      field('metadata', builtinSchema.type('meta/v1.ObjectMeta')),
+      field('spec', spec),
+    ]),
+  };
+  const object = (values: object): AnyObject =>
+    ({ apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec: values }) as unknown as AnyObject;
+  const common = { node: custom, apiVersion: 'x/v1', nowMs: 0 };
+  const live = object({ a: null, map: { k: '1' } });
+  trackUpdate({ ...common, live: undefined, updated: live, manager: 'm' });
+  assert.deepEqual(owned(live, 'm'), ['.spec', '.spec.a', '.spec.map', '.spec.map.k']);
+  const applied = applyServerSide({
+    ...common,
+    live,
+    config: object({ map: null }),
+    manager: 'n',
+    force: false,
+  }).object;
+  assert.deepEqual([(applied as Any)['spec'].map, owned(applied, 'n')], [{ k: '1' }, ['.spec.map']]);
+  const changed = cloneObject(live) as Any;
+  changed['spec'] = { a: 'x', map: null };
+  trackUpdate({ ...common, live, updated: changed as AnyObject, manager: 'o' });
+  assert.deepEqual(owned(changed as AnyObject, 'o'), ['.spec.a']);
+  assert.deepEqual(owned(changed as AnyObject, 'm'), ['.spec', '.spec.map']);
+});
+
+test('who joins without changing anything has no time; books that were emptied stay so until someone applies', () => {
+  const first = apply(undefined, config({ replicas: 2 }), 'one');
+  const joined = apply(first, config({ replicas: 2 }), 'two');
+  assert.deepEqual(
+    joined.metadata.managedFields?.map((one) => [one.manager, one.time]),
+    [
+      ['two', undefined],
+      ['one', '1970-01-01T00:01:00Z'],
+    ],
+  );
+  for (const given of [[], [{}]]) {
+    const emptied = cloneObject(joined);
+    emptied.metadata.managedFields = given;
+    trackUpdate({ live: joined, updated: emptied, manager: 'x', node, apiVersion, nowMs: 0 });
+    assert.equal(emptied.metadata.managedFields, undefined);
+    const changed = cloneObject(emptied) as Any;
+    changed['spec'].paused = true;
+    trackUpdate({ live: emptied, updated: changed as AnyObject, manager: 'x', node, apiVersion, nowMs: 0 });
+    assert.equal(changed['metadata'].managedFields, undefined);
+    const again = apply(changed as AnyObject, config({ replicas: 2 }), 'one');
+    assert.deepEqual(owned(again, 'before-first-apply'), ['.spec.paused', '.spec.replicas']);
+    // At creation there is nothing to empty.
+    const fresh = web();
+    fresh.metadata.managedFields = given;
+    trackUpdate({ live: undefined, updated: fresh, manager: 'x', node, apiVersion, nowMs: 0 });
+    assert.equal(fresh.metadata.managedFields?.length, 1);
+  }
+  const spoiled = cloneObject(joined);
+  spoiled.metadata.managedFields = [{ manager: 'x', operation: 'Bad' }] as never;
+  trackUpdate({ live: joined, updated: spoiled, manager: 'x', node, apiVersion, nowMs: 0 });
+  assert.deepEqual(spoiled.metadata.managedFields, joined.metadata.managedFields);
+});
+
+test('what kubectl may take over is what still is as its annotation says; the rest is told', () => {
+  const live = created();
+  const container = { name: 'c', image: 'i', ports: [{ containerPort: 80, protocol: 'TCP' }] };
+  const last = {
+    apiVersion,
+    kind: 'Deployment',
+    spec: { replicas: 1, template: { spec: { containers: [container] } } },
+  };
+  live.metadata.annotations = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(last) };
+  const changed = cloneObject(live) as Any;
+  changed['spec'].template.spec.containers[0].image = 'other';
+  trackUpdate({ live, updated: changed as AnyObject, manager: 'sc', node, apiVersion, nowMs: 0 });
+  const wanted = config({ replicas: 5, template: { spec: { containers: [{ name: 'c', image: 'mine' }] } } });
+  assert.throws(() => apply(changed as AnyObject, wanted, 'kubectl'), {
+    message:
+      'Apply failed with 1 conflict: conflict with "sc" using apps/v1: .spec.template.spec.containers[name="c"].image',
+  });
+  assert.equal((apply(changed as AnyObject, config({ replicas: 5 }), 'kubectl') as Any)['spec'].replicas, 5);
+});
+
 test('ten updaters at most', () => {
   let live = created();
   for (let i = 0; i < 14; i++) {

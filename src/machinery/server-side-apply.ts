@@ -5,6 +5,7 @@ import {
   changedFields,
   Duplicates,
   fieldsNamed,
+  isComposite,
   itemLabel,
   itemsByLabel,
   removedFields,
@@ -207,6 +208,8 @@ function conflictError(conflicts: readonly { entry: ManagedFieldsEntry; path: st
 
 /** `config` over `live`, in place where live may be changed: whole values replaced, maps by key, associative lists by item. */
 function mergeValue(live: unknown, config: unknown, shape: Shape): unknown {
+  // Null says nothing about what is looked into.
+  if (config === null && isComposite(live, shape)) return live;
   switch (shape.kind) {
     case 'struct':
     case 'map':

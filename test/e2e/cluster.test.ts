@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { PassThrough, Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { eventually, Machine, run, whyNoContainers } from './harness.ts';
 
+const k8s = createRequire(new URL('../tools/package.json', import.meta.url))(
+  '@kubernetes/client-node',
+) as typeof import('../tools/node_modules/@kubernetes/client-node/dist/index.js');
 const skip = whyNoContainers() ?? false;
 const machine = new Machine('e2e-one');
 
@@ -158,6 +164,67 @@ spec:
       await forward.stop();
     });
   }
+
+  test('the official JavaScript client: exec with streams and exit code, logs, port-forward', async () => {
+    const config = new k8s.KubeConfig();
+    config.loadFromFile(machine.env.KUBECONFIG as string);
+    const collect = (): { stream: PassThrough; text(): string } => {
+      const stream = new PassThrough();
+      let all = '';
+      stream.on('data', (chunk) => {
+        all += chunk;
+      });
+      return { stream, text: () => all };
+    };
+    const out = collect();
+    const err = collect();
+    const command = ['sh', '-c', 'wc -c; echo err >&2; exit 7'];
+    const ended = Promise.withResolvers<{ status?: string; reason?: string; details?: { causes?: object[] } }>();
+    const input = Readable.from(['x'.repeat(100_000)]);
+    await new k8s.Exec(config).exec(
+      ...(['default', 'client', 'client', command, out.stream, err.stream, input, false] as const),
+      ended.resolve,
+    );
+    const { status, reason, details } = await ended.promise;
+    assert.deepEqual(
+      [status, reason, details?.causes],
+      ['Failure', 'NonZeroExitCode', [{ reason: 'ExitCode', message: '7' }]],
+    );
+    assert.deepEqual([out.text().trim(), err.text()], ['100000', 'err\n']);
+
+    const [web] = await pods('app=web');
+    const name = web?.metadata.name ?? '';
+    const forwarded = collect();
+    const asking = new PassThrough();
+    const forwarding = await new k8s.PortForward(config).portForward(
+      'default',
+      name,
+      [8080],
+      forwarded.stream,
+      null,
+      asking,
+    );
+    asking.write('GET / HTTP/1.0\r\n\r\n');
+    await eventually('the pod answers', async () => /^one web-/m.test(forwarded.text()));
+    if (typeof forwarding !== 'function') forwarding.close();
+
+    await machine.must(
+      'run',
+      'talker',
+      '--image=docker.io/library/busybox:1',
+      '--',
+      'sh',
+      '-c',
+      'echo one; sleep 1000',
+    );
+    await machine.must('wait', '--for=condition=Ready', 'pod/talker', '--timeout=60s');
+    const logged = collect();
+    const ending = once(logged.stream, 'end');
+    await new k8s.Log(config).log('default', 'talker', 'talker', logged.stream, { follow: true });
+    await eventually('the log comes', async () => logged.text() === 'one\n');
+    await machine.must('delete', 'pod', 'talker', '--now');
+    await ending;
+  });
 
   test('describe shows events; get events, explain, api-resources, auth can-i answer', async () => {
     const described = await machine.must('describe', 'deployment', 'web');

@@ -46,7 +46,7 @@ export interface ServerProcessOptions {
 }
 
 /** As src/cli/local/programs.ts starts a server. */
-const flagsOfUp = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
+const flagsOfUp = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=16', '--heap-growing-percent=40'];
 
 /**
  * Makes a PKI and an empty store in a folder of its own and starts `k8ts server` on them, a process of its own that listens on

@@ -11,7 +11,8 @@ import { openClusterPki } from '#pki';
 import { startHttpsServer, type TestHttpsServer } from '#testkit';
 import { eventually, type Result, run } from './harness.ts';
 
-const kubectlProgram = join(new URL('../..', import.meta.url).pathname, '.cache/tools/kubectl-1.35');
+const tools = join(new URL('../..', import.meta.url).pathname, '.cache/tools');
+const kubectlProgram = join(tools, 'kubectl-1.35');
 
 const definition = `
 apiVersion: apiextensions.k8s.io/v1
@@ -146,6 +147,10 @@ ports: [{name: 443-443, port: 443, protocol: TCP}]
     assert.match(resources, /^flunders\s+fl\s+wardle.example.com\/v1\s+true\s+Flunder/);
     assert.match(await must(['explain', 'flunders']), /DESCRIPTION:\s+Flunder is an example./);
     assert.match(await must(['explain', 'flunder.spec.parts']), /name\s+<string> -required-/);
+
+    // An old client reads the protobuf form of OpenAPI 2.
+    const old = await run(join(tools, 'kubectl-1.20'), ['explain', 'flunders.spec.reference'], { env });
+    assert.match(old.stdout, /DESCRIPTION:\s+Whom it refers to./, old.stderr);
 
     assert.match(await must(['apply', '-f', '-'], flunder('first')), /flunder.wardle.example.com\/one created/);
     const watching = spawn(kubectlProgram, ['get', 'fl', '-w', '--no-headers'], { env: { ...process.env, ...env } });

@@ -25,7 +25,12 @@ export async function runServer(configFile: string): Promise<void> {
   const log = openLog();
   const configuration = readConfiguration<ServerConfiguration>(configFile);
   const { startServer } = await import('./server.ts');
-  await runUntilSignal(log, () => startServer({ configuration, clock: systemClock, random: systemRandom, log }));
+  await runUntilSignal(log, async () => {
+    const server = await startServer({ configuration, clock: systemClock, random: systemRandom, log });
+    const { startMemorySaver } = await import('./memory-saver.ts');
+    const saver = startMemorySaver({ clock: systemClock });
+    return { close: async () => void (await Promise.all([saver.close(), server.close()])) };
+  });
 }
 
 /** Runs a node until SIGTERM or SIGINT; its pods go on. */

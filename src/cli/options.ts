@@ -28,6 +28,11 @@ export function parseDurationMs(text: string): number {
   return Number(match[1]) * unit;
 }
 
+/** How long a request takes that is logged: `all`, or a duration. */
+export function parseThresholdMs(text: string): number {
+  return text === 'all' ? 0 : parseDurationMs(text);
+}
+
 /** A duration of at least a minute, or 0 (off). */
 export function parseIntervalMs(text: string): number {
   const valueMs = parseDurationMs(text);

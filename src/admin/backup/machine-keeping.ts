@@ -41,13 +41,14 @@ export function planMachineKeeping(
   keeping: ClusterKeeping,
   of: { readonly cluster: string; readonly version: string },
 ): object {
-  const { historyMs, snapshots, audit } = keeping;
+  const { historyMs, snapshots, audit, slowRequestMs } = keeping;
   const { policy, logPath = join(layout.logDir, 'audit.log'), ...limits } = audit ?? {};
   const policyFile = machineAuditPolicyFile(layout.root);
   const dir = snapshots?.dir ?? machineSnapshotDir(layout.root);
   const places = planMachineBackup(layout, of.cluster, of.version);
   return {
     ...(historyMs === undefined ? {} : { historyMs }),
+    ...(slowRequestMs === undefined ? {} : { slowRequestMs }),
     ...(audit === undefined ? {} : { audit: { logPath, ...limits, ...(policy === undefined ? {} : { policyFile }) } }),
     ...(snapshots === undefined ? {} : { snapshots: { ...snapshots, dir, places } }),
   };
@@ -55,9 +56,10 @@ export function planMachineKeeping(
 
 /** The same of a backup's server, its paths moved from its root to this machine's. */
 export function planRestoredKeeping(layout: MachineLayout, server: object): object {
-  const { pkiDir, historyMs, snapshots, audit } = server as {
+  const { pkiDir, historyMs, snapshots, audit, slowRequestMs } = server as {
     pkiDir?: string;
     historyMs?: number;
+    slowRequestMs?: number;
     snapshots?: object;
     audit?: object;
   };
@@ -75,6 +77,7 @@ export function planRestoredKeeping(layout: MachineLayout, server: object): obje
     );
   return {
     ...(historyMs === undefined ? {} : { historyMs }),
+    ...(slowRequestMs === undefined ? {} : { slowRequestMs }),
     ...(snapshots === undefined ? {} : { snapshots: movedFields(snapshots) }),
     ...(audit === undefined ? {} : { audit: movedFields(audit) }),
   };

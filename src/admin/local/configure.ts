@@ -78,10 +78,11 @@ export function snapshotDir(layout: ClusterLayout, state: ClusterState | undefin
 }
 
 function keepingOf(layout: ClusterLayout, state: ClusterState, version: string) {
-  const { historyMs, snapshots, audit } = state.keeping ?? {};
+  const { historyMs, snapshots, audit, slowRequestMs } = state.keeping ?? {};
   const { policy, logPath = join(layout.logDir, 'audit.log'), ...auditLimits } = audit ?? {};
   return {
     ...(historyMs === undefined ? {} : { historyMs }),
+    ...(slowRequestMs === undefined ? {} : { slowRequestMs }),
     ...(audit === undefined
       ? {}
       : {

@@ -31,6 +31,8 @@ export interface ClusterKeeping {
   readonly historyMs?: number;
   readonly snapshots?: { readonly everyMs: number; readonly keep: number; readonly dir?: string };
   readonly audit?: ClusterAudit;
+  /** Requests that take so long are logged; 0: each is. Default 1,000. */
+  readonly slowRequestMs?: number;
 }
 
 /** How requests to the API are recorded. */

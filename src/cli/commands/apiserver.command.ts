@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { CodedError } from '#base';
 import { defineCommand } from '../command.ts';
 import { ownAddress, type StoreOptions, storeOf, withStore } from '../components/flags.ts';
-import { parseCount, parseDurationMs, parsePort } from '../options.ts';
+import { parseCount, parseDurationMs, parsePort, parseThresholdMs } from '../options.ts';
 import { version } from '../version.ts';
 
 type Flags = StoreOptions &
@@ -108,9 +108,6 @@ interface AuditFlags {
   readonly auditWebhookInitialBackoff?: number;
   readonly auditTruncateMaxEventSize?: number;
 }
-
-/** `all`, or how long a request takes that is logged. */
-const parseThresholdMs = (text: string): number => (text === 'all' ? 0 : parseDurationMs(text));
 
 function auditOf(options: AuditFlags) {
   const { auditPolicyFile, auditLogPath, auditLogMaxsize, auditLogMaxbackup, auditLogMaxage } = options;

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ClusterAudit, ClusterKeeping } from '#admin';
 import { CodedError, makeDirectorySync } from '#base';
-import { parseCount, parseIntervalMs } from '../options.ts';
+import { parseCount, parseIntervalMs, parseThresholdMs } from '../options.ts';
 
 /** What a user may ask a control plane to keep: history, snapshots, an audit log. */
 export interface KeepingOptions {
@@ -17,6 +17,7 @@ export interface KeepingOptions {
   readonly auditLogMaxsize?: number;
   readonly auditLogMaxbackup?: number;
   readonly auditLogMaxage?: number;
+  readonly logRequests?: number;
 }
 
 const defaultSnapshotsKept = 24;
@@ -32,7 +33,8 @@ export function withKeeping(command: Command): Command {
     .option('--audit-log-path <file>', 'where to (default: audit.log among the logs); off: no longer')
     .option('--audit-log-maxsize <mib>', 'put the file aside at this size (default: 100)', parseCount)
     .option('--audit-log-maxbackup <n>', 'keep so many of those (default: 10)', parseCount)
-    .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount);
+    .option('--audit-log-maxage <days>', 'and for so long (default: no limit)', parseCount)
+    .option('--log-requests <all|duration>', 'log requests that take so long, or all (default: 1s)', parseThresholdMs);
 }
 
 /**
@@ -48,10 +50,12 @@ export async function keepingAsked(
   const historyMs = options.history ?? before.historyMs ?? 0;
   const snapshots = snapshotsAsked(before.snapshots, options);
   const audit = await auditAsked(ownPolicy, before.audit, options);
+  const slowRequestMs = options.logRequests ?? before.slowRequestMs;
   const keeping = {
     ...(historyMs === 0 ? {} : { historyMs }),
     ...(snapshots === undefined ? {} : { snapshots }),
     ...(audit === undefined ? {} : { audit }),
+    ...(slowRequestMs === undefined ? {} : { slowRequestMs }),
   };
   return Object.keys(keeping).length === 0 && had === undefined ? {} : { keeping };
 }

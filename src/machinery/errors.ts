@@ -109,12 +109,29 @@ export function errApplyConflict(causes: readonly StatusCause[], message: string
   return failure({ code: 409, reason: 'Conflict', message, details: { causes: [...causes] } });
 }
 
-/** 422 with every finding: `Pod "x" is invalid: a` or `… is invalid: [a, b]`; equal findings once. */
+/** An object may hold hundreds of thousands of mistakes, and each may show a large value: so many are told, and so much of them. */
+const mostFindings = 250;
+const mostFindingChars = 256 * 1024;
+
+/** The findings that are told, and their texts, equal ones once. */
+function toldFindings(fieldErrors: readonly FieldError[]): { told: readonly FieldError[]; texts: string[] } {
+  const texts = new Set<string>();
+  let told = 0;
+  for (let chars = 0; told < fieldErrors.length && told < mostFindings && chars < mostFindingChars; told++) {
+    const text = fieldErrorText(fieldErrors[told] as FieldError);
+    chars += text.length;
+    texts.add(text);
+  }
+  const left = fieldErrors.length - told;
+  return { told: fieldErrors.slice(0, told), texts: left === 0 ? [...texts] : [...texts, `and ${left} more`] };
+}
+
+/** 422 with every finding, or the first of very many: `Pod "x" is invalid: a` or `… is invalid: [a, b]`; equal findings once. */
 export function errInvalid({ group, kind }: GroupKind, name: string, fieldErrors: readonly FieldError[]): ApiError {
-  const texts = [...new Set(fieldErrors.map(fieldErrorText))];
+  const { told, texts } = toldFindings(fieldErrors);
   const head = `${group === '' ? kind : `${kind}.${group}`} ${goQuote(name)} is invalid`;
   const list = texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`;
-  const causes = fieldErrors.map((one) => ({ reason: one.type, message: one.detail, field: one.field }));
+  const causes = told.map((one) => ({ reason: one.type, message: one.detail, field: one.field }));
   return failure({
     code: 422,
     reason: 'Invalid',
@@ -158,6 +175,16 @@ export function errForbidden(resource: GroupResource, name: string, why: string)
 export function errMethodNotSupported(resource: GroupResource, verb: string): ApiError {
   const message = `${verb} is not supported on resources of kind ${goQuote(resourceText(resource))}`;
   return failure({ code: 405, reason: 'MethodNotAllowed', message, details: detailsOf(resource) });
+}
+
+/** 405 for a verb that the resource has, but not now: `create not allowed while …`. */
+export function errNotAllowed(resource: GroupResource, verb: string, why: string): ApiError {
+  return failure({
+    code: 405,
+    reason: 'MethodNotAllowed',
+    message: `${verb} not allowed ${why}`,
+    details: detailsOf(resource),
+  });
 }
 
 /** 405 before any resource is known. */

@@ -19,6 +19,11 @@ const eachInvalid = (field: string, value: unknown, messages: readonly string[])
 
 const noErrors: readonly FieldError[] = [];
 
+/** There may be more than a call takes arguments. */
+function addAll(found: FieldError[], more: readonly FieldError[]): void {
+  for (const one of more) found.push(one);
+}
+
 export function validateLabels(labels: Readonly<Record<string, string>> | undefined, field: string): FieldError[] {
   const found: FieldError[] = [];
   if (labels === undefined) return found;
@@ -100,17 +105,17 @@ export function validateObjectMeta(meta: Meta, rules: ObjectMetaRules): FieldErr
   if ((meta.generation ?? 0) < 0) {
     found.push(invalidError(`${field}.generation`, meta.generation, 'must be greater than or equal to 0'));
   }
-  found.push(...validateSharedParts(meta, field));
-  found.push(...validateFinalizers(meta.finalizers, `${field}.finalizers`));
+  addAll(found, validateSharedParts(meta, field));
+  addAll(found, validateFinalizers(meta.finalizers, `${field}.finalizers`));
   return found;
 }
 
 function validateSharedParts(meta: Meta, field: string): FieldError[] {
   const found: FieldError[] = [];
-  if (meta.labels !== undefined) found.push(...validateLabels(meta.labels, `${field}.labels`));
-  if (meta.annotations !== undefined) found.push(...validateAnnotations(meta.annotations, `${field}.annotations`));
+  if (meta.labels !== undefined) addAll(found, validateLabels(meta.labels, `${field}.labels`));
+  if (meta.annotations !== undefined) addAll(found, validateAnnotations(meta.annotations, `${field}.annotations`));
   if (meta.ownerReferences !== undefined) {
-    found.push(...validateOwnerReferences(meta.ownerReferences, `${field}.ownerReferences`));
+    addAll(found, validateOwnerReferences(meta.ownerReferences, `${field}.ownerReferences`));
   }
   (meta.managedFields ?? []).forEach((entry, index) => {
     const at = `${field}.managedFields[${index}]`;
@@ -136,9 +141,12 @@ export function validateFieldManager(manager: string, field: string): FieldError
   return found;
 }
 
+const mostOtherControllers = 8;
+
 function validateOwnerReferences(references: readonly OwnerReference[], field: string): FieldError[] {
   const found: FieldError[] = [];
   let controller: string | undefined;
+  let more = 0;
   for (const reference of references) {
     const { apiVersion = '', kind = '', name = '', uid = '' } = reference;
     const parts = apiVersion.split('/');
@@ -153,6 +161,8 @@ function validateOwnerReferences(references: readonly OwnerReference[], field: s
     }
     if (reference.controller !== true) continue;
     if (controller !== undefined) {
+      // Each shows all references: a few say enough.
+      if (++more > mostOtherControllers) continue;
       const detail = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${kind}/${name}`;
       found.push(invalidError(field, references, detail));
     } else controller = `${kind}/${name}`;
@@ -205,9 +215,9 @@ export function validateObjectMetaUpdate(meta: Meta, oldMeta: Meta, field = 'met
       found.push(invalidError(`${field}.${name}`, meta[name], 'field is immutable'));
     }
   }
-  found.push(...validateSharedParts(meta, field));
+  addAll(found, validateSharedParts(meta, field));
   const sameFinalizers = deepEqual(meta.finalizers ?? [], oldMeta.finalizers ?? []);
-  if (!sameFinalizers) found.push(...validateFinalizers(meta.finalizers, `${field}.finalizers`));
+  if (!sameFinalizers) addAll(found, validateFinalizers(meta.finalizers, `${field}.finalizers`));
   return found;
 }
 

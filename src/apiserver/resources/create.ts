@@ -176,8 +176,8 @@ function validateNew(draft: AnyObject, kind: KindResource, request: ServerReques
     namespaced: kind.info.namespaced,
     validateName: definition.validateName,
   });
-  if (hasKnownFinalizers(definition)) errors.push(...validateKnownFinalizers(draft.metadata));
-  if (definition.validate !== undefined) errors.push(...definition.validate(draft));
+  if (hasKnownFinalizers(definition)) for (const one of validateKnownFinalizers(draft.metadata)) errors.push(one);
+  for (const one of definition.validate?.(draft) ?? []) errors.push(one);
   if (errors.length > 0) throw errInvalid(kind.groupKind, draft.metadata.name ?? '', errors);
   const warnings = definition.warnings?.(draft, undefined);
   if (warnings !== undefined) request.warnings.push(...warnings);

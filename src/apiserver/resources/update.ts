@@ -256,10 +256,9 @@ function checkPreconditions({ kind, conditional, namesUid }: UpdateOptions, draf
 function validateChanged({ kind, request, subresource }: UpdateOptions, draft: AnyObject, old: AnyObject): void {
   const { definition } = kind;
   const errors = validateObjectMetaUpdate(draft.metadata, old.metadata);
-  if (hasKnownFinalizers(definition)) errors.push(...validateKnownFinalizers(draft.metadata));
+  if (hasKnownFinalizers(definition)) for (const one of validateKnownFinalizers(draft.metadata)) errors.push(one);
   if (subresource === 'status') {
-    const check = definition.validateStatusUpdate;
-    if (check !== undefined) errors.push(...check(draft, old));
+    for (const one of definition.validateStatusUpdate?.(draft, old) ?? []) errors.push(one);
   } else {
     const changes = definition.validateUpdate?.(draft, old) ?? [];
     const state = definition.validate?.(draft, old) ?? [];
@@ -273,8 +272,13 @@ function validateChanged({ kind, request, subresource }: UpdateOptions, draft: A
 
 /** Rules of updates often repeat those of new objects. */
 function addNew(errors: FieldError[], more: readonly FieldError[]): void {
+  const textOf = ({ field, detail }: FieldError): string => `${field}\n${detail}`;
+  const known = new Set(errors.map(textOf));
   for (const one of more) {
-    if (!errors.some((known) => known.field === one.field && known.detail === one.detail)) errors.push(one);
+    const text = textOf(one);
+    if (known.has(text)) continue;
+    known.add(text);
+    errors.push(one);
   }
 }
 

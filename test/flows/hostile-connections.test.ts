@@ -145,6 +145,106 @@ test('strangers may not keep an HTTP/2 connection, users may', limit, async () =
   user.destroy();
 });
 
+/** All that comes on a connection of HTTP/1.1 until the server ends it. */
+async function heard(lines: string): Promise<string> {
+  const socket = await server.socket('http/1.1');
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  socket.write(lines);
+  if (!socket.destroyed) await new Promise((resolve) => socket.once('close', resolve));
+  return text;
+}
+
+test('every way in is guarded: methods, switches of protocol, expectations, tunnels', limit, async () => {
+  const bad = 'Authorization: Bearer nonsense\r\n';
+  const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND'];
+  const ways = [
+    'Connection: close\r\n',
+    'Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n',
+    'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n',
+    'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n',
+    'Connection: close\r\nExpect: 100-continue\r\n',
+  ];
+  const pod = '/api/v1/namespaces/default/pods/p';
+  for (const way of ways) {
+    for (const method of methods) {
+      for (const path of [configMaps, `${pod}/exec?command=id`, '/version']) {
+        const text = await heard(`${method} ${path} HTTP/1.1\r\nHost: x\r\n${bad}${way}Content-Length: 0\r\n\r\n`);
+        const statuses = text.match(/^HTTP\/1\.1 \d+/gm)?.filter((one) => !one.endsWith(' 100'));
+        assert.deepEqual(statuses, ['HTTP/1.1 401'], `${method} ${path} ${way}: ${text.slice(0, 200)}`);
+      }
+    }
+  }
+  // What asks for something else gets nothing.
+  assert.match(
+    await heard(`GET /version HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n\r\n`),
+    /^(HTTP\/1\.1 417 |$)/,
+  );
+  assert.doesNotMatch(await heard('CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n'), / 200 /);
+  assert.match(
+    await heard('GET https://evil/api/v1/secrets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+    /^HTTP\/1\.1 400 /,
+  );
+  assert.match(await heard('GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 200 /);
+});
+
+const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer => {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+};
+
+test('frames that cost nothing: a few are answered, a flood ends the connection', limit, async () => {
+  const opening = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]);
+  const version = Buffer.concat([
+    Buffer.from([0x82, 0x87, 0x44, 8]),
+    Buffer.from('/version'),
+    Buffer.from([0x41, 1, 0x78]),
+  ]);
+  const kinds: [string, Buffer][] = [
+    ['pings', frame(6, 0, 0, Buffer.alloc(8))],
+    ['settings', frame(4, 0, 0)],
+    ['priorities', frame(2, 0, 9, Buffer.alloc(5))],
+    ['empty data', frame(0, 0, 1)],
+    ['unknown frames', frame(99, 0, 0)],
+  ];
+  for (const [name, one] of kinds) {
+    for (const [count, isFlood] of [
+      [200, false],
+      [20_000, true],
+    ] as const) {
+      const socket = await server.socket('h2', 'administrator');
+      let received = Buffer.alloc(0);
+      let answered = false;
+      socket.on('data', (chunk: Buffer) => {
+        received = Buffer.concat([received, chunk]);
+        while (received.length >= 9 && received.length >= 9 + received.readUIntBE(0, 3)) {
+          if (received[3] === 1 && received.readUInt32BE(5) === 3) answered = true;
+          received = received.subarray(9 + received.readUIntBE(0, 3));
+        }
+      });
+      // Stream 1 is a request whose body does not end: the place for empty data.
+      socket.write(
+        Buffer.concat([
+          opening,
+          frame(1, 4, 1, version),
+          ...new Array<Buffer>(count).fill(one),
+          frame(1, 5, 3, version),
+        ]),
+      );
+      while (!answered && !socket.destroyed) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.equal(answered, !isFlood, `${count} ${name}`);
+      socket.destroy();
+    }
+    assert.equal(await statusOf('GET', '/version'), 200);
+  }
+});
+
 async function sessionOf(credentials: object): Promise<ClientHttp2Session> {
   const session = connectHttp2(server.url, { ca: server.ca, ...credentials });
   session.on('error', () => {});

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { connect } from 'node:tls';
 import type { Json } from '../test-server.ts';
 import {
   addService,
@@ -11,6 +14,7 @@ import {
   group,
   register,
   services,
+  servingPair,
   startBackend,
   untilAvailable,
 } from './test-backend.ts';
@@ -142,6 +146,35 @@ test('requests, users, redirects, watches, other protocols; the end of the backe
     [refused.status, refused.body],
     [503, `dial tcp 127.0.0.1:${backend.port}: connect: connection refused\n`],
   );
+});
+
+test('a connection that switches protocols is joined with the backend’s, for the user who asked', async () => {
+  await using backend = await startBackend();
+  await using t = await aggregatingServer(backend.port);
+  await addService(t);
+  await addSlice(t);
+  await register(t, 'v1');
+  await untilAvailable(t, 'v1', (one) => one.status === 'True');
+  backend.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    socket.write(`for ${request.headers['x-remote-user']}: `);
+    socket.pipe(socket);
+  });
+  const listening = await t.server.listen({ host: '127.0.0.1', port: 0, tls: servingPair });
+  const socket = connect({ host: '127.0.0.1', port: listening.port, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  socket.write(
+    `GET /apis/${group}/v1/flunders/a/attach HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`,
+  );
+  let text = '';
+  const until = async (what: RegExp): Promise<void> => {
+    while (!what.test(text)) text += String((await once(socket, 'data'))[0]);
+  };
+  await until(/101 Switching Protocols[^]*for jane: /);
+  socket.write('hello');
+  await until(/hello$/);
+  assert.match(text, /Upgrade: echo/i);
+  socket.destroy();
 });
 
 test('discovery: groups by priority, versions of one group together, what is not available is stale', async () => {

@@ -9,6 +9,7 @@ import { type Json, type TestServer, testServer } from '../test-server.ts';
 const pki = openClusterPki({ clock: systemClock });
 const serving = pki.issue({ commonName: 'metrics', usages: ['server'], dnsNames: ['flunders.default.svc'] });
 const voucher = pki.issue({ commonName: 'front-proxy-client', usages: ['client'] });
+export const servingPair = { cert: serving.certificatePem, key: serving.keyPem };
 export const caBundle = Buffer.from(pki.ca.certificatePem).toString('base64');
 export const group = 'wardle.example.com';
 export const services = '/apis/apiregistration.k8s.io/v1/apiservices';
@@ -74,6 +75,10 @@ export async function startBackend(): Promise<Backend> {
 export function aggregatingServer(port: number): Promise<TestServer> {
   return testServer({
     clock: systemClock as never,
+    // Whoever comes over a socket.
+    authenticator: () => ({
+      authenticate: () => ({ identity: { user: 'jane', groups: ['system:masters'] }, authenticator: 'test' }),
+    }),
     aggregation: {
       clientCert: voucher.certificatePem,
       clientKey: voucher.keyPem,

@@ -86,7 +86,7 @@ export class ObjectStorage {
     const operation = ifModRevision === 0 ? 'create' : 'update';
     const write = { key: fullKey, value, ifModRevision };
     const beganMs = this.#measures?.clock.monotonicMs() ?? 0;
-    this.cache.begin(value, stored, draft);
+    this.cache.begin(value, { key, stored, draft });
     try {
       const result = await this.#store.write(lease === undefined ? write : { ...write, lease });
       this.#measure(operation, beganMs);

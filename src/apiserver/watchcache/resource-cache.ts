@@ -24,6 +24,13 @@ export interface ResourceCacheOptions {
   readonly indexBy?: (object: AnyObject) => string;
 }
 
+/** A write that the store has not answered. */
+export interface WriteUnderWay {
+  readonly key: string;
+  readonly stored: Uint8Array;
+  readonly draft: AnyObject;
+}
+
 /** Ends a watch: in good order, or as broken (events may be missing). */
 export type Cut = (why: 'ended' | 'broken') => void;
 
@@ -50,7 +57,7 @@ export class ResourceCache implements FeedReader {
   readonly #indexed: Map<string, Set<CachedObject>> | undefined;
   readonly #early = new Map<number, CachedObject>();
   /** Writes under way by the bytes that the store was given. */
-  readonly #underWay = new Map<Uint8Array, { readonly stored: Uint8Array; readonly draft: AnyObject }>();
+  readonly #underWay = new Map<Uint8Array, WriteUnderWay>();
   readonly #kept = new Map<number, { readonly snapshot: Snapshot<CachedObject>; readonly keptMs: number }>();
   readonly #cutters = new Set<Cut>();
   #window = new ChangeWindow(0);
@@ -128,8 +135,8 @@ export class ResourceCache implements FeedReader {
    * A write begins: the store gets `value`, which is `stored` or what it was sealed to. Its event may be here before the writer goes on,
    * and then needs nothing decoded.
    */
-  begin(value: Uint8Array, stored: Uint8Array, draft: AnyObject): void {
-    this.#underWay.set(value, { stored, draft });
+  begin(value: Uint8Array, write: WriteUnderWay): void {
+    this.#underWay.set(value, write);
   }
 
   /** The write of `value` was refused or has been accepted. */
@@ -263,7 +270,7 @@ export class ResourceCache implements FeedReader {
       const page = await store.range({ start, end, limit: pageSize, ...(revision === undefined ? {} : { revision }) });
       revision = page.revision;
       for (const entry of page.entries) {
-        const key = entry.key.slice(this.prefix.length);
+        const key = this.#keyOf(entry.key);
         seen.add(key);
         if (this.#objects.get(key)?.revision === entry.modRevision) continue;
         const stored = this.#unseal(entry.value, key);
@@ -295,13 +302,15 @@ export class ResourceCache implements FeedReader {
   #apply(event: StoreEvent): void {
     const revision = event.entry.modRevision;
     this.#loaded = revision;
-    const key = event.key.slice(this.prefix.length);
+    const ours = event.type === 'put' ? this.#underWay.get(event.entry.value) : undefined;
+    const key = ours?.key ?? this.#keyOf(event.key);
     let object: CachedObject | undefined;
     let previous: CachedObject | undefined;
     if (event.type === 'put') {
       object = this.#early.get(revision);
-      if (object === undefined) object = this.#fromEvent(key, revision, event.entry.value);
-      else this.#early.delete(revision);
+      if (object !== undefined) this.#early.delete(revision);
+      else if (ours !== undefined) object = this.#written(key, revision, ours.stored, ours.draft);
+      else object = CachedObject.fromStored(this.form, key, revision, this.#unseal(event.entry.value, key));
       previous = this.#put(key, object);
     } else {
       previous = this.#remove(key);
@@ -315,10 +324,9 @@ export class ResourceCache implements FeedReader {
     if (this.objectReaders === 0) object?.forgetDecoded();
   }
 
-  #fromEvent(key: string, revision: number, value: Uint8Array): CachedObject {
-    const ours = this.#underWay.get(value);
-    if (ours !== undefined) return this.#written(key, revision, ours.stored, ours.draft);
-    return CachedObject.fromStored(this.form, key, revision, this.#unseal(value, key));
+  /** A text of its own: a part of another one is compared three times as slowly, and keys are compared with every insertion. */
+  #keyOf(storeKey: string): string {
+    return Buffer.from(storeKey.slice(this.prefix.length)).toString();
   }
 
   /** Clients' watches were cut before a reload; the server's own views (authorization stands on them) see each difference. */

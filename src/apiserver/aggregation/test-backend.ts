@@ -131,7 +131,10 @@ export async function untilAvailable(
   let condition = await found();
   const { metadata } = (await t.ask('GET', services)).body;
   const stop = new AbortController();
-  const limit = setTimeout(() => stop.abort(new Error(`not within 30 s: ${JSON.stringify(condition)}`)), 30_000);
+  const limit = systemClock.setTimer(
+    () => stop.abort(new Error(`not within 30 s: ${JSON.stringify(condition)}`)),
+    30_000,
+  );
   try {
     condition = await found();
     if (condition !== undefined && holds(condition)) return condition;
@@ -152,7 +155,7 @@ export async function untilAvailable(
     }
     throw new Error('the watch ended');
   } finally {
-    clearTimeout(limit);
+    limit.cancel();
     stop.abort();
   }
 }

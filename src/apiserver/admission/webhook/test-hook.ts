@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { systemClock } from '#base';
 import { createAuthority, issueCertificate } from '#pki';
 
-const nowMs = Date.now();
+const nowMs = systemClock.nowMs();
 const ca = createAuthority({ commonName: 'hook', days: 1, nowMs });
 const credential = issueCertificate(ca, {
   commonName: 'hook',

@@ -407,3 +407,42 @@ test('who may only get nodes/proxy runs nothing there, however the request is wr
     assert.equal(await ask('runner', `n/proxy/${path}`), 200, path);
   }
 });
+
+test('what a server answers that is no aggregated API is repeated to nobody', {
+  ...limit,
+  skip: ownAddress === undefined,
+}, async () => {
+  const services = '/apis/apiregistration.k8s.io/v1/apiservices';
+  const answers: [string, string, string][] = [
+    ['v1', '200 OK', '"the-inner-secret"'],
+    ['v2', '200 OK', 'the-inner-secret is no JSON'],
+    ['v3', '500 X', 'the-inner-secret'],
+    ['v4', '302 X\r\nLocation: https://the-inner-secret/', 'the-inner-secret'],
+  ];
+  for (const [version, head, body] of answers) {
+    backend.begin(
+      `HTTP/1.1 ${head}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+    const name = `${version}.inner.example`;
+    const made = await t.ask('POST', services, {
+      metadata: { name },
+      spec: {
+        group: 'inner.example',
+        version,
+        groupPriorityMinimum: 100,
+        versionPriority: 100,
+        service: { namespace: 'default', name: 'far', port: 443 },
+        caBundle: Buffer.from(ca).toString('base64'),
+      },
+    });
+    assert.equal(made.status, 201, JSON.stringify(made.body));
+    let status: Json;
+    while (status?.conditions?.[0] === undefined || backend.heads.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      ({ status } = (await t.ask('GET', `${services}/${name}`)).body);
+    }
+    assert.doesNotMatch(JSON.stringify(status), /the-inner-secret/, head);
+    await t.ask('DELETE', `${services}/${name}`);
+  }
+  assert.equal(visits, 0);
+});

@@ -100,7 +100,13 @@ class Document {
         return steps.length > source.length ? this.#add(path, value) : this.#put(path, value);
       }
       case 'copy': {
-        const copied = this.#get(pointer(from), op, from as string);
+        const source = pointer(from);
+        const within = this.#get(source.slice(0, -1), op, from as string);
+        const last = source.at(-1);
+        const isMissing =
+          last !== undefined && isContainer(within) && !Array.isArray(within) && !Object.hasOwn(within, last);
+        // As upstream's library: what is not there is copied as null.
+        const copied = isMissing ? null : this.#get(source, op, from as string);
         this.#copiedBytes += JSON.stringify(copied)?.length ?? 0;
         if (this.#copiedBytes > mostCopiedBytes) {
           throw refused(
@@ -181,8 +187,8 @@ class Document {
       this.root = value;
       return;
     }
+    // As upstream's library: what an object does not have yet is added.
     const { container, step } = this.#parent(path, 'replace');
-    read(container, step, 'replace', path);
     if (Array.isArray(container)) container[index(step, container.length, container.length - 1)] = value;
     else setOwn(container, step, value);
   }

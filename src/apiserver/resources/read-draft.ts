@@ -4,8 +4,10 @@ import {
   applySchemaDefaults,
   cloneObject,
   errBadRequest,
+  errInvalid,
   errUnsupportedMediaType,
   goQuote,
+  invalidError,
   jsonTypeOf,
   normalizeScalars,
   pruneUnknown,
@@ -113,7 +115,8 @@ export function checkSent(raw: RawBody, type: DraftType, request: ServerRequest,
     throw raw.refused?.(wrongShape(value)) ?? unrecognized(type, Buffer.from(body), wrongShape(value));
   }
   const draft = value as AnyObject;
-  checkType(draft, type, raw.refused);
+  if (type.custom === true) checkCustomType(draft, type, raw.refused);
+  else checkType(draft, type, raw.refused);
   draft.apiVersion = type.apiVersion;
   draft.kind = type.kind;
   if (type.custom) checkMeta(draft, refused);
@@ -151,6 +154,24 @@ function checkType(draft: AnyObject, type: DraftType, refused: RawBody['refused'
     const why = `the API version in the data (${sentVersion}) does not match the expected API version (${type.apiVersion})`;
     throw refused?.(why) ?? errBadRequest(why);
   }
+}
+
+/** Custom resources of another kind or version are refused by their own rules; what they do not say is taken from the address. */
+function checkCustomType(draft: AnyObject, type: DraftType, refused: RawBody['refused']): void {
+  const { metadata } = draft as { metadata?: { name?: unknown } | null };
+  const kind = String(draft.kind || type.kind);
+  const apiVersion = String(draft.apiVersion || type.apiVersion);
+  const groupKind = { group: type.apiVersion.slice(0, type.apiVersion.indexOf('/')), kind };
+  const name = String(metadata?.name ?? '');
+  if (apiVersion !== type.apiVersion && type.olderVersions?.includes(apiVersion) !== true) {
+    if (refused !== undefined) {
+      throw errInvalid(groupKind, name, [invalidError('apiVersion', apiVersion, `must be ${type.apiVersion}`)]);
+    }
+    throw errBadRequest(
+      `the API version in the data (${apiVersion}) does not match the expected API version (${type.apiVersion})`,
+    );
+  }
+  if (kind !== type.kind) throw errInvalid(groupKind, name, [invalidError('kind', kind, `must be ${type.kind}`)]);
 }
 
 function checkMeta(draft: AnyObject, refused: (why: string) => Error): void {

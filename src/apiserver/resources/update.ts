@@ -48,7 +48,8 @@ export const update: Verb = async (context, kind, request) => {
   }
   const asked = draft.metadata.resourceVersion ?? '';
   if (asked === '' && kind.definition.allowUnconditionalUpdate === false) {
-    throw errInvalid(kind.groupKind, name, [
+    // Upstream names the resource where a kind belongs.
+    throw errInvalid({ group: kind.info.group, kind: kind.info.plural }, name, [
       invalidError('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
   }

@@ -24,7 +24,13 @@ export type {
   ServerResponse,
   TokenIssuer,
 } from './contract.ts';
-export { type AuthenticationOptions, openAuthenticator, openTokenIssuer } from './authn/index.ts';
+export {
+  type AuthenticationOptions,
+  checkOpenIdSettings,
+  openAuthenticator,
+  openTokenIssuer,
+  type OpenIdSettings,
+} from './authn/index.ts';
 export { bootstrapPolicy, type ClusterAuthorizer, openAuthorizer, reviewHandlers } from './authz/index.ts';
 export {
   type AdmissionOptions,

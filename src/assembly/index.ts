@@ -1,4 +1,5 @@
 import type { PathFinding } from '#network';
+import type { OpenIdConfiguration } from './open-id.ts';
 
 export type { AgentConfiguration } from './agent-configuration.ts';
 export type {
@@ -9,12 +10,17 @@ export type {
   ProxyFlags,
   SchedulerFlags,
 } from './components/component-flags.ts';
+export type { OpenIdConfiguration } from './open-id.ts';
 export { type RunnableComponent, runAgent, runComponent, runIngress, runServer } from './run.ts';
 export type { ServerConfiguration } from './server-configuration.ts';
 
 /** Throws CodedError `AuditPolicy` with everything that is wrong with a policy file. */
 export const checkAuditPolicy = async (file: string): Promise<void> =>
   void (await (await import('./audit.ts')).readAuditPolicy(file));
+
+/** Throws CodedError `WrongUsage` with what is wrong with the settings of a sign-in provider. */
+export const checkOpenId = async (configuration: OpenIdConfiguration): Promise<void> =>
+  (await import('./open-id.ts')).checkOpenId(configuration);
 
 /** Removes every pod of a node: see remove-pods.ts. */
 export const removePods = async (configFile: string): Promise<void> =>

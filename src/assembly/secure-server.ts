@@ -14,6 +14,7 @@ import {
 import type { Clock, Log, Random } from '#base';
 import { type ClusterPki, type LeafName, parseCertificate } from '#pki';
 import type { Store } from '#store';
+import { type OpenIdConfiguration, openIdOf } from './open-id.ts';
 
 export interface SecureServerOptions {
   readonly store: Store;
@@ -33,6 +34,8 @@ export interface SecureServerOptions {
   readonly encryptionKey: Uint8Array;
   /** Default 300, as upstream. */
   readonly defaultTolerationSeconds?: number;
+  /** Sign-in by an OpenID Connect provider. */
+  readonly openId?: OpenIdConfiguration;
   /** Requests worked on at once; default 600. */
   readonly seats?: number;
   /** Nodes may join with bootstrap tokens. */
@@ -45,6 +48,7 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
   const audiences = [issuer];
   const clientRoots = [parseCertificate(pki.ca.certificatePem)];
   const frontProxyRoots = [parseCertificate(pki.frontProxyCa.certificatePem)];
+  const openId = options.openId === undefined ? undefined : { ...openIdOf(options.openId), log };
   const secretSeal = aesGcmSeal({ keys: [{ name: 'key1', key: options.encryptionKey }], random });
   return {
     store,
@@ -61,6 +65,7 @@ export function secureServer(options: SecureServerOptions): ApiServerOptions {
         serviceAccounts: { keys: () => pki.serviceAccountPublicKeys, issuers: [issuer] },
         audiences,
         bootstrapTokens: true,
+        ...(openId === undefined ? {} : { openId }),
       }),
     authorizer: (objects) => openAuthorizer({ objects }),
     admission: (objects, authorizer) =>

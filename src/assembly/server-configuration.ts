@@ -1,5 +1,6 @@
 import type { BackupPlaces } from '#admin';
 import type { AuditConfiguration } from './audit.ts';
+import type { OpenIdConfiguration } from './open-id.ts';
 import type { ElectionSettings } from './elected.ts';
 
 /** All that a control plane must know; `k8ts server --config FILE` reads it as JSON. */
@@ -24,6 +25,8 @@ export interface ServerConfiguration {
   readonly clusterDomain: string;
   /** Of service account tokens; default: the Service of the API by its name in the cluster. */
   readonly issuer?: string;
+  /** Sign-in by an OpenID Connect provider. */
+  readonly openId?: OpenIdConfiguration;
   readonly clusterDns: string;
   /** Names of nodes that get the role control-plane. */
   readonly controlPlaneNodes?: readonly string[];

@@ -181,6 +181,7 @@ function apiServerSettings(configuration: ServerConfiguration) {
     serviceCidr: configuration.serviceCidr,
     advertise: { address: configuration.advertiseAddress, port: configuration.port },
     ...(configuration.seats === undefined ? {} : { seats: configuration.seats }),
+    ...(configuration.openId === undefined ? {} : { openId: configuration.openId }),
     ...(configuration.joinable === undefined ? {} : { joinable: configuration.joinable }),
     issuer: configuration.issuer ?? `https://kubernetes.default.svc.${configuration.clusterDomain}`,
     ...(configuration.defaultTolerationSeconds === undefined

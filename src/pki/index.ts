@@ -43,5 +43,6 @@ export {
   type TokenChecks,
   type TokenClaims,
   type TokenOptions,
+  verifiedClaims,
   verifyServiceAccountToken,
 } from './service-account-token.ts';

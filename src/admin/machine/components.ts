@@ -42,6 +42,7 @@ export function planServerConfiguration(plan: ServerPlan) {
     podCidr: cluster.podCidr,
     serviceCidr: cluster.serviceCidr,
     clusterDomain: cluster.dnsDomain,
+    ...(cluster.openId === undefined ? {} : { openId: cluster.openId }),
     clusterDns: addressAt(cluster.serviceCidr, 10),
     controlPlaneNodes: [node.nodeName],
     simulate: 0,

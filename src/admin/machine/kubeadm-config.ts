@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CodedError, messageOf } from '#base';
 import { decodeYaml, decodeYamlDocuments, encodeYaml } from '#codec';
 import { parseEvictionThresholds } from '#machinery';
+import { argumentsOfOpenId, knownApiServerArguments, openIdOfArguments } from './api-server-arguments.ts';
 import type { ClusterSettings, NodeLimits, TaintSetting } from './settings.ts';
 
 /** What a file of kubeadm's configuration asks for, as far as it is known here; `warnings` names the rest. */
@@ -62,6 +63,7 @@ class Fields {
   readonly #path: string;
   readonly #asked = new Set<string>();
   readonly #inner: Fields[] = [];
+  readonly #unasked: string[] = [];
 
   constructor(value: unknown, path: string) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -116,15 +118,17 @@ class Fields {
     return found;
   }
 
-  /** `extraArgs`: a mapping in v1beta3, a list of name and value in v1beta4. */
-  arguments(name: string): Record<string, string> {
+  /** `extraArgs`: a mapping in v1beta3, a list of name and value in v1beta4. Those that are not in `known` are not asked for. */
+  arguments(name: string, known: readonly string[]): Record<string, string> {
     const value = Object.hasOwn(this.#value, name) ? this.#value[name] : undefined;
     this.#asked.add(name);
-    if (Array.isArray(value))
-      return Object.fromEntries(value.map((one) => [String(one?.name ?? ''), String(one?.value ?? '')]));
-    return typeof value === 'object' && value !== null
-      ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, String(one)]))
-      : {};
+    const all = Array.isArray(value)
+      ? value.map((one) => [String(one?.name ?? ''), String(one?.value ?? '')] as const)
+      : typeof value === 'object' && value !== null
+        ? Object.entries(value).map(([key, one]) => [key, String(one)] as const)
+        : [];
+    for (const [key] of all) if (!known.includes(key)) this.#unasked.push(`${name}.${key}`);
+    return Object.fromEntries(all);
   }
 
   /** All of the mapping, as texts. */
@@ -134,9 +138,9 @@ class Fields {
   }
 
   get unknown(): string[] {
-    const own = Object.keys(this.#value)
-      .filter((name) => !this.#asked.has(name))
-      .map((name) => `${this.#path}.${name}`);
+    const own = [...Object.keys(this.#value).filter((name) => !this.#asked.has(name)), ...this.#unasked].map(
+      (name) => `${this.#path}.${name}`,
+    );
     return [...own, ...this.#inner.flatMap((one) => one.unknown)];
   }
 }
@@ -196,7 +200,9 @@ function limitsOf(fields: Fields): NodeLimits {
 
 function clusterOf(fields: Fields): Partial<ClusterSettings> {
   const networking = fields.map('networking');
-  const certSans = fields.map('apiServer')?.texts('certSANs');
+  const apiServer = fields.map('apiServer');
+  const certSans = apiServer?.texts('certSANs');
+  const openId = openIdOfArguments(apiServer?.arguments('extraArgs', knownApiServerArguments) ?? {});
   fields.text('kubernetesVersion');
   return given({
     clusterName: fields.text('clusterName'),
@@ -208,6 +214,7 @@ function clusterOf(fields: Fields): Partial<ClusterSettings> {
     cni: oneOf(networking?.text('cni'), 'networking.cni', ['none']),
     networkMode: oneOf(networking?.text('networkMode'), 'networking.networkMode', ['routes', 'vxlan']),
     certSans,
+    openId,
   });
 }
 
@@ -218,7 +225,7 @@ function nodeOf(fields: Fields | undefined): KubeadmConfig['node'] {
     effect: one.text('effect') ?? 'NoSchedule',
     ...given({ value: one.text('value') }),
   }));
-  const labels = fields.arguments('kubeletExtraArgs')['node-labels'];
+  const labels = fields.arguments('kubeletExtraArgs', ['node-labels'])['node-labels'];
   return given({
     nodeName: fields.text('name'),
     criSocket: fields.text('criSocket'),
@@ -296,7 +303,7 @@ export function printClusterConfiguration(settings: ClusterSettings, kubernetesV
     clusterName: settings.clusterName,
     ...(settings.controlPlaneEndpoint === undefined ? {} : { controlPlaneEndpoint: settings.controlPlaneEndpoint }),
     kubernetesVersion,
-    ...(settings.certSans.length === 0 ? {} : { apiServer: { certSANs: [...settings.certSans] } }),
+    ...(settings.certSans.length === 0 && settings.openId === undefined ? {} : { apiServer: apiServerOf(settings) }),
     networking: {
       dnsDomain: settings.dnsDomain,
       podSubnet: settings.podCidr,
@@ -306,6 +313,13 @@ export function printClusterConfiguration(settings: ClusterSettings, kubernetesV
     },
   };
   return Buffer.from(encodeYaml(document)).toString('utf8');
+}
+
+function apiServerOf({ certSans, openId }: ClusterSettings): object {
+  return {
+    ...(certSans.length === 0 ? {} : { certSANs: [...certSans] }),
+    ...(openId === undefined ? {} : { extraArgs: argumentsOfOpenId(openId) }),
+  };
 }
 
 /** The cluster's settings out of the ConfigMap's document, and the version noted there. */

@@ -120,7 +120,7 @@ kind: ClusterConfiguration
 clusterName: shop
 controlPlaneEndpoint: api.example:6443
 networking: {podSubnet: 10.1.0.0/16, serviceSubnet: 10.2.0.0/16, dnsDomain: shop.local}
-apiServer: {certSANs: [x.example], extraArgs: [{name: v, value: "4"}]}
+apiServer: {certSANs: [x.example], extraArgs: [{name: v, value: "4"}, {name: oidc-issuer-url, value: "https://login"}, {name: oidc-client-id, value: k8s}]}
 featureGates: {X: true}
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -134,6 +134,7 @@ cgroupDriver: systemd
     cluster: {
       ...{ clusterName: 'shop', controlPlaneEndpoint: 'api.example:6443', podCidr: '10.1.0.0/16' },
       ...{ serviceCidr: '10.2.0.0/16', dnsDomain: 'shop.local', certSans: ['x.example'] },
+      openId: { issuerUrl: 'https://login', clientId: 'k8s' },
     },
     node: {
       ...{ nodeName: 'one', criSocket: 'unix:///run/containerd/containerd.sock', taints: [] },
@@ -148,7 +149,7 @@ cgroupDriver: systemd
     bindPort: 7443,
     warnings: [
       'ClusterConfiguration.featureGates is not used',
-      'ClusterConfiguration.apiServer.extraArgs is not used',
+      'ClusterConfiguration.apiServer.extraArgs.v is not used',
       'KubeletConfiguration.cgroupDriver is not used',
     ],
   });
@@ -176,6 +177,10 @@ test('the settings of the cluster survive the ConfigMap by which machines learn 
     ...defaultCluster,
     controlPlaneEndpoint: 'api:6443',
     certSans: ['a', '10.0.0.1'],
+    openId: {
+      ...{ issuerUrl: 'https://login', clientId: 'k8s', usernameClaim: 'email', groupsPrefix: 'sso:' },
+      requiredClaims: { hd: 'example.com', tier: 'a=b' },
+    },
     dnsDomain: 'x.y',
   };
   const read = parseClusterConfiguration(printClusterConfiguration(settings, 'v1.36.0'));

@@ -1,3 +1,16 @@
+/** As `--oidc-…` of kube-apiserver. */
+export interface OpenIdClusterSettings {
+  readonly issuerUrl: string;
+  readonly clientId: string;
+  readonly usernameClaim?: string;
+  readonly usernamePrefix?: string;
+  readonly groupsClaim?: string;
+  readonly groupsPrefix?: string;
+  readonly requiredClaims?: Readonly<Record<string, string>>;
+  /** On every control plane. */
+  readonly caFile?: string;
+}
+
 /** What a cluster is, the same on all its machines: kubeadm's ClusterConfiguration. */
 export interface ClusterSettings {
   readonly clusterName: string;
@@ -10,6 +23,8 @@ export interface ClusterSettings {
   readonly cni?: 'none';
   /** How pods of other nodes are reached; absent: routes on one link, else VXLAN. */
   readonly networkMode?: 'routes' | 'vxlan';
+  /** Sign-in by an OpenID Connect provider: `oidc-…` of the API server's extraArgs. */
+  readonly openId?: OpenIdClusterSettings;
   /** More names and addresses in the API server's certificate. */
   readonly certSans: readonly string[];
 }

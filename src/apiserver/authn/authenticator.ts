@@ -6,6 +6,7 @@ import type { Identity } from '#wire';
 import type { AuthenticationResult, Authenticator, ServerObjects } from '../contract.ts';
 import { openBearerAuthenticator } from './bearer.authenticator.ts';
 import { openBootstrapTokenAuthenticator } from './bootstrap-token.authenticator.ts';
+import { type OpenIdOptions, openOpenIdAuthenticator } from './open-id.authenticator.ts';
 import { openRequestHeaderAuthenticator } from './request-header.authenticator.ts';
 import { openSecretTokenAuthenticator } from './secret-token.authenticator.ts';
 import { openServiceAccountAuthenticator } from './service-account.authenticator.ts';
@@ -21,6 +22,8 @@ export interface AuthenticationOptions {
   readonly serviceAccounts?: { readonly keys: () => readonly KeyObject[]; readonly issuers: readonly string[] };
   /** Audiences that the API server answers to. */
   readonly audiences: readonly string[];
+  /** Sign-in by an OpenID Connect provider. */
+  readonly openId?: Pick<OpenIdOptions, 'settings' | 'read' | 'log'>;
   readonly bootstrapTokens?: boolean;
   readonly staticTokens?: Readonly<Record<string, Identity>>;
   /** Default true; by the default policy anonymous requests reach health and version only. */
@@ -50,6 +53,9 @@ export function openAuthenticator(options: AuthenticationOptions): Authenticator
               ...{ keys: serviceAccounts.keys, audiences: options.audiences, objects, clock },
             }),
           ]),
+      ...(options.openId === undefined
+        ? []
+        : [openOpenIdAuthenticator({ ...options.openId, audiences: options.audiences, clock })]),
       ...(options.bootstrapTokens === true ? [openBootstrapTokenAuthenticator({ objects, clock })] : []),
       ...(options.staticTokens === undefined ? [] : [openStaticTokenAuthenticator(options.staticTokens)]),
     ],

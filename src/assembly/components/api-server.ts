@@ -33,6 +33,7 @@ export function startApiServerAlone(
     ...(flags.issuer === undefined ? {} : { issuer: flags.issuer }),
     ...(flags.audit === undefined ? {} : { audit: flags.audit }),
     ...(flags.seats === undefined ? {} : { seats: flags.seats }),
+    ...(flags.openId === undefined ? {} : { openId: flags.openId }),
     ...(flags.slowRequestMs === undefined ? {} : { slowRequestMs: flags.slowRequestMs }),
     version,
   };

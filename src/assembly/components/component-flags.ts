@@ -1,5 +1,6 @@
 import type { AuditConfiguration } from '../audit.ts';
 import type { ElectionSettings } from '../elected.ts';
+import type { OpenIdConfiguration } from '../open-id.ts';
 
 /** What every client of the API is told. */
 export interface ClientFlags {
@@ -40,6 +41,7 @@ export interface ApiServerFlags {
   readonly slowRequestMs?: number;
   /** Requests worked on at once. */
   readonly seats?: number;
+  readonly openId?: OpenIdConfiguration;
 }
 
 /** Files of an API server, by upstream's flags. */

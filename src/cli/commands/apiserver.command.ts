@@ -15,6 +15,14 @@ type Flags = StoreOptions &
     serviceClusterIpRange: string;
     serviceAccountIssuer?: string;
     clusterDomain: string;
+    oidcIssuerUrl?: string;
+    oidcClientId?: string;
+    oidcUsernameClaim?: string;
+    oidcUsernamePrefix?: string;
+    oidcGroupsClaim?: string;
+    oidcGroupsPrefix?: string;
+    oidcRequiredClaim: Record<string, string>;
+    oidcCaFile?: string;
     logRequests?: number;
     maxRequestsInflight: number;
     maxMutatingRequestsInflight: number;
@@ -43,6 +51,14 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
     .option('--service-cluster-ip-range <range>', 'addresses of Services', '10.96.0.0/12')
     .option('--service-account-issuer <url>', "issuer of service accounts' tokens")
     .option('--cluster-domain <domain>', 'domain of the cluster', 'cluster.local')
+    .option('--oidc-issuer-url <url>', 'people sign in by ID tokens of this OpenID Connect provider')
+    .option('--oidc-client-id <id>', 'that are meant for this client')
+    .option('--oidc-username-claim <claim>', 'the claim that names the user (default: sub)')
+    .option('--oidc-username-prefix <text>', "put before names; - for nothing (default: the issuer's URL and #)")
+    .option('--oidc-groups-claim <claim>', "the claim that names the user's groups")
+    .option('--oidc-groups-prefix <text>', 'put before groups')
+    .option('--oidc-required-claim <claim=value>', 'tokens without are refused; can be repeated', parseClaim, {})
+    .option('--oidc-ca-file <file>', "authority of the provider's certificate (default: those that Node knows)")
     .option(
       '--audit-policy-file <file>',
       'record requests as this audit.k8s.io/v1 Policy says (default: their metadata)',
@@ -78,6 +94,7 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
         serviceCidr: options.serviceClusterIpRange,
         clusterDomain: options.clusterDomain,
         ...(options.serviceAccountIssuer === undefined ? {} : { issuer: options.serviceAccountIssuer }),
+        ...openIdOf(options),
         ...auditOf(options),
         ...seatsOf(options),
         ...(options.logRequests === undefined ? {} : { slowRequestMs: options.logRequests }),
@@ -85,6 +102,28 @@ export const apiserverCommand = defineCommand('apiserver', (command) => {
     });
   });
 });
+
+/** `hd=example.com`, added to those before. */
+function parseClaim(text: string, before: Record<string, string>): Record<string, string> {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new CodedError('WrongUsage', `--oidc-required-claim "${text}" is not CLAIM=VALUE`);
+  return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
+}
+
+function openIdOf(options: Flags) {
+  const { oidcIssuerUrl: issuerUrl, oidcClientId: clientId = '', oidcRequiredClaim: requiredClaims } = options;
+  const more = {
+    usernameClaim: options.oidcUsernameClaim,
+    usernamePrefix: options.oidcUsernamePrefix,
+    groupsClaim: options.oidcGroupsClaim,
+    groupsPrefix: options.oidcGroupsPrefix,
+    caFile: options.oidcCaFile,
+  };
+  const given = Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined));
+  if (issuerUrl !== undefined) return { openId: { issuerUrl, clientId, requiredClaims, ...given } };
+  if (clientId === '' && Object.keys(given).length === 0) return {};
+  throw new CodedError('WrongUsage', 'the --oidc- flags go with --oidc-issuer-url');
+}
 
 function seatsOf({ maxRequestsInflight, maxMutatingRequestsInflight }: Flags): { readonly seats: number } {
   const seats = maxRequestsInflight + maxMutatingRequestsInflight;

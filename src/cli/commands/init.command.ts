@@ -109,6 +109,7 @@ async function init(flags: InitFlags): Promise<void> {
     (await machine.defaultAddress('--apiserver-advertise-address'));
   const criSocket = flags.criSocket ?? file?.node.criSocket;
   if (flags.auditPolicyFile !== undefined) await (await import('#assembly')).checkAuditPolicy(flags.auditPolicyFile);
+  if (cluster.openId !== undefined) await (await import('#assembly')).checkOpenId(cluster.openId);
   if (flags.etcd === 'local') machine.requireEtcd(environmentVariable('PATH') ?? '');
   const { adminConf, joinCommand } = await machine.initMachine({
     root: flags.root,

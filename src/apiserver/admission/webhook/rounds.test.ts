@@ -245,3 +245,20 @@ test('failures say in upstream’s words why a webhook was not reached', async (
     /: failed to call webhook: Post "https:\/\/none.default.svc:443\/\?timeout=10s": service "none" not found$/,
   );
 });
+
+test('a connection is used again, and made anew when the webhook has closed it', async () => {
+  const ports = new Set<number | undefined>();
+  await using hook = await hookServer((_review, request) => {
+    ports.add(request.socket.remotePort);
+    return { allowed: true };
+  });
+  await using one = await securedServer();
+  await configure(one, 'validating', [{ clientConfig: { url: hook.url, caBundle }, rules: [rule('configmaps')] }]);
+  const create = async (name: string): Promise<void> =>
+    assert.equal((await one.ask('POST', maps, { metadata: { name } })).status, 201);
+  for (const name of ['a', 'b', 'c']) await create(name);
+  assert.equal(ports.size, 1);
+  hook.closeConnections();
+  for (const name of ['d', 'e', 'f']) await create(name);
+  assert.ok(ports.size <= 3, `${ports.size} connections`);
+});

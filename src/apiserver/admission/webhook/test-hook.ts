@@ -24,7 +24,7 @@ export type Answer = (review: Review, request: IncomingMessage, response: Server
 /** For this folder's tests: a webhook on loopback that answers as told, and keeps what it was asked. */
 export async function hookServer(
   answer: Answer,
-): Promise<{ url: string; port: number; calls: Review[] } & AsyncDisposable> {
+): Promise<{ url: string; port: number; calls: Review[]; closeConnections(): void } & AsyncDisposable> {
   const calls: Review[] = [];
   const server: Server = createServer(
     { key: credential.keyPem, cert: credential.certificatePem },
@@ -51,6 +51,7 @@ export async function hookServer(
     url: `https://127.0.0.1:${port}/check`,
     port,
     calls,
+    closeConnections: () => server.closeAllConnections(),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();

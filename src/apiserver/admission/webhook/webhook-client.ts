@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Agent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { CodedError } from '#base';
 import { dialFailure } from '../../streams/dial-failure.ts';
@@ -104,39 +105,57 @@ async function targetOf(webhook: Webhook, resolve: ServiceResolver): Promise<Tar
   return { url: full, text: full.href, host, port: Number(full.port || '443'), servername: host, ...ca };
 }
 
+/**
+ * Connections stay open a while: a handshake costs more than a question. Kept by address, name and authority, so that servers of one
+ * process may share them.
+ */
+let connections: Agent | undefined;
+const idleMs = 30_000;
+const mostIdle = 16;
+const goneWhileIdle: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+
 async function post(target: Target, body: string, timeoutMs: number): Promise<string> {
-  const { request } = await import('node:https');
+  const { Agent, request } = await import('node:https');
   const { isIP } = await import('node:net');
   const { connect: tlsConnect } = await import('node:tls');
+  connections ??= new Agent({ keepAlive: true, maxFreeSockets: mostIdle, timeout: idleMs, scheduling: 'lifo' });
+  const kept = connections;
   const { connect } = target;
   const tls = {
     ...(target.ca === undefined ? {} : { ca: target.ca }),
     ...(isIP(target.servername) === 0 ? { servername: target.servername } : {}),
   };
-  return new Promise((resolve, reject) => {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const call = request(
-      {
-        method: 'POST',
-        host: target.host,
-        port: target.port,
-        path: `${target.url.pathname}${target.url.search}`,
-        headers: {
-          host: target.url.host,
-          'content-type': 'application/json',
-          accept: 'application/json',
-          'content-length': Buffer.byteLength(body),
+  const signal = AbortSignal.timeout(timeoutMs);
+  const attempt = (agent: Agent | false): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const call = request(
+        {
+          method: 'POST',
+          host: target.host,
+          port: target.port,
+          path: `${target.url.pathname}${target.url.search}`,
+          headers: {
+            host: target.url.host,
+            'content-type': 'application/json',
+            accept: 'application/json',
+            'content-length': Buffer.byteLength(body),
+          },
+          agent,
+          ...tls,
+          ...(connect === undefined ? {} : { createConnection: () => tlsConnect({ socket: connect(), ...tls }) }),
+          signal,
         },
-        agent: false,
-        ...tls,
-        ...(connect === undefined ? {} : { createConnection: () => tlsConnect({ socket: connect(), ...tls }) }),
-        signal,
-      },
-      (response) => readAll(response).then(resolve, reject),
-    );
-    call.on('error', (error) => reject(signal.aborted ? new Error('context deadline exceeded') : error));
-    call.end(body);
-  });
+        (response) => readAll(response).then(resolve, reject),
+      );
+      call.on('error', (error: Error & { code?: string }) => {
+        if (signal.aborted) reject(new Error('context deadline exceeded'));
+        // The webhook has closed a connection that we had kept: it has not seen the question.
+        else if (call.reusedSocket && goneWhileIdle.has(error.code ?? '')) attempt(false).then(resolve, reject);
+        else reject(error);
+      });
+      call.end(body);
+    });
+  return attempt(connect === undefined ? kept : false);
 }
 
 async function readAll(response: IncomingMessage): Promise<string> {

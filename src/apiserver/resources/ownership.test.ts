@@ -111,3 +111,14 @@ test('kubectl’s own annotation follows what kubectl applies server-side', asyn
   const repeated = await t.ask('PATCH', `${configMaps}/a?fieldManager=kubectl`, next, apply);
   assert.equal(repeated.body.metadata.resourceVersion, body.metadata.resourceVersion);
 });
+
+test('an apply that comes to nothing is no write, however it is worded and whenever', async () => {
+  await using t = await testServer();
+  const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', labels: { l: '1' } }, data: {} };
+  const ask = (): Promise<{ body: Json }> => t.ask('PATCH', `${configMaps}/a?fieldManager=m`, config, apply);
+  await ask();
+  const { body } = await ask();
+  await t.clock.advance(60_000);
+  const again = await ask();
+  assert.deepEqual(again.body, body);
+});

@@ -88,6 +88,8 @@ export interface ServerRequest {
   auditId?: string;
   /** Set by flow control: uids of the objects that gave the request its place, for headers of the answer. */
   flow?: { readonly schema: string; readonly level: string };
+  /** Time that it waited for others: a place, webhooks. */
+  waitedMs?: number;
 }
 
 export type { ByteSink };

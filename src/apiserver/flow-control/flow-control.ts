@@ -127,7 +127,11 @@ export class FlowControl {
         onAbort: request.onAbort?.bind(request) ?? nobodyAborts,
         watcher: this.#watcher(schema, request),
       });
-      if (wait !== undefined) await wait;
+      if (wait !== undefined) {
+        const sinceMs = this.#clock.monotonicMs();
+        await wait;
+        request.waitedMs = (request.waitedMs ?? 0) + this.#clock.monotonicMs() - sinceMs;
+      }
     } else level.executing++;
     schema.dispatched.value++;
     schema.executing.value++;

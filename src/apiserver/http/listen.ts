@@ -90,6 +90,7 @@ class SocketRequest implements ServerRequest {
   objectMeta?: NonNullable<ServerRequest['objectMeta']>;
   auditId?: string;
   flow?: NonNullable<ServerRequest['flow']>;
+  waitedMs?: number;
   readonly #exchange: HttpExchange;
   readonly #clock: Clock;
   readonly #bodyMs: number;

@@ -115,7 +115,7 @@ test('a slow request is told with who, what and how long, and nothing secret; al
       ...(slowRequestMs === undefined ? {} : { slowRequestMs }),
       admission: () => [
         {
-          name: 'Slow',
+          name: 'ValidatingAdmissionWebhook',
           handles: (operation, definition) => operation === 'CREATE' && definition?.resource.plural === 'secrets',
           validate: () => clock.advance(1500),
         },
@@ -150,9 +150,23 @@ test('a slow request is told with who, what and how long, and nothing secret; al
     const sum = (name: string, labels: object): number | undefined =>
       families.get(name)?.samples.find((one) => one.name.endsWith('_sum') && isDeepStrictEqual(one.labels, labels))
         ?.value;
+    const total = (name: string): number | undefined =>
+      families
+        .get(name)
+        ?.samples.find(
+          (one) => one.name.endsWith('_sum') && one.labels.resource === 'secrets' && one.labels.verb === 'POST',
+        )?.value;
+    assert.equal(total('apiserver_request_duration_seconds'), 1.5);
+    assert.equal(total('apiserver_request_sli_duration_seconds'), 0, 'the time of webhooks is not the server’s');
     const labels = { type: 'validate', operation: 'CREATE', rejected: 'false' };
     assert.equal(sum('apiserver_admission_step_admission_duration_seconds', labels), 1.5);
-    assert.equal(sum('apiserver_admission_controller_admission_duration_seconds', { name: 'Slow', ...labels }), 1.5);
+    assert.equal(
+      sum('apiserver_admission_controller_admission_duration_seconds', {
+        name: 'ValidatingAdmissionWebhook',
+        ...labels,
+      }),
+      1.5,
+    );
   }
 });
 

@@ -6,6 +6,7 @@ import { Measures } from './measures.ts';
 const durationBuckets = [
   0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 ];
+const sliBuckets = durationBuckets.slice(durationBuckets.indexOf(0.05));
 const sizeBuckets = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const mostSeries = 5000;
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
@@ -24,6 +25,8 @@ interface RequestSeries {
   readonly sized: boolean;
   readonly codes: Map<number, number>;
   readonly durations: Histogram;
+  /** Without the time that requests waited for others; absent for dry runs and long-running ones. */
+  readonly sli: Histogram | undefined;
   readonly sizes: Histogram;
   running: number;
 }
@@ -79,6 +82,7 @@ export class RequestMetrics {
       };
     }
     series.durations.observe((nowMs - beganMs) / 1000);
+    series.sli?.observe((nowMs - beganMs - (request.waitedMs ?? 0)) / 1000);
     if (series.sized && body !== undefined) series.sizes.observe(bytesOf(body));
     return undefined;
   }
@@ -147,6 +151,7 @@ export class RequestMetrics {
         sized: verb === 'GET' || verb === 'LIST',
         codes: new Map(),
         durations: new Histogram(durationBuckets),
+        sli: dryRun === '' && verb !== 'WATCH' && verb !== 'CONNECT' ? new Histogram(sliBuckets) : undefined,
         sizes: new Histogram(sizeBuckets),
         running: 0,
       };
@@ -178,6 +183,11 @@ export class RequestMetrics {
     const name = 'apiserver_request_duration_seconds';
     lines.push(...metricHead(name, 'Time to the answer; of watches and streams until their end.', 'histogram'));
     for (const { labels, durations } of all) durations.write(lines, name, labels);
+    const sli = 'apiserver_request_sli_duration_seconds';
+    lines.push(
+      ...metricHead(sli, 'Time to the answer, without that of webhooks and of waiting for a place.', 'histogram'),
+    );
+    for (const { labels, sli: series } of all) series?.write(lines, sli, withoutDryRun(labels));
     const sizes = 'apiserver_response_sizes';
     lines.push(
       ...metricHead(sizes, 'Sizes of answers in bytes; those that are streamed are not counted.', 'histogram'),

@@ -37,12 +37,13 @@ export function admit(options: AdmitOptions): Admission {
   for (const one of context.admission) {
     if (one.handles === undefined || one.handles(operation, definition, subresource)) plugins.push(one);
   }
-  return plugins.length === 0
-    ? nothingToDo
-    : new PluginRun(plugins, attributesFor(options, subresource), context.measures);
+  return plugins.length === 0 ? nothingToDo : new PluginRun(plugins, attributesFor(options, subresource), options);
 }
 
 type Step = 'mutate' | 'validate';
+
+/** Those whose time is that of other programs. */
+const foreignPlugins = new Set(['MutatingAdmissionWebhook', 'ValidatingAdmissionWebhook']);
 
 interface Measured {
   readonly step: Step;
@@ -55,11 +56,17 @@ class PluginRun implements Admission {
   readonly #plugins: readonly AdmissionPlugin[];
   readonly #attributes: AdmissionAttributes;
   readonly #measures: Measures | undefined;
+  readonly #request: ServerRequest;
 
-  constructor(plugins: readonly AdmissionPlugin[], attributes: AdmissionAttributes, measures: Measures | undefined) {
+  constructor(
+    plugins: readonly AdmissionPlugin[],
+    attributes: AdmissionAttributes,
+    { context, request }: Pick<AdmitOptions, 'context' | 'request'>,
+  ) {
     this.#plugins = plugins;
     this.#attributes = attributes;
-    this.#measures = measures;
+    this.#measures = context.measures;
+    this.#request = request;
   }
 
   get mutates(): boolean {
@@ -101,6 +108,8 @@ class PluginRun implements Admission {
       rejected = false;
     } finally {
       this.#observe('apiserver_admission_controller_admission_duration_seconds', { step, rejected, beganMs, name });
+      if (this.#measures !== undefined && foreignPlugins.has(name))
+        this.#request.waitedMs = (this.#request.waitedMs ?? 0) + this.#measures.clock.monotonicMs() - beganMs;
     }
   }
 

@@ -87,6 +87,7 @@ describe('kubectl with resources of an aggregated API server', () => {
     });
     const voucher = pki.credential('front-proxy-client');
     main = await startHttpsServer({
+      controllers: ['namespace-controller'],
       server: {
         aggregation: {
           clientCert: voucher.certificatePem,
@@ -201,6 +202,17 @@ spec: {${more}}
     assert.match((await kubectl(['get', 'fl', 'one'])).stderr, /flunders.wardle.example.com "one" not found/);
   });
 
+  test('a namespace goes with what another server keeps in it', async () => {
+    await wardle.cluster.client.raw('POST', '/api/v1/namespaces', { metadata: { name: 'wild' } });
+    await must(['create', 'namespace', 'wild']);
+    await must(['apply', '-f', '-'], flunder('first').replace('namespace: default', 'namespace: wild'));
+    await must(['delete', 'namespace', 'wild', '--timeout=60s']);
+    const left = (await wardle.cluster.client.raw('GET', '/apis/wardle.example.com/v1/namespaces/wild/flunders')) as {
+      items: object[];
+    };
+    assert.deepEqual(left.items, []);
+  });
+
   test('where it is gone, it is said so, and nothing else suffers', async () => {
     await must(['delete', 'endpointslice', 'api-1', '-n', 'wardle']);
     await eventually('it is not available', async () => {
@@ -215,8 +227,17 @@ spec: {${more}}
     await must(['get', 'pods', '-A']);
     await must(['apply', '-f', '-'], 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fine, namespace: default}\n');
     await must(['api-resources', '--cached=false']);
+    // What it keeps in a namespace cannot be known: the namespace waits, and says why.
+    await must(['create', 'namespace', 'stuck']);
+    await must(['delete', 'namespace', 'stuck', '--wait=false']);
+    const failure = '{.status.conditions[?(@.type=="NamespaceDeletionDiscoveryFailure")].message}';
+    await eventually('the namespace says why it stays', async () => {
+      const { stdout } = await kubectl(['get', 'namespace', 'stuck', '-o', `jsonpath=${failure}`]);
+      return stdout.includes('wardle.example.com/v1');
+    });
     assert.match(await must(['get', '--raw', '/apis']), /"groupVersion":"wardle.example.com\/v1"/);
     await must(['delete', 'apiservice', 'v1.wardle.example.com']);
     assert.doesNotMatch(await must(['api-versions']), /wardle/);
+    await must(['wait', '--for=delete', 'namespace/stuck', '--timeout=60s']);
   });
 });

@@ -182,6 +182,5 @@ test('custom resources come and go with their definition', async () => {
     'application/json-patch+json',
     'application/merge-patch+json',
     'application/apply-patch+yaml',
-    'application/apply-patch+cbor',
   ]);
 });

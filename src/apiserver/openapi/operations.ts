@@ -85,7 +85,6 @@ const patchTypes = [
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
   'application/apply-patch+yaml',
-  'application/apply-patch+cbor',
 ];
 const customPatchTypes = patchTypes.filter((one) => !one.includes('strategic'));
 const bodyTypes = ({ patch }: Operation): readonly string[] =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { parsePrometheusText } from '#testkit';
-import { eventually, Machine, whyNoContainers } from './harness.ts';
+import { eventually, Machine, run, whyNoContainers } from './harness.ts';
 
 const skip = whyNoContainers() ?? false;
 const machine = new Machine('autoscaler');
@@ -99,6 +99,25 @@ test('Prometheus can read the control plane and the node; health says what is ch
     assert.match(busy?.labels.pod ?? '', /^busy-/);
     assert.ok((busy?.value as number) > 0);
   }
+  // A scraper of the cluster comes to the kubelet itself, with its token.
+  await machine.must('create', 'serviceaccount', 'scraper');
+  await machine.must('create', 'clusterrole', 'scraper', '--verb=get', '--resource=nodes/metrics');
+  await machine.must(
+    'create',
+    'clusterrolebinding',
+    'scraper',
+    '--clusterrole=scraper',
+    '--serviceaccount=default:scraper',
+  );
+  const address = await machine.must('get', 'node', 'master', '-o', 'jsonpath={.status.addresses[0].address}');
+  const code = async (token: string): Promise<string> => {
+    const url = `https://${address.trim()}:10250/metrics/resource`;
+    const authorization = `Authorization: Bearer ${token.trim()}`;
+    return (await run('curl', ['-sk', '-o', '/dev/null', '-w', '%{http_code}', '-H', authorization, url])).stdout;
+  };
+  assert.equal(await code(await machine.must('create', 'token', 'scraper')), '200');
+  assert.equal(await code(await machine.must('create', 'token', 'default')), '403');
+  assert.equal(await code('made-up'), '401');
   const ready = await machine.must('get', '--raw', '/readyz?verbose&exclude=etcd');
   assert.match(ready, /^\[\+\]ping ok\n.*\[\+\]etcd excluded: ok\n.*readyz check passed\n$/s);
   const components = await machine.kubectl('get', 'componentstatuses');

@@ -13,6 +13,7 @@ import type { StorageService } from '../volumes/storage-service.ts';
 import { DriverError } from '../volumes/errors.ts';
 import type { MachineFacts } from '../node/machine.ts';
 import { identityOf, openAuthorizer } from './authenticate.ts';
+import { openTokenAuthenticator } from './bearer-token.ts';
 import { findRun, logOptions, openLog, sendChunks } from './container-log.ts';
 import { containerMetrics, KubeletMetrics } from './metrics.ts';
 import { resourceMetrics, summaryStats } from './stats.ts';
@@ -54,18 +55,19 @@ const mostConnections = 4096;
 const posted: ReadonlySet<string> = new Set(['run', 'storage', 'refresh-volumes']);
 
 /**
- * The node's HTTPS server: logs, exec, attach, port-forward, pods, metrics. Only client certificates of the cluster's CA get in, and
- * only users that may use this node's kubelet get anything.
+ * The node's HTTPS server: logs, exec, attach, port-forward, pods, metrics. Only client certificates of the cluster's CA and tokens that
+ * the API server knows get in, and only users that may use this node's kubelet get anything.
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
   const { log, cri, client, clock, nodeName } = options;
   const authorize = openAuthorizer({ client, clock, nodeName });
+  const identityOfToken = openTokenAuthenticator({ client, clock, log });
   const upgraded = new Set<Duplex>();
   const ownMetrics = new KubeletMetrics({ cri, clock, nodeName, pods: options.pods });
 
   /** The route of a request that may be served, or the status code and words to refuse it with. */
   async function admit(request: IncomingMessage): Promise<Route | readonly [number, string]> {
-    const identity = identityOf(request.socket as TLSSocket);
+    const identity = identityOf(request.socket as TLSSocket) ?? (await identityOfToken(request.headers.authorization));
     if (identity === undefined) return [401, 'Unauthorized'];
     const route = parseRoute(request.url ?? '');
     if (route === undefined) return [404, '404 page not found'];

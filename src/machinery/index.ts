@@ -24,6 +24,7 @@ export {
   errInternal,
   errInvalid,
   errMethodNotAllowed,
+  errNotAllowed,
   errMethodNotSupported,
   errNotAcceptable,
   errNotFound,

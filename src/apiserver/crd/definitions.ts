@@ -7,7 +7,15 @@ import type {
   ResourceInfo,
 } from '#api';
 import { type Column, defineKind, type KindDefinition, type ScaleDefinition, timeSince } from '#kinds';
-import { applySchemaDefaults, type FieldError, invalidError, validateQualifiedName } from '#machinery';
+import {
+  applySchemaDefaults,
+  deepEqual,
+  errNotAllowed,
+  type FieldError,
+  invalidError,
+  pruneUnknown,
+  validateQualifiedName,
+} from '#machinery';
 import { parseJsonPath, setAt, valueAt, valuesAt } from './json-path.ts';
 import type { RuleValidator } from './rules.ts';
 import { dropNulls } from './nulls.ts';
@@ -64,6 +72,17 @@ function kindOf(
     if (found.some(({ type }) => blocking.has(type))) return [...found, invalidError('<nil>', null, notChecked)];
     return [...found, ...rules.validate(object, old)];
   };
+  // What was stored under another schema, or another version's, is read as this one has it.
+  const complete =
+    schema === undefined || (keepsAll(schema) && !hasDefaults(schema))
+      ? undefined
+      : (draft: AnyObject): void => {
+          pruneUnknown(draft, node);
+          dropNulls(draft, schema);
+          applySchemaDefaults(draft, node);
+        };
+  const stored = crd.spec.versions.find(({ name }) => name === storage);
+  const isStoredAlike = version === stored || deepEqual(version.schema, stored?.schema);
   const hasStatus = version.subresources?.status !== undefined;
   const scale = scaleOf(version);
   const selectable = (version.selectableFields ?? []).flatMap(({ jsonPath }) => {
@@ -76,20 +95,32 @@ function kindOf(
     resource,
     schema: node,
     ...(convert === undefined ? {} : { convert }),
-    ...(schema !== undefined && hasDefaults(schema)
-      ? {
-          completeStored: (draft: AnyObject) => {
-            dropNulls(draft, schema);
-            applySchemaDefaults(draft, node);
+    ...(complete === undefined ? {} : { completeStored: complete }),
+    ...(complete === undefined || convert !== undefined || isStoredAlike
+      ? {}
+      : {
+          fromStorage: (draft: AnyObject) => {
+            complete(draft);
+            return draft;
           },
-        }
-      : {}),
+        }),
     ...(schema === undefined
       ? {}
       : {
           // Called when defaults are there already; a null that goes may leave room for one more.
           applyDefaults: (draft: AnyObject) => {
             if (dropNulls(draft, schema)) applySchemaDefaults(draft, node);
+          },
+        }),
+    ...(crd.metadata.deletionTimestamp === undefined
+      ? {}
+      : {
+          prepareForCreate: () => {
+            throw errNotAllowed(
+              { group, plural: names.plural },
+              'create',
+              'while custom resource definition is terminating',
+            );
           },
         }),
     storageSegment: `${group}/${names.plural}`,
@@ -197,6 +228,10 @@ function finalizerWarnings(object: AnyObject, old: AnyObject | undefined): strin
     return found;
   });
 }
+
+/** A schema that says nothing of its fields. */
+const keepsAll = (schema: JSONSchemaProps): boolean =>
+  schema['x-kubernetes-preserve-unknown-fields'] === true && schema.properties === undefined;
 
 /** Whether some field of the schema has a default. */
 function hasDefaults(schema: JSONSchemaProps): boolean {

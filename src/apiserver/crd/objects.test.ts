@@ -366,3 +366,76 @@ test('formats', () => {
     [true, false, true, true, false],
   );
 });
+
+test('what was stored under another schema is read as the schema is now, in each version', async () => {
+  await using t = await testServer();
+  const open = definition({ spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } });
+  await serve(t, open);
+  await t.ask('POST', things, thing('a', { spec: { a: null, b: 1, c: { x: 1 } } }));
+  const merge = { 'content-type': 'application/merge-patch+json' };
+  const version = (name: string, storage: boolean, given: string): Json => ({
+    name,
+    served: true,
+    storage,
+    schema: {
+      openAPIV3Schema: {
+        type: 'object',
+        properties: {
+          spec: {
+            type: 'object',
+            properties: {
+              a: { type: 'string', default: given },
+              c: { type: 'object', properties: { y: { type: 'integer', default: 3 } } },
+              ...(storage ? {} : { d: { type: 'string', default: 'v2 alone' } }),
+            },
+          },
+        },
+      },
+    },
+  });
+  const versions = [version('v1', true, 'A'), version('v2', false, 'B')];
+  const patched = await t.ask('PATCH', `${definitions}/things.example.com`, { spec: { versions } }, merge);
+  assert.equal(patched.status, 200, JSON.stringify(patched.body));
+  const second = things.replace('/v1/', '/v2/');
+  for (let i = 0; i < 1000 && (await t.ask('GET', second)).status !== 200; i++);
+  const read = await t.ask('GET', `${things}/a`);
+  assert.deepEqual(read.body.spec, { a: 'A', c: { y: 3 } });
+  assert.deepEqual((await t.ask('GET', things)).body.items[0].spec, { a: 'A', c: { y: 3 } });
+  assert.deepEqual((await t.ask('GET', `${second}/a`)).body.spec, { a: 'A', c: { y: 3 }, d: 'v2 alone' });
+  assert.equal((await t.ask('GET', second)).body.items[0].spec.d, 'v2 alone');
+  const changed = await t.ask('PATCH', `${things}/a`, { metadata: { labels: { x: 'y' } } }, merge);
+  assert.equal(changed.headers.warning, undefined);
+});
+
+test('a definition that goes takes no new objects; names that it gives up are free', async () => {
+  await using t = await testServer();
+  const merge = { 'content-type': 'application/merge-patch+json' };
+  const body = definition({});
+  body.spec.names.shortNames = ['th'];
+  await serve(t, body);
+  const others = '/apis/example.com/v1/namespaces/default/others';
+  const other = structuredClone(body);
+  other.metadata.name = 'others.example.com';
+  other.spec.names = { plural: 'others', kind: 'Other', shortNames: ['th'] };
+  assert.equal((await t.ask('POST', definitions, other)).status, 201);
+  assert.equal((await t.ask('GET', others)).status, 404);
+  await t.ask('PATCH', `${definitions}/things.example.com`, { spec: { names: { shortNames: ['tt'] } } }, merge);
+  for (let i = 0; i < 1000 && (await t.ask('GET', others)).status !== 200; i++);
+  assert.equal((await t.ask('GET', others)).status, 200);
+  await t.ask('POST', things, { ...thing('a', {}), metadata: { name: 'a', finalizers: ['example.com/f'] } });
+  const going = await t.ask('DELETE', `${definitions}/things.example.com`);
+  assert.deepEqual(
+    going.body.status.conditions.filter((one: Json) => one.type === 'Terminating').map((one: Json) => one.reason),
+    ['InstanceDeletionPending'],
+  );
+  let late = await t.ask('POST', `${things}?dryRun=All`, thing('late', {}));
+  for (let i = 0; i < 1000 && late.status === 201; i++)
+    late = await t.ask('POST', `${things}?dryRun=All`, thing('late', {}));
+  assert.deepEqual(
+    [late.status, late.body.message],
+    [405, 'create not allowed while custom resource definition is terminating'],
+  );
+  await t.ask('PATCH', `${things}/a`, { metadata: { finalizers: null } }, merge);
+  for (let i = 0; i < 1000 && (await t.ask('GET', `${definitions}/things.example.com`)).status !== 404; i++);
+  assert.equal((await t.ask('GET', `${definitions}/things.example.com`)).status, 404);
+});

@@ -25,6 +25,20 @@ const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 /** A definition that goes takes its objects along first. */
 export const customResourceDefinitionHooks: KindHooks = {
   deletionFinalizers: () => [cleanupFinalizer],
+  markDeleted(draft) {
+    const { status = {}, metadata } = draft as unknown as CustomResourceDefinition;
+    if (status.conditions?.some(({ type }) => type === 'Terminating')) return;
+    const pending = {
+      lastTransitionTime: metadata.deletionTimestamp,
+      ...condition(
+        'Terminating',
+        'True',
+        'InstanceDeletionPending',
+        'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon',
+      ),
+    } as CustomResourceDefinitionCondition;
+    draft.status = { ...status, conditions: [...(status.conditions ?? []), pending] };
+  },
   beforeCreate(draft, { request }) {
     const crd = draft as unknown as CustomResourceDefinition;
     request.warnings.push(...unknownFormats(crd).map(formatWarning));
@@ -85,7 +99,10 @@ export class CustomResources {
   readonly #context: ResourceContext;
   readonly #objects: ServerObjects;
   readonly #view: ObjectView;
-  readonly #served = new Map<string, { readonly from: string; readonly kinds: readonly KindDefinition[] }>();
+  readonly #served = new Map<
+    string,
+    { readonly from: string; readonly named: string; readonly kinds: readonly KindDefinition[] }
+  >();
   readonly #working = new Map<string, Promise<void>>();
   readonly #again = new Set<string>();
   #matcher: Promise<PatternMatcher> | undefined;
@@ -192,6 +209,8 @@ export class CustomResources {
     const from = JSON.stringify([crd.spec, accepted, crd.metadata.deletionTimestamp !== undefined]);
     const before = this.#served.get(name);
     if (before?.from === from) return;
+    const named = JSON.stringify(accepted);
+    if (before !== undefined && before.named !== named) this.#wakeWaiting(crd.spec.group);
     this.#matcher ??= linearMatcher();
     const convert = conversionOf(crd, { objects: this.#objects, random: this.#context.random });
     const rules = crd.spec.versions.some(({ schema }) => hasRules(schema?.openAPIV3Schema))
@@ -204,7 +223,7 @@ export class CustomResources {
       if (!kinds.some((kind) => kind.resource.version === version)) catalogue.remove(group, version, plural);
     }
     for (const one of kinds) catalogue.add(one);
-    this.#served.set(name, { from, kinds });
+    this.#served.set(name, { from, named, kinds });
   }
 
   #withdraw(name: string): void {
@@ -257,13 +276,14 @@ export class CustomResources {
     if (!(crd.metadata.finalizers ?? []).includes(cleanupFinalizer)) return;
     await this.#update(crd, (draft) => {
       const status = (draft.status ??= {});
-      if (status.conditions?.some(({ type }) => type === 'Terminating')) return;
-      const now = rfc3339(this.#context.clock.nowMs());
+      const reason = 'InstanceDeletionInProgress';
+      const old = status.conditions?.find(({ type }) => type === 'Terminating');
+      if (old?.reason === reason) return;
       const terminating = {
-        lastTransitionTime: now,
-        ...condition('Terminating', 'True', 'InstanceDeletionInProgress', 'CustomResource deletion is in progress'),
-      };
-      status.conditions = [...(status.conditions ?? []), terminating as CustomResourceDefinitionCondition];
+        lastTransitionTime: old?.lastTransitionTime ?? rfc3339(this.#context.clock.nowMs()),
+        ...condition('Terminating', 'True', reason, 'CustomResource deletion is in progress'),
+      } as CustomResourceDefinitionCondition;
+      status.conditions = [...(status.conditions ?? []).filter((one) => one !== old), terminating];
     });
     const served = this.#served.get(crd.metadata.name)?.kinds[0];
     const transport = this.#objects.transport();
@@ -284,8 +304,9 @@ export class CustomResources {
       if (kind.storage.cache.size > 0) {
         const forget = kind.storage.cache.watch(
           {},
-          () => {
-            if (kind.storage.cache.size > 0) return;
+          ({ previous }) => {
+            // One that was under way when the definition went is deleted too.
+            if (kind.storage.cache.size > 0 && previous !== undefined) return;
             forget();
             this.#wake(crd.metadata.name);
           },

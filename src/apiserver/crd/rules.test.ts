@@ -415,7 +415,7 @@ test('an object whose form is wrong is not held to rules; other faults are told 
   assert.deepEqual(causes(await t.ask('POST', things, thing('a', { s: 'y' }))), [
     'spec.a: Required value',
     `spec.s: Invalid value: "y": spec.s in body should match '^x'`,
-    '<nil>: Invalid value: "null": some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+    '<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
   ]);
 });
 

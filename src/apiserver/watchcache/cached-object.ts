@@ -204,5 +204,5 @@ function completed(stored: Uint8Array, head: Buffer, complete: (draft: AnyObject
   const draft = decodeJson(stored) as AnyObject;
   complete(draft);
   const bytes = encodeStored(draft, head);
-  return bytes.length === stored.length ? stored : bytes;
+  return Buffer.compare(bytes, stored) === 0 ? stored : bytes;
 }

@@ -8,12 +8,15 @@ const columnTypes: readonly string[] = ['boolean', 'date', 'integer', 'number', 
 const columnFormats: readonly string[] = ['byte', 'date', 'date-time', 'double', 'float', 'int32', 'int64', 'password'];
 
 /** All but the OpenAPI schemas themselves, that the API server's machinery for custom resources checks. */
-export function validateCustomResourceDefinition(definition: CustomResourceDefinition): FieldError[] {
+export function validateCustomResourceDefinition(
+  definition: CustomResourceDefinition,
+  old?: CustomResourceDefinition,
+): FieldError[] {
   const found = new Findings();
   const spec = definition.spec ?? ({} as CustomResourceDefinitionSpec);
   const { plural = '' } = spec.names ?? {};
   const expected = `${plural}.${spec.group ?? ''}`;
-  if (definition.metadata.name !== expected)
+  if (old === undefined && definition.metadata.name !== expected)
     found.invalid('metadata.name', definition.metadata.name, 'must be spec.names.plural+"."+spec.group');
   validateGroup(spec.group ?? '', found);
   found.oneOf('spec.scope', spec.scope, ['Cluster', 'Namespaced']);

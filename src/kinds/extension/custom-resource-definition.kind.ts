@@ -23,6 +23,9 @@ export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>
     spec.conversion ??= { strategy: 'None' };
     const service = spec.conversion.webhook?.clientConfig?.service;
     if (service != null) service.port ??= 443;
+    const { status } = draft;
+    if (status != null && !status.storedVersions?.length)
+      status.storedVersions = (spec.versions ?? []).filter((one) => one.storage).map((one) => one.name);
   },
   prepareForCreate: (draft) => {
     draft.status = {

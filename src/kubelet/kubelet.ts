@@ -176,7 +176,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     ...(options.beforeContainers === undefined ? {} : { beforeContainers: options.beforeContainers }),
   };
 
-  const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.wake(uid) });
+  const relist = startRelist({ cri, clock, log, signal, onChange: (uid) => pods?.runtimeChanged(uid) });
   await relist.now();
   const collector = startImageCollector({
     ...{ cri, clock, log, signal },

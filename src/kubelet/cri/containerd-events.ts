@@ -24,7 +24,7 @@ export function decodeContainerdEvent(bytes: Uint8Array): RuntimeEvent | undefin
   const containerId = Buffer.from(event.get(containerIdField) ?? []).toString('utf8');
   const processId = Buffer.from(event.get(2) ?? []).toString('utf8');
   if (topic === '/tasks/exit' && processId !== '' && processId !== containerId) return undefined;
-  return { containerId };
+  return topic === '/tasks/start' ? { containerId, started: true } : { containerId };
 }
 
 /** The last length-delimited value of each field of a protobuf message. */

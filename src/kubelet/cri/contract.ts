@@ -217,6 +217,8 @@ export interface FilesystemUsage {
 export interface RuntimeEvent {
   readonly containerId: string;
   readonly podUid?: string;
+  /** It began to run, which the kubelet mostly brought about itself; otherwise something ended. */
+  readonly started?: boolean;
 }
 
 /**

@@ -14,7 +14,8 @@ import { PodWorker } from './worker.ts';
 export interface PodSet {
   get(uid: string): PodWorker | undefined;
   list(): readonly PodWorker[];
-  wake(uid: string): void;
+  /** Something of that pod changed in the runtime. */
+  runtimeChanged(uid: string): void;
   refreshVolumes(uid: string): void;
   close(): void;
 }
@@ -105,7 +106,7 @@ export function startPodSet(options: {
   return {
     get: (uid) => workers.get(uid),
     list: () => [...workers.values()],
-    wake: (uid) => workers.get(uid)?.wake(),
+    runtimeChanged: (uid) => workers.get(uid)?.runtimeChanged(),
     refreshVolumes: (uid) => workers.get(uid)?.refreshVolumes(),
     close() {
       stop();

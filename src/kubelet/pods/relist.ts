@@ -60,10 +60,10 @@ export function startRelist(options: {
     return running;
   }
 
-  cri.watchEvents(({ containerId, podUid }) => {
+  cri.watchEvents(({ containerId, podUid, started = false }) => {
     const uid = podUid ?? owners.get(containerId);
-    if (uid === undefined) void now();
-    else onChange(uid);
+    if (uid !== undefined) onChange(uid);
+    else if (!started) void now(); // What a pod starts it looks at itself: a list of everything can wait for its second.
   }, signal);
   void (async () => {
     while (!signal.aborted) {

@@ -20,6 +20,7 @@ import { terminationMessage } from './termination-message.ts';
 const pods = resource('v1', 'pods');
 const defaultGraceSeconds = 30;
 const errorRetryMs = 1000;
+const lookWhileStartingMs = 1000;
 const longestVolumeRetryMs = 30_000;
 const resizeRetryMs = 10_000;
 /** Dead runs of a container that are kept beside its newest one: the previous, for `logs --previous`. */
@@ -100,8 +101,10 @@ export class PodWorker {
 
   /** The newest copy from the API. */
   update(pod: Pod): void {
+    const before = this.#pod;
     this.#pod = pod;
-    this.wake();
+    if (onlyStatusDiffers(before, pod)) this.#stirred();
+    else this.wake();
   }
 
   /** The API has no such pod any more: what runs of it is ended. */
@@ -123,6 +126,17 @@ export class PodWorker {
     this.#volumesAtMs = 0;
     this.#notBeforeMs = 0;
     this.wake();
+  }
+
+  /** Something of the pod changed in the runtime. */
+  runtimeChanged(): void {
+    this.#stirred();
+  }
+
+  /** Wakes it; but while a start is under way what stirs is mostly its own doing, and it ends with a look: until then one a second will do. */
+  #stirred(): void {
+    if (this.#starting === undefined) this.wake();
+    else if (!this.#closed && !this.#gone) this.#wakeIn(lookWhileStartingMs);
   }
 
   wake(): void {
@@ -510,4 +524,14 @@ export class PodWorker {
 
 function ignoreMissing(error: unknown): void {
   if (!isRuntimeNotFound(error)) throw error;
+}
+
+/** As when a status that was written comes back. */
+function onlyStatusDiffers({ metadata: before }: Pod, { metadata: now }: Pod): boolean {
+  return (
+    before.generation === now.generation &&
+    before.deletionTimestamp === now.deletionTimestamp &&
+    deepEqual(before.labels, now.labels) &&
+    deepEqual(before.annotations, now.annotations)
+  );
 }

@@ -3,6 +3,7 @@ import { type ApiError, errBadRequest } from './errors.ts';
 import { itemLabel } from './field-compare.ts';
 import { stepText } from './field-set.ts';
 import { type Shape, shapeOf } from './field-shape.ts';
+import { goQuote, goSyntax, goTypeOf, goValueText } from './go-text.ts';
 
 const mostErrors = 100;
 
@@ -21,7 +22,11 @@ const expected: Readonly<Record<string, string>> = {
   Duration: 'string',
 };
 
-const nameOf = (value: unknown): string => (Array.isArray(value) ? 'list' : isObject(value) ? 'map' : typeof value);
+/** What upstream prints of a value that does not fit; each check has its own way. */
+function gotText(wanted: string, value: unknown): string {
+  if (wanted.startsWith('numeric')) return goTypeOf(value);
+  return wanted === 'string' ? `&value.valueUnstructured{Value:${goSyntax(value)}}` : `&{${goValueText(value)}}`;
+}
 
 /** What keeps a configuration from being applied, with upstream's wording and paths. */
 function problems(config: object, node: SchemaNode): string[] {
@@ -38,9 +43,9 @@ function problems(config: object, node: SchemaNode): string[] {
           : wanted.startsWith('numeric')
             ? actual === 'number'
             : actual === wanted;
-      if (!fits) found.push(`${path}: expected ${wanted ?? 'scalar'}, got ${nameOf(value)}`);
+      if (!fits) found.push(`${path}: expected ${wanted ?? 'scalar'}, got ${gotText(wanted ?? '', value)}`);
     } else if (form === 'struct' || form === 'map') {
-      if (!isObject(value)) return void found.push(`${path}: expected map, got ${nameOf(value)}`);
+      if (!isObject(value)) return void found.push(`${path}: expected map, got ${gotText('map', value)}`);
       for (const key in value) {
         const at = `${path}.${key}`;
         if (form === 'map') walk(value[key], mapElement(shape), at);
@@ -51,25 +56,21 @@ function problems(config: object, node: SchemaNode): string[] {
         }
       }
     } else if (form === 'list') {
-      if (!Array.isArray(value)) return void found.push(`${path}: expected list, got ${nameOf(value)}`);
+      if (!Array.isArray(value)) return void found.push(`${path}: expected list, got ${gotText('list', value)}`);
       const inner = element === undefined ? undefined : shapeOf(element);
       const seen = new Set<string>();
       value.forEach((one, index) => {
         let at = `${path}[${index}]`;
         if (shape.kind === 'keyed' || shape.kind === 'set') {
+          const wrong = wrongItem(one, shape);
           const label = itemLabel(one, shape);
-          if (label === undefined) {
-            const missing = shape.keys.find(
-              ({ name, fallback }) => !isObject(one) || (one[name] ?? fallback) === undefined,
-            );
-            found.push(
-              `${path}: element ${index}: associative list with keys has an element that omits key field "${missing?.name}" (and doesn't have default value)`,
-            );
-          } else {
-            at = `${path}${stepText(label)}`;
-            if (seen.has(label)) found.push(`${path}: duplicate entries for key ${stepText(label)}`);
-            seen.add(label);
+          if (wrong !== undefined || label === undefined) {
+            found.push(`${path}: element ${index}: ${wrong ?? 'has a key that is no scalar'}`);
+            return;
           }
+          at = `${path}${stepText(label)}`;
+          if (seen.has(label)) found.push(`${path}: duplicate entries for key ${stepText(label)}`);
+          seen.add(label);
         }
         if (inner !== undefined) walk(one, inner, at);
       });
@@ -77,6 +78,19 @@ function problems(config: object, node: SchemaNode): string[] {
   };
   walk(config, shapeOf(node), '');
   return found;
+}
+
+/** Why an item cannot stand in an associative list. */
+function wrongItem(item: unknown, shape: Shape): string | undefined {
+  if (shape.kind === 'set') {
+    if (Array.isArray(item)) return 'not supported: associative list with lists as elements';
+    return isObject(item) ? "associative list without keys has an element that's a map type" : undefined;
+  }
+  if (item === null) return 'associative list with keys may not have a null element';
+  if (!isObject(item)) return 'associative list with keys may not have non-map elements';
+  if (shape.keys.some(({ name, fallback }) => (item[name] ?? fallback) !== undefined)) return undefined;
+  const keys = shape.keys.map(({ name }) => goQuote(name)).join(' ');
+  return `associative list with keys has an element that omits all key fields [${keys}] (and doesn't have default values for any key fields)`;
 }
 
 const mapElement = (shape: Shape): Shape =>

@@ -9,18 +9,19 @@ type Draft = Record<string, FieldSet>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What an item of an associative list is known by; undefined when it lacks a key field. */
+/** What an item of an associative list is known by: the keys that it has. Undefined when it has none. */
 export function itemLabel(item: unknown, shape: Shape): string | undefined {
   if (shape.kind === 'set') return `v:${JSON.stringify(item)}`;
   if (!isObject(item)) return undefined;
   let text = '';
   for (const { name, fallback } of shape.keys) {
     const value = item[name] ?? fallback;
-    if (value === undefined || typeof value === 'object') return undefined;
+    if (value === undefined) continue;
+    if (typeof value === 'object') return undefined;
     const spelled = typeof value === 'bigint' ? String(value) : JSON.stringify(value);
     text += `${text === '' ? '' : ','}${JSON.stringify(name)}:${spelled}`;
   }
-  return `k:{${text}}`;
+  return text === '' ? undefined : `k:{${text}}`;
 }
 
 /** Items by label; items that share one are kept together in a list and compared as a whole. */

@@ -40,3 +40,23 @@ export function jsonTypeOf(value: unknown): string {
   if (typeof value === 'boolean') return 'bool';
   return typeof value === 'bigint' ? 'number' : typeof value;
 }
+
+/** A decoded JSON value as Go prints it with `%#v`: `map[string]interface {}{"a":1}`. */
+export function goSyntax(value: unknown): string {
+  if (value === null || value === undefined) return 'interface {}(nil)';
+  if (typeof value === 'string') return goQuote(value);
+  if (Array.isArray(value)) return `[]interface {}{${value.map(goSyntax).join(', ')}}`;
+  if (typeof value !== 'object') return String(value);
+  const keys = Object.keys(value).sort();
+  const entries = keys.map((key) => `${goQuote(key)}:${goSyntax((value as Record<string, unknown>)[key])}`);
+  return `map[string]interface {}{${entries.join(', ')}}`;
+}
+
+/** The type of a decoded JSON value as Go names it. */
+export function goTypeOf(value: unknown): string {
+  if (Array.isArray(value)) return '[]interface {}';
+  if (typeof value === 'object' && value !== null) return 'map[string]interface {}';
+  if (typeof value === 'boolean') return 'bool';
+  if (typeof value === 'string') return 'string';
+  return typeof value === 'number' && !Number.isInteger(value) ? 'float64' : 'int64';
+}

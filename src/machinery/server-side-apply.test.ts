@@ -218,12 +218,37 @@ test('what cannot be applied', () => {
       'failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.foo: field not declared in schema',
   });
   assert.throws(() => apply(undefined, config({ template: { spec: { containers: [{ image: 'x' }] } } })), {
-    message: /omits key field "name"/,
+    message:
+      /element 0: associative list with keys has an element that omits all key fields \["name"\] \(and doesn't have default values for any key fields\)$/,
   });
   assert.throws(
     () => apply(undefined, config({ template: { spec: { containers: [{ name: 'x' }, { name: 'x' }] } } })),
     { message: /duplicate entries for key \[name="x"\]/ },
   );
+});
+
+test('what does not fit the schema, as upstream prints it', () => {
+  const spec = (values: object): object => ({ template: { spec: values } });
+  const rows: [object, string][] = [
+    [{ replicas: 'x' }, '.spec.replicas: expected numeric (int or float), got string'],
+    [spec({ nodeName: 5 }), '.spec.template.spec.nodeName: expected string, got &value.valueUnstructured{Value:5}'],
+    [
+      spec({ nodeName: [{ a: 'b' }] }),
+      '.spec.template.spec.nodeName: expected string, got &value.valueUnstructured{Value:[]interface {}{map[string]interface {}{"a":"b"}}}',
+    ],
+    [{ template: 'x' }, '.spec.template: expected map, got &{x}'],
+    [spec({ containers: 'x' }), '.spec.template.spec.containers: expected list, got &{x}'],
+    [
+      spec({ containers: ['x'] }),
+      '.spec.template.spec.containers: element 0: associative list with keys may not have non-map elements',
+    ],
+  ];
+  for (const [values, message] of rows) {
+    assert.throws(() => apply(undefined, config(values)), {
+      code: 400,
+      message: `failed to create typed patch object (/web; apps/v1, Kind=Deployment): ${message}`,
+    });
+  }
 });
 
 test('custom resources: granular objects, whole lists, unknown fields where kept', () => {

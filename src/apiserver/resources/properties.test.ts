@@ -172,7 +172,7 @@ test('watches tell the history of the store, from wherever they begin', limit, a
     const { history, step } = await writer(server, random);
     const first = Number((await server.ask('GET', path('default'))).body.metadata.resourceVersion);
     for (let i = 0; i < 60; i++) await step();
-    const watches = Array.from({ length: 20 }, () => {
+    const begin = () => {
       const selector = randomSelector(random);
       const namespace = pick(random, ['', ...namespaces]);
       const name = pick(random, ['', '', `c${random.int(25)}`]);
@@ -180,11 +180,15 @@ test('watches tell the history of the store, from wherever they begin', limit, a
       const where = namespace === '' ? '/api/v1/configmaps' : path(namespace);
       const target = `${where}?watch=1&resourceVersion=${after}&labelSelector=${encodeURIComponent(selector.text)}`;
       const named = name === '' ? '' : `&fieldSelector=metadata.name%3D${name}`;
-      return { selector, namespace, name, after, target: target + named };
-    });
-    // Half of the history is there before the watch begins, half comes after.
-    const running = watches.map((one) => ({ ...one, events: collect(server, one.target) }));
-    for (let i = 0; i < 60; i++) await step();
+      return { selector, namespace, name, after, target: target + named, events: collect(server, target + named) };
+    };
+    // Half of the history is there before the first watches begin, half comes after; others begin while it is written.
+    const running = Array.from({ length: 20 }, begin);
+    for (let i = 0; i < 60; i++) {
+      const writing = step();
+      if (i % 2 === 0) running.push(begin());
+      await writing;
+    }
     for (const { target, events, ...watch } of running) {
       const wanted = expected(history, watch);
       while (events.length < wanted.length) await new Promise((resolve) => setImmediate(resolve));

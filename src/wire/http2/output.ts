@@ -88,7 +88,8 @@ export class Output {
       // After an error nobody knows who still reads it: it is left to the collector.
       if (error) return;
       this.dropBulk();
-      sent();
+      // Node tells of writes that were done at once in the same turn, and of those that follow too: going on here would keep all others waiting.
+      setImmediate(sent);
     });
   }
 

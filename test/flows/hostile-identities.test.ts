@@ -226,11 +226,19 @@ test('whoever may change what is there may not therefore make it', limit, async 
   const ways: [string, Asked][] = [
     [
       `${map}?fieldManager=x`,
-      { method: 'PATCH', headers: apply, body: { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '1' } } },
+      {
+        method: 'PATCH',
+        headers: apply,
+        body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'made' }, data: { a: '1' } },
+      },
     ],
     [
       `${map}?fieldManager=x&force=true&dryRun=All`,
-      { method: 'PATCH', headers: apply, body: { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '1' } } },
+      {
+        method: 'PATCH',
+        headers: apply,
+        body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'made' }, data: { a: '1' } },
+      },
     ],
     [
       lease,

@@ -75,7 +75,8 @@ function start(context: ControllerContext): RunningPart {
       .map(podUsage);
     const scoped = (quota.spec.scopes ?? []).length > 0 || quota.spec.scopeSelector !== undefined;
     if (scoped) return found;
-    found.push(...services.list(namespace).map(serviceUsage), ...claims.list(namespace).map(claimUsage));
+    for (const service of services.list(namespace)) found.push(serviceUsage(service));
+    for (const claim of claims.list(namespace)) found.push(claimUsage(claim));
     for (const name of Object.keys(hard)) {
       if (name === 'count/pods' || name === 'count/services' || name === 'count/persistentvolumeclaims') continue;
       const wanted = countedResource(name);

@@ -57,15 +57,15 @@ function urlProblem(text: string): string | undefined {
 const words = { namespace: 'name', name: 'namespace' } as const;
 
 function validateWebhookService(service: NonNullable<ClientConfig['service']>, field: string, found: Findings): void {
-  if (!service.namespace) found.required(`${field}.${words.namespace}`);
-  if (!service.name) found.required(`${field}.${words.name}`);
+  if (!service.namespace) found.required(`${field}.${words.namespace}`, `service ${words.namespace} is required`);
+  if (!service.name) found.required(`${field}.${words.name}`, `service ${words.name} is required`);
   const messages = validatePortNumber(service.port ?? 443);
   if (messages.length > 0) found.invalid(`${field}.port`, service.port, `port is not valid: ${messages.join(', ')}`);
   const path = service.path ?? '';
   if (path === '' || path === '/') return;
   if (path === '//') return found.invalid(`${field}.path`, path, 'segment[0] may not be empty');
   if (!path.startsWith('/')) found.invalid(`${field}.path`, path, "must start with a '/'");
-  for (const [index, segment] of path.replace(/^\//, '').replace(/\/$/, '').split('/').entries())
+  for (const [index, segment] of path.slice(1).replace(/\/$/, '').split('/').entries())
     if (segment === '') found.invalid(`${field}.path`, path, `segment[${index}] may not be empty`);
     else
       for (const message of validateDns1123Subdomain(segment))

@@ -2,10 +2,11 @@ import type { Namespace } from '#api';
 import { type FieldError, validateQualifiedName } from '#machinery';
 import { Findings } from '../findings.ts';
 
-export function validateNamespace(namespace: Namespace): FieldError[] {
+/** Upstream tells the place of a finalizer only where they are changed. */
+export function validateNamespace(namespace: Namespace, old?: Namespace): FieldError[] {
   const found = new Findings();
   for (const [index, name] of (namespace.spec?.finalizers ?? []).entries()) {
-    const field = `spec.finalizers[${index}]`;
+    const field = old === undefined ? 'spec.finalizers' : `spec.finalizers[${index}]`;
     found.each(field, name, validateQualifiedName(name));
     if (!name.includes('/') && name !== 'kubernetes')
       found.invalid(field, name, 'name is neither a standard finalizer name nor is it fully qualified');

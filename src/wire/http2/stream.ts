@@ -130,6 +130,11 @@ export class ServerStream implements HttpExchange {
     return this.#isEnded;
   }
 
+  /** Bytes of the body that have come so far, read or not. */
+  get receivedBytes(): number {
+    return this.#bodyBytes;
+  }
+
   /** Called by the connection with each piece. */
   received(chunk: Uint8Array): void {
     this.#bodyBytes += chunk.length;

@@ -88,7 +88,7 @@ export class Http2Inbound implements Inbound {
     this.target = stream.target;
     this.authority = parsed.authority;
     this.headers = parsed.headers;
-    this.bodyDone = stream.isEnded && (stream.contentLength ?? 0) === 0;
+    this.bodyDone = stream.isEnded && stream.receivedBytes === 0;
     this.contentLength = this.bodyDone ? 0 : stream.contentLength;
     this.secure = from.secure;
     this.remoteAddress = (from.socket.remoteAddress ?? '').replace(/^::ffff:/, '');

@@ -656,6 +656,27 @@ describe('TLS, redirects, HTTP/2', () => {
     assert.equal(seen.at(-1)?.headers['x-forwarded-proto'], 'http');
   });
 
+  test('a body without announced length that comes in one piece with its head is passed on', async () => {
+    const { server } = await recorder();
+    const { http } = await bed({ ingresses: [anIngress({})], services: { web: { targets: [target(server)] } } });
+    const session = connectHttp2(`http://localhost:${http}`);
+    await once(session, 'remoteSettings');
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        const stream = session.request({ ':method': 'POST', ':path': `/p${i}` });
+        stream.end('x'.repeat(i));
+        let text = '';
+        for await (const piece of stream) text += piece;
+        return text;
+      }),
+    );
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 20 }, (_, i) => `web POST /p${i} ${i}`),
+    );
+    session.close();
+  });
+
   test('gRPC: HTTP/2 to the backend, streams both ways, trailers', async () => {
     const grpc = createHttp2Server();
     grpc.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {

@@ -210,19 +210,19 @@ spec:
 
     await machine.must(
       'run',
-      'talker',
+      'reporter',
       '--image=docker.io/library/busybox:1',
       '--',
       'sh',
       '-c',
       'echo one; sleep 1000',
     );
-    await machine.must('wait', '--for=condition=Ready', 'pod/talker', '--timeout=60s');
+    await machine.must('wait', '--for=condition=Ready', 'pod/reporter', '--timeout=60s');
     const logged = collect();
     const ending = once(logged.stream, 'end');
-    await new k8s.Log(config).log('default', 'talker', 'talker', logged.stream, { follow: true });
+    await new k8s.Log(config).log('default', 'reporter', 'reporter', logged.stream, { follow: true });
     await eventually('the log comes', async () => logged.text() === 'one\n');
-    await machine.must('delete', 'pod', 'talker', '--now');
+    await machine.must('delete', 'pod', 'reporter', '--now');
     await ending;
   });
 

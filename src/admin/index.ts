@@ -42,7 +42,7 @@ export { type ClusterLayout, clusterLayout, type NodeLayout, nodeLayout } from '
 export { withClusterLock } from './local/lock.ts';
 export { enterArguments } from './local/namespaces.ts';
 export { cutPower, makeNode, startOnNode } from './local/nodes.ts';
-export { cniPluginFolder, installPrerequisites, missingPrerequisites } from './local/prerequisites.ts';
+export { cniPluginFolder, installPrerequisites, missingPrerequisites, requireCgroups } from './local/prerequisites.ts';
 export { isAlive, readProcess, residentBytes, spawnBackground, stopProcess } from './local/processes.ts';
 export {
   type ClusterAudit,

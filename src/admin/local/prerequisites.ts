@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError, environmentVariable, runCommand } from '#base';
 
@@ -39,6 +39,15 @@ function inPath(program: string): boolean {
 
 export function missingPrerequisites(): Prerequisite[] {
   return prerequisites.filter((one) => !one.anyOf.some(inPath));
+}
+
+/** Throws when no control groups are mounted: without them the runtime starts nothing. */
+export function requireCgroups(mounts = readFileSync('/proc/self/mounts', 'utf8')): void {
+  if (/^\S+ \S+ cgroup2? /m.test(mounts)) return;
+  throw new CodedError(
+    'NoControlGroups',
+    'no control groups are mounted here: containers cannot start. In a network namespace that ip netns exec entered they are hidden: enter it with nsenter --net=/run/netns/NAME instead',
+  );
 }
 
 /** The folder with the CNI plugins of the distribution. */

@@ -11,6 +11,7 @@ import {
   nodeAddress,
   nodeLayout,
   readState,
+  requireCgroups,
   requirePort,
   requireWholeRestore,
   serverPidFile,
@@ -127,7 +128,10 @@ interface BringUp {
 async function bringUp({ layout, existing, options, progress }: BringUp): Promise<void> {
   const startMs = systemClock.monotonicMs();
   const wantsNodes = (existing?.nodes.length ?? options.nodes ?? 1) > 0;
-  if (wantsNodes) await installPrerequisites({ install: options.install, say: progress.say });
+  if (wantsNodes) {
+    await installPrerequisites({ install: options.install, say: progress.say });
+    requireCgroups();
+  }
   const described =
     existing === undefined
       ? await describeCluster(layout, options, { clock: systemClock, isRoot: isRoot() })

@@ -29,7 +29,6 @@ export {
   checkOpenIdSettings,
   openAuthenticator,
   openTokenIssuer,
-  type OpenIdSettings,
 } from './authn/index.ts';
 export { bootstrapPolicy, type ClusterAuthorizer, openAuthorizer, reviewHandlers } from './authz/index.ts';
 export {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { checkOpenIdSettings, type OpenIdSettings } from '#apiserver';
+import { checkOpenIdSettings } from '#apiserver';
 import { CodedError, messageOf } from '#base';
+import type { OpenIdSettings } from '#pki';
 import { openHttpsTransport } from '#wire';
 
 /** Sign-in by an OpenID Connect provider, as upstream's `--oidc-…` flags. */

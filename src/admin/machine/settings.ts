@@ -1,12 +1,7 @@
-/** As `--oidc-…` of kube-apiserver. */
-export interface OpenIdClusterSettings {
-  readonly issuerUrl: string;
-  readonly clientId: string;
-  readonly usernameClaim?: string;
-  readonly usernamePrefix?: string;
-  readonly groupsClaim?: string;
-  readonly groupsPrefix?: string;
-  readonly requiredClaims?: Readonly<Record<string, string>>;
+import type { OpenIdSettings } from '#pki';
+
+/** Sign-in as the API servers of a cluster are told of it. */
+export interface OpenIdClusterSettings extends OpenIdSettings {
   /** On every control plane. */
   readonly caFile?: string;
 }

@@ -2,4 +2,4 @@ export { type AuthenticationOptions, openAuthenticator } from './authenticator.t
 export { identityReviewHandlers } from './reviews.ts';
 export { openTokenIssuer, type TokenIssuerOptions } from './token-issuer.ts';
 export { openX509Authenticator } from './x509.authenticator.ts';
-export { checkOpenIdSettings, type OpenIdSettings } from './open-id.authenticator.ts';
+export { checkOpenIdSettings } from './open-id.authenticator.ts';

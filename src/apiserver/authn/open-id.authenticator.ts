@@ -1,25 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { type Clock, CodedError, type Log } from '#base';
 import { errUnauthorized } from '#machinery';
-import { peekIssuer, verifiedClaims } from '#pki';
+import { type OpenIdSettings, peekIssuer, verifiedClaims } from '#pki';
 import type { AuthenticationResult } from '../contract.ts';
 import type { TokenAuthenticator } from './bearer.authenticator.ts';
 import { OpenIdKeys, type ReadDocument } from './open-id-keys.ts';
-
-/** As upstream's `--oidc-…` flags. */
-export interface OpenIdSettings {
-  /** `https://…`, exactly as in tokens. */
-  readonly issuerUrl: string;
-  readonly clientId: string;
-  /** Default `sub`. */
-  readonly usernameClaim?: string;
-  /** `-`: none. Default: none for the claim `email`, else the issuer's URL and `#`. */
-  readonly usernamePrefix?: string;
-  readonly groupsClaim?: string;
-  readonly groupsPrefix?: string;
-  /** Claims that a token must have with just these values. */
-  readonly requiredClaims?: Readonly<Record<string, string>>;
-}
 
 export interface OpenIdOptions {
   readonly settings: OpenIdSettings;

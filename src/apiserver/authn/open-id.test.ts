@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { ManualClock, silentLog } from '#base';
+import type { OpenIdSettings } from '#pki';
 import type { AuthenticationResult } from '../contract.ts';
-import { checkOpenIdSettings, openOpenIdAuthenticator, type OpenIdSettings } from './open-id.authenticator.ts';
+import { checkOpenIdSettings, openOpenIdAuthenticator } from './open-id.authenticator.ts';
 
 const issuerUrl = 'https://login.example.com/realm';
 const discovery = `${issuerUrl}/.well-known/openid-configuration`;

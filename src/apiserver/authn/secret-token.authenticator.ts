@@ -2,7 +2,7 @@ import { timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { Clock } from '#base';
 import { errUnauthorized } from '#machinery';
 import { peekIssuer, type SecretTokenClaims, secretTokenIssuer, verifySecretToken } from '#pki';
-import type { AuthenticationResult, ServerObjects } from '../contract.ts';
+import type { AuthenticationResult, ObjectView, ServerObjects } from '../contract.ts';
 import type { TokenAuthenticator } from './bearer.authenticator.ts';
 import { isGone, serviceAccountIdentity } from './service-account.authenticator.ts';
 
@@ -53,6 +53,18 @@ export function openSecretTokenAuthenticator(options: SecretTokenOptions): Token
     return held !== undefined && isSame(Buffer.from(held, 'base64'), Buffer.from(token));
   };
 
+  /** A view may trail a write that the caller has seen acknowledged. */
+  const secondLook = async (
+    token: string,
+    claims: SecretTokenClaims,
+    { views, result }: { readonly views: readonly ObjectView[]; readonly result: AuthenticationResult },
+  ): Promise<AuthenticationResult> => {
+    await Promise.all(views.map((view) => view.ready));
+    if (!isLive(token, claims)) await Promise.all(views.map((view) => view.current()));
+    if (!isLive(token, claims)) throw errUnauthorized();
+    return result;
+  };
+
   return {
     name: 'serviceaccount',
     authenticateToken(token, audiences) {
@@ -66,13 +78,9 @@ export function openSecretTokenAuthenticator(options: SecretTokenOptions): Token
         authenticator: 'serviceaccount',
         audiences: common,
       };
-      return (async () => {
-        const views = [objects.view('v1', 'serviceaccounts'), objects.view('v1', 'secrets')];
-        await Promise.all(views.map((view) => view.ready));
-        if (!isLive(token, claims)) await Promise.all(views.map((view) => view.current()));
-        if (!isLive(token, claims)) throw errUnauthorized();
-        return result;
-      })();
+      const views = [objects.view('v1', 'serviceaccounts'), objects.view('v1', 'secrets')];
+      if (views.every((view) => view.isReady) && isLive(token, claims)) return result;
+      return secondLook(token, claims, { views, result });
     },
   };
 }

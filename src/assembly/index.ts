@@ -1,5 +1,5 @@
 import type { PathFinding } from '#network';
-import type { OpenIdConfiguration } from './open-id.ts';
+import type { OpenIdConfiguration } from '#pki';
 
 export type { AgentConfiguration } from './agent-configuration.ts';
 export type {
@@ -10,7 +10,6 @@ export type {
   ProxyFlags,
   SchedulerFlags,
 } from './components/component-flags.ts';
-export type { OpenIdConfiguration } from './open-id.ts';
 export { type RunnableComponent, runAgent, runComponent, runIngress, runServer } from './run.ts';
 export type { ServerConfiguration } from './server-configuration.ts';
 

@@ -1,14 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { checkOpenIdSettings } from '#apiserver';
 import { CodedError, messageOf } from '#base';
-import type { OpenIdSettings } from '#pki';
+import type { OpenIdConfiguration } from '#pki';
 import { openHttpsTransport } from '#wire';
-
-/** Sign-in by an OpenID Connect provider, as upstream's `--oidc-…` flags. */
-export interface OpenIdConfiguration extends OpenIdSettings {
-  /** PEM of the authority of the provider's certificate; absent: those that Node knows. */
-  readonly caFile?: string;
-}
 
 const longestDocument = 1 << 20;
 const withinMs = 10_000;

@@ -12,9 +12,9 @@ import {
   systemPriorityClasses,
 } from '#apiserver';
 import type { Clock, Log, Random } from '#base';
-import { type ClusterPki, type LeafName, parseCertificate } from '#pki';
+import { type ClusterPki, type LeafName, type OpenIdConfiguration, parseCertificate } from '#pki';
 import type { Store } from '#store';
-import { type OpenIdConfiguration, openIdOf } from './open-id.ts';
+import { openIdOf } from './open-id.ts';
 
 export interface SecureServerOptions {
   readonly store: Store;

@@ -1,6 +1,6 @@
 import type { BackupPlaces } from '#admin';
 import type { AuditConfiguration } from './audit.ts';
-import type { OpenIdConfiguration } from './open-id.ts';
+import type { OpenIdConfiguration } from '#pki';
 import type { ElectionSettings } from './elected.ts';
 
 /** All that a control plane must know; `k8ts server --config FILE` reads it as JSON. */

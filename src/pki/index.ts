@@ -32,7 +32,7 @@ export {
   type RequestOptions,
   signCertificateRequest,
 } from './request.ts';
-export type { OpenIdSettings } from './open-id-settings.ts';
+export type { OpenIdConfiguration, OpenIdSettings } from './open-id-settings.ts';
 export { type SecretTokenClaims, secretTokenIssuer, signSecretToken, verifySecretToken } from './secret-token.ts';
 export {
   jsonWebKeySet,

@@ -12,3 +12,9 @@ export interface OpenIdSettings {
   /** Claims that a token must have with just these values. */
   readonly requiredClaims?: Readonly<Record<string, string>>;
 }
+
+/** The same as files and flags give it. */
+export interface OpenIdConfiguration extends OpenIdSettings {
+  /** PEM of the authority of the provider's certificate, on every control plane; absent: those that Node knows. */
+  readonly caFile?: string;
+}

@@ -1,4 +1,4 @@
-import type { OpenIdClusterSettings } from './settings.ts';
+import type { OpenIdConfiguration } from '#pki';
 
 const names = {
   issuerUrl: 'oidc-issuer-url',
@@ -15,7 +15,7 @@ const requiredClaim = 'oidc-required-claim';
 export const knownApiServerArguments: readonly string[] = [...Object.values(names), requiredClaim];
 
 /** The settings that such arguments make; undefined without an issuer. */
-export function openIdOfArguments(given: Readonly<Record<string, string>>): OpenIdClusterSettings | undefined {
+export function openIdOfArguments(given: Readonly<Record<string, string>>): OpenIdConfiguration | undefined {
   const { [names.issuerUrl]: issuerUrl, [names.clientId]: clientId = '', [requiredClaim]: claims } = given;
   if (issuerUrl === undefined) return undefined;
   const texts = Object.entries(names).flatMap(([key, name]) => (given[name] === undefined ? [] : [[key, given[name]]]));
@@ -24,7 +24,7 @@ export function openIdOfArguments(given: Readonly<Record<string, string>>): Open
 }
 
 /** The arguments that make such settings. */
-export function argumentsOfOpenId(settings: OpenIdClusterSettings): { name: string; value: string }[] {
+export function argumentsOfOpenId(settings: OpenIdConfiguration): { name: string; value: string }[] {
   const found = Object.entries(names).flatMap(([key, name]) => {
     const value = settings[key as keyof typeof names];
     return value === undefined ? [] : [{ name, value }];

@@ -1,10 +1,4 @@
-import type { OpenIdSettings } from '#pki';
-
-/** Sign-in as the API servers of a cluster are told of it. */
-export interface OpenIdClusterSettings extends OpenIdSettings {
-  /** On every control plane. */
-  readonly caFile?: string;
-}
+import type { OpenIdConfiguration } from '#pki';
 
 /** What a cluster is, the same on all its machines: kubeadm's ClusterConfiguration. */
 export interface ClusterSettings {
@@ -19,7 +13,7 @@ export interface ClusterSettings {
   /** How pods of other nodes are reached; absent: routes on one link, else VXLAN. */
   readonly networkMode?: 'routes' | 'vxlan';
   /** Sign-in by an OpenID Connect provider: `oidc-…` of the API server's extraArgs. */
-  readonly openId?: OpenIdClusterSettings;
+  readonly openId?: OpenIdConfiguration;
   /** More names and addresses in the API server's certificate. */
   readonly certSans: readonly string[];
 }

@@ -1,6 +1,6 @@
 import type { AuditConfiguration } from '../audit.ts';
 import type { ElectionSettings } from '../elected.ts';
-import type { OpenIdConfiguration } from '../open-id.ts';
+import type { OpenIdConfiguration } from '#pki';
 
 /** What every client of the API is told. */
 export interface ClientFlags {

@@ -40,7 +40,8 @@ export interface ObservedContainer {
 
 export const emptyRuntime: PodRuntime = { sandboxes: [], containers: [] };
 
-const stateNames = {
+/** What the runtime calls the states of a container, in short. */
+export const stateNames = {
   CONTAINER_CREATED: 'created',
   CONTAINER_RUNNING: 'running',
   CONTAINER_EXITED: 'exited',

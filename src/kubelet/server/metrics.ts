@@ -4,6 +4,7 @@ import type { Pod } from '#api';
 import type { Cri, ContainerStats } from '../cri/contract.ts';
 import { containerNameLabel, podNameLabel, podNamespaceLabel, podUidLabel } from '../cri/names.ts';
 import type { MachineFacts } from '../node/machine.ts';
+import { stateNames } from '../pods/runtime-state.ts';
 
 export interface KubeletMetricsOptions {
   readonly cri: Cri;
@@ -11,13 +12,6 @@ export interface KubeletMetricsOptions {
   readonly nodeName: string;
   readonly pods: () => readonly Pod[];
 }
-
-const stateNames = {
-  CONTAINER_CREATED: 'created',
-  CONTAINER_RUNNING: 'running',
-  CONTAINER_EXITED: 'exited',
-  CONTAINER_UNKNOWN: 'unknown',
-} as const;
 
 /** `/metrics`: what the kubelet says of itself. The event loop is measured from the first reading on. */
 export class KubeletMetrics {
